@@ -1,0 +1,57 @@
+# Every target sets itself up: a bare machine needs Python 3.11 to 3.13, make and a shell.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help install demo dev test test-slow lint format bench lock clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+FIND_PYTHON = for python in python3 python3.13 python3.12 python3.11; do \
+	if $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then echo $$python; exit; fi; done
+
+help: ## What there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## A .venv with the locked dependencies and the package, editable
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@python=$${PYTHON:-$$($(FIND_PYTHON))}; \
+	if [ -z "$$python" ]; then echo "xeno-pipeline needs Python 3.11, 3.12 or 3.13 on the PATH (or PYTHON=/path/to/it)." >&2; exit 1; fi; \
+	test -x $(BIN)/python || $$python -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: install ## Sandbox stores to marts, through Dagster, with a summary to read
+	$(BIN)/xeno demo
+
+dev: install ## The Dagster UI, daemon and sandbox on loopback, over what the demo left
+	$(BIN)/xeno dev
+
+test: install ## Every test that takes seconds, and a seeded share of the long ones
+	$(BIN)/pytest -n auto -m "not slow"
+
+test-slow: install ## The long tests in full
+	$(BIN)/pytest -m slow
+
+lint: install ## ruff, mypy, SQL formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/sqlfmt --check --quiet dbt_project
+	$(BIN)/mypy
+
+format: install ## Format Python and SQL
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/sqlfmt --quiet dbt_project
+
+bench: install ## The benchmarks: one JSON object, and a table for people
+	$(BIN)/python -m tests.bench
+
+lock: ## Pin every dependency again, with hashes and without addresses
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+		--no-emit-index-url --no-emit-find-links --extra dev pyproject.toml -o requirements.lock
+
+clean: ## Remove what was built (not the data in .xeno)
+	rm -rf $(VENV) dbt_project/target dbt_project/logs .mypy_cache .ruff_cache .pytest_cache
