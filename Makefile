@@ -50,7 +50,7 @@ bench: install ## The benchmarks: one JSON object, and a table for people
 
 lock: ## Pin every dependency again, with hashes and without addresses
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-strip-extras \
 		--no-emit-index-url --no-emit-find-links --extra dev pyproject.toml -o requirements.lock
 
 clean: ## Remove what was built (not the data in .xeno)
