@@ -1,0 +1,55 @@
+"""Settings: the only place that reads the environment (and `.env`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from xeno_pipeline.errors import UsageError
+
+PROJECT_DIR = Path(__file__).resolve().parents[1]
+"""The checkout (or image folder) that holds `dbt_project/`, `dagster.yaml` and this package."""
+
+SANDBOX_TOKEN = "shpat_sandbox"  # noqa: S105 - opens nothing but a sandbox store on loopback
+"""The token of a sandbox store, which is assumed for an API URL on loopback where none is given."""
+
+
+class Settings(BaseSettings):
+    """Every setting, by its environment variable `XENO_<NAME>`; each is documented in the README."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="XENO_", env_file=PROJECT_DIR / ".env", extra="ignore", frozen=True
+    )
+
+    home: Path = Field(default=PROJECT_DIR / ".xeno", description="Where all local state lives.")
+    database_url: SecretStr | None = Field(
+        default=None, description="A Postgres server to use; without it, one is embedded under `home`."
+    )
+    encryption_keys: SecretStr | None = Field(
+        default=None,
+        description="`id:base64` pairs, comma separated, current key first; else a key file in `home`.",
+    )
+    sandbox_port: int = Field(default=8700, description="Where `xeno sandbox serve` and the demo listen.")
+    dagster_port: int = Field(default=3000, description="Where `xeno dev` serves the Dagster UI.")
+
+    @field_validator("home", mode="after")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return home.expanduser().resolve()
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        UsageError: a variable holds a value that is not of its kind.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = "; ".join(
+            f"XENO_{str(problem['loc'][0]).upper()}: {problem['msg']}" for problem in error.errors()
+        )
+        raise UsageError(f"The environment (or .env) has a setting that cannot be used: {problems}.") from None

@@ -1,0 +1,264 @@
+"""Bulk operations: start or adopt one, follow it, and bring its result to disk whole.
+
+https://shopify.dev/docs/api/usage/bulk-operations/queries
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import IO, Any
+
+import orjson
+import requests
+from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from xeno_pipeline.shopify.client import ShopifyClient, is_loopback
+from xeno_pipeline.shopify.errors import (
+    BulkFailedError,
+    BulkRefusedError,
+    BulkResultError,
+    OverloadedError,
+    ShopifyError,
+)
+from xeno_pipeline.shopify.queries import operation
+
+log = logging.getLogger(__name__)
+
+UNFINISHED = ("CREATED", "RUNNING", "CANCELING")
+_NO_SLOT = ("OPERATION_IN_PROGRESS", "LIMIT_REACHED")
+
+_FIRST_POLL_SECONDS = 0.3
+_SLOWEST_POLL_SECONDS = 15.0
+_LONGEST_WAIT_SECONDS = 24 * 3600.0
+_DOWNLOAD_ATTEMPTS = 8
+_CHUNK_BYTES = 1 << 18
+
+
+@dataclass(frozen=True)
+class BulkOperation:
+    """A bulk operation as Shopify tells of it; counts are of lines, sizes in bytes."""
+
+    id: str
+    status: str
+    error_code: str | None
+    created_at: datetime
+    query: str
+    object_count: int
+    root_object_count: int
+    file_size: int | None
+    url: str | None
+
+    @classmethod
+    def from_node(cls, node: Mapping[str, Any]) -> BulkOperation:
+        """Read the selection `BulkOperationFields`."""
+        return cls(
+            id=node["id"],
+            status=node["status"],
+            error_code=node["errorCode"],
+            created_at=datetime.fromisoformat(node["createdAt"]),
+            query=node["query"],
+            object_count=int(node["objectCount"]),
+            root_object_count=int(node["rootObjectCount"]),
+            file_size=None if node["fileSize"] is None else int(node["fileSize"]),
+            url=node["url"],
+        )
+
+
+class BulkReader:
+    """Runs bulk operations of one store.
+
+    Args:
+        client: the store's client.
+        on_progress: told the number of objects that a running operation has collected so far.
+    """
+
+    def __init__(self, client: ShopifyClient, on_progress: Callable[[int], None] = lambda _: None) -> None:
+        self._client = client
+        self._on_progress = on_progress
+
+    def start(self, query: str) -> BulkOperation:
+        """Start a bulk operation, or adopt the running one of the same query that a dead run left behind.
+
+        Where the shop's slots are taken, by us or by others, it is waited for one.
+
+        Raises:
+            BulkRefusedError: Shopify does not run this query in bulk.
+            OverloadedError: no slot became free in a day.
+        """
+        pause = _FIRST_POLL_SECONDS
+        given_up_at = time.monotonic() + _LONGEST_WAIT_SECONDS
+        while time.monotonic() < given_up_at:
+            started = self._running(query) or self._run(query)
+            if started is not None:
+                return started
+            log.info("%s: all slots for bulk operations are taken; waiting %.0f s.", self._client.tenant, pause)
+            self._client.sleep(pause)
+            pause = min(2 * pause, _SLOWEST_POLL_SECONDS)
+        raise OverloadedError(
+            self._client.tenant, "BulkOperationStart", "found no free slot for a bulk operation in a day."
+        )
+
+    def find(self, operation_id: str) -> BulkOperation | None:
+        """The operation of that id, or None where Shopify has forgotten it."""
+        node = self._client.execute(operation("BulkOperationStatus"), {"id": operation_id}).data["bulkOperation"]
+        return BulkOperation.from_node(node) if node else None
+
+    def wait(self, started: BulkOperation) -> BulkOperation:
+        """Poll until the operation has completed.
+
+        Returns:
+            The completed operation; its `url` is None where it found nothing.
+
+        Raises:
+            BulkFailedError: it failed, expired or was cancelled.
+        """
+        current, pause = started, _FIRST_POLL_SECONDS
+        while current.status in UNFINISHED:
+            self._client.sleep(pause)
+            pause = min(1.5 * pause, _SLOWEST_POLL_SECONDS)
+            found = self.find(started.id)
+            if found is None:
+                raise self._failed(current, "has vanished at Shopify")
+            current = found
+            self._on_progress(current.object_count)
+        if current.status != "COMPLETED":
+            why = f" ({current.error_code})" if current.error_code else ""
+            raise self._failed(current, f"ended as {current.status}{why}")
+        return current
+
+    def cancel(self, running: BulkOperation) -> None:
+        """Ask Shopify to stop an operation; one that has ended already stays as it is."""
+        self._client.execute(operation("BulkOperationCancel"), {"id": running.id})
+
+    def download(self, completed: BulkOperation, into: IO[bytes]) -> None:
+        """Bring the result of a completed operation into a file, resuming where a connection breaks.
+
+        Raises:
+            BulkResultError: it is not as large, or has not as many lines, as Shopify announced.
+        """
+        if completed.url is not None:
+            attempts = Retrying(
+                retry=retry_if_exception_type((requests.RequestException, _IncompleteError)),
+                stop=stop_after_attempt(_DOWNLOAD_ATTEMPTS),
+                wait=wait_random_exponential(multiplier=0.3, max=10),
+                sleep=self._client.sleep,
+            )
+            try:
+                attempts(self._fetch_rest, completed, completed.url, into)
+            except RetryError as error:
+                problem = f"could not be downloaded whole ({_short(error.last_attempt.exception())})"
+                raise self._bad_result(completed, problem) from error
+        lines = _count_lines(into)
+        if lines != completed.object_count:
+            problem = f"has {lines:,} lines where Shopify announced {completed.object_count:,}"
+            raise self._bad_result(completed, problem)
+
+    def nodes(self, completed: BulkOperation, result: IO[bytes]) -> Iterator[dict[str, Any]]:
+        """The nodes of a downloaded result, line by line; a nested one names its parent in `__parentId`.
+
+        Raises:
+            BulkResultError: a line is no node, or there are not as many roots as Shopify announced.
+        """
+        result.seek(0)
+        loads = orjson.loads
+        roots = 0
+        for index, line in enumerate(result, start=1):
+            try:
+                node = loads(line)
+                roots += "__parentId" not in node
+            except (ValueError, TypeError) as error:
+                raise self._bad_result(completed, f"is malformed in line {index:,}") from error
+            yield node
+        if roots != completed.root_object_count:
+            problem = f"has {roots:,} root objects where Shopify announced {completed.root_object_count:,}"
+            raise self._bad_result(completed, problem)
+
+    def _run(self, query: str) -> BulkOperation | None:
+        """Start the operation; None means that no slot was free."""
+        start = operation("BulkOperationStart")
+        try:
+            payload = self._client.execute(start, {"query": query}, repeatable=False).data["bulkOperationRunQuery"]
+        except OverloadedError:
+            # No answer came, but the operation may run: look before starting it twice.
+            running = self._running(query)
+            if running is None:
+                raise
+            return running
+        problems = payload["userErrors"]
+        if any(problem["code"] in _NO_SLOT for problem in problems):
+            return None
+        if problems or not payload["bulkOperation"]:
+            said = "; ".join(problem["message"] for problem in problems) or "no operation came back"
+            raise BulkRefusedError(self._client.tenant, start.name, f"was refused: {said}")
+        return BulkOperation.from_node(payload["bulkOperation"])
+
+    def _running(self, query: str) -> BulkOperation | None:
+        """The running operation of this query, if there is one."""
+        recent = self._client.execute(operation("BulkOperationsRecent"), {"first": 20}).data["bulkOperations"]
+        for node in recent["nodes"]:
+            found = BulkOperation.from_node(node)
+            if found.status in ("CREATED", "RUNNING") and found.query.strip() == query.strip():
+                return found
+        return None
+
+    def _fetch_rest(self, completed: BulkOperation, url: str, into: IO[bytes]) -> None:
+        """Append what is missing of the result to the file."""
+        have = into.seek(0, 2)
+        if have and have == completed.file_size:
+            return
+        # A session of its own: the result lies on another host, which must never see the access token.
+        with requests.Session() as session:
+            session.trust_env = not is_loopback(url)
+            headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+            with session.get(url, headers=headers, stream=True, timeout=(10, 60)) as response:
+                if response.status_code == requests.codes.ok and have:
+                    have = into.truncate(0)  # the host does not resume: from the start again
+                    into.seek(0)
+                elif response.status_code == requests.codes.requested_range_not_satisfiable:
+                    have = into.truncate(0)
+                    raise _IncompleteError(f"nothing was found beyond byte {have:,}")
+                elif response.status_code in (401, 403, 404, 410):
+                    raise self._bad_result(completed, f"is gone (HTTP {response.status_code})")
+                response.raise_for_status()
+                for chunk in response.iter_content(_CHUNK_BYTES):
+                    into.write(chunk)
+                    have += len(chunk)
+        if completed.file_size is not None and have < completed.file_size:
+            raise _IncompleteError(f"{have:,} of {completed.file_size:,} bytes came")
+
+    def _failed(self, current: BulkOperation, problem: str) -> ShopifyError:
+        return BulkFailedError(
+            self._client.tenant,
+            f"bulk operation {current.id}",
+            f"{problem}; nothing was loaded. Run the sync again.",
+        )
+
+    def _bad_result(self, completed: BulkOperation, problem: str) -> ShopifyError:
+        return BulkResultError(
+            self._client.tenant,
+            f"the result of bulk operation {completed.id}",
+            f"{problem}; nothing was loaded. Run the sync again.",
+        )
+
+
+class _IncompleteError(Exception):
+    """A download ended early on a clean end of file."""
+
+
+def _short(error: BaseException | None) -> str:
+    """What broke a download, without the result's URL, which opens it to whoever has it."""
+    return str(error) if isinstance(error, _IncompleteError) else type(error).__name__
+
+
+def _count_lines(file: IO[bytes]) -> int:
+    """The number of lines in the file; a last one without a line break counts."""
+    file.seek(0)
+    lines, last = 0, b"\n"
+    while chunk := file.read(_CHUNK_BYTES):
+        lines += chunk.count(b"\n")
+        last = chunk[-1:]
+    return lines + (last != b"\n")

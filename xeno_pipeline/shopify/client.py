@@ -1,0 +1,343 @@
+"""Calls to one shop's GraphQL Admin API: paced, retried, checked."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+import requests
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
+
+from xeno_pipeline.shopify.errors import (
+    AccessDeniedError,
+    IgnoredFilterError,
+    MalformedAnswerError,
+    OverloadedError,
+    QueryRejectedError,
+    ShopifyError,
+    StoreUnavailableError,
+    TokenRejectedError,
+    TooCostlyError,
+    UnreachableError,
+    UnsupportedVersionError,
+)
+from xeno_pipeline.shopify.queries import API_VERSION, Operation
+from xeno_pipeline.shopify.throttle import CostBucket
+
+log = logging.getLogger(__name__)
+
+_INTERNAL_CODES = {"INTERNAL_SERVER_ERROR", "TIMEOUT", "SERVICE_UNAVAILABLE"}
+_UNKNOWN_COST = 100.0
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a call tries before it gives up, in seconds."""
+
+    deadline: float = 180.0
+    connect_deadline: float = 20.0
+    """For a host that cannot be connected to at all: most often its name is wrong."""
+    longest_pause: float = 30.0
+    connect_timeout: float = 10.0
+    read_timeout: float = 60.0
+
+
+@dataclass
+class Usage:
+    """What the calls of a client have cost so far."""
+
+    requests: int = 0
+    points: float = 0.0
+    retries: int = 0
+    bytes: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def add(self, *, requests: int = 0, points: float = 0.0, retries: int = 0, bytes_: int = 0) -> None:
+        """Add to the counts; threads may share them."""
+        with self._lock:
+            self.requests += requests
+            self.points += points
+            self.retries += retries
+            self.bytes += bytes_
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a call brought: its `data`, and the points that it was charged before it ran."""
+
+    data: Mapping[str, Any]
+    requested_cost: float | None
+
+
+class _TransientError(Exception):
+    """A failure worth trying again, and what to raise when there is no more time to.
+
+    Args:
+        problem: what happened; a sentence without its subject.
+        kind: the error to give up with.
+        retry_after: how many seconds Shopify asked to wait.
+        sent: whether the call may have taken effect although no answer came.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        kind: type[ShopifyError] = OverloadedError,
+        *,
+        retry_after: float | None = None,
+        sent: bool = True,
+    ) -> None:
+        super().__init__(problem)
+        self.kind = kind
+        self.retry_after = retry_after
+        self.sent = sent
+
+
+class ShopifyClient:
+    """One store's Admin API. May be shared by the threads that read the store.
+
+    Args:
+        tenant: the store's handle, for messages.
+        api_url: the root that `/admin/api/<version>/graphql.json` is appended to.
+        token: the access token; it goes nowhere but into the request's header.
+        patience: how long to keep trying.
+        sleep: waits for a number of seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        tenant: str,
+        api_url: str,
+        token: str,
+        patience: Patience | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.tenant = tenant
+        self.patience = patience or Patience()
+        self.usage = Usage()
+        self.bucket = CostBucket(sleep=sleep)
+        self.sleep = sleep
+        self._url = f"{api_url.rstrip('/')}/admin/api/{API_VERSION}/graphql.json"
+        self._session = requests.Session()
+        self._session.headers["X-Shopify-Access-Token"] = token
+        self._session.trust_env = not is_loopback(api_url)  # no proxy stands between us and ourselves
+        self._costs: dict[str, float] = {}
+
+    def execute(
+        self,
+        operation: Operation,
+        variables: Mapping[str, Any] | None = None,
+        *,
+        expected_cost: float | None = None,
+        repeatable: bool = True,
+    ) -> Answer:
+        """Send one operation and return its answer; what may pass by itself is tried again.
+
+        Args:
+            operation: what to send.
+            variables: its variables.
+            expected_cost: the points it will be charged; else what it was charged last.
+            repeatable: False for a mutation that must not take effect twice: it is tried again only when it
+                surely did not.
+
+        Raises:
+            TokenRejectedError, AccessDeniedError, StoreUnavailableError, UnsupportedVersionError,
+            QueryRejectedError, TooCostlyError, IgnoredFilterError: repeating cannot help.
+            UnreachableError, OverloadedError, MalformedAnswerError: it was tried until the deadline.
+        """
+        cost = expected_cost if expected_cost is not None else self._costs.get(operation.name, _UNKNOWN_COST)
+        try:
+            for attempt in self._retrying(repeatable):
+                with attempt, self.bucket.reserve(cost):
+                    answer = self._send(operation, variables or {})
+        except _TransientError as error:
+            problem = f"{error} No attempt came through: try again later."
+            raise error.kind(self.tenant, operation.name, problem) from error
+        if answer.requested_cost is not None:
+            self._costs[operation.name] = answer.requested_cost
+        return answer
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._session.close()
+
+    def _retrying(self, repeatable: bool) -> Retrying:
+        patience = self.patience
+        backoff = wait_random_exponential(multiplier=0.5, max=patience.longest_pause)
+
+        def pause(state: RetryCallState) -> float:
+            error = state.outcome.exception() if state.outcome else None
+            asked = error.retry_after if isinstance(error, _TransientError) else None
+            return max(asked or 0.0, backoff(state))
+
+        def stop(state: RetryCallState) -> bool:
+            error = state.outcome.exception() if state.outcome else None
+            if not isinstance(error, _TransientError) or (error.sent and not repeatable):
+                return True
+            unreachable = error.kind is UnreachableError
+            limit = patience.connect_deadline if unreachable else patience.deadline
+            return (state.seconds_since_start or 0.0) + state.upcoming_sleep > limit
+
+        return Retrying(
+            retry=retry_if_exception_type(_TransientError),
+            wait=pause,
+            stop=stop,
+            sleep=self.sleep,
+            before_sleep=self._note_retry,
+            reraise=True,
+        )
+
+    def _note_retry(self, state: RetryCallState) -> None:
+        self.usage.add(retries=1)
+        error = state.outcome.exception() if state.outcome else None
+        log.warning("%s: a call %s Trying again in %.1f s.", self.tenant, error, state.upcoming_sleep)
+
+    def _send(self, operation: Operation, variables: Mapping[str, Any]) -> Answer:
+        self.usage.add(requests=1)
+        try:
+            response = self._session.post(
+                self._url,
+                json={"query": operation.text, "variables": variables, "operationName": operation.name},
+                timeout=(self.patience.connect_timeout, self.patience.read_timeout),
+                allow_redirects=False,  # the token must not follow to another host
+            )
+        except requests.Timeout as error:
+            raise _TransientError("got no answer in time.") from error
+        except requests.ConnectionError as error:
+            raise self._connection_failure(error) from error
+        except requests.RequestException as error:
+            raise _TransientError("broke off while its answer came in.") from error
+        self.usage.add(bytes_=len(response.content))
+        self._check_status(operation, response)
+        self._check_version(operation, response)
+        return self._read(operation, response)
+
+    def _connection_failure(self, error: requests.ConnectionError) -> _TransientError:
+        host = urlsplit(self._url).netloc
+        never_connected = "NewConnectionError" in repr(error) or "NameResolutionError" in repr(error)
+        if never_connected or isinstance(error, requests.exceptions.SSLError | requests.exceptions.ProxyError):
+            problem = f"could not connect to {host}: check the API URL and that the host can be reached."
+            return _TransientError(problem, UnreachableError, sent=False)
+        return _TransientError(f"lost its connection to {host}.")
+
+    def _check_status(self, operation: Operation, response: requests.Response) -> None:
+        status = response.status_code
+        if status == requests.codes.ok:
+            return
+        retry_after = _seconds(response.headers.get("Retry-After"))
+        if status == requests.codes.too_many_requests:
+            raise _TransientError("met HTTP 429.", retry_after=retry_after, sent=False)
+        if status >= requests.codes.server_error or status == requests.codes.request_timeout:
+            raise _TransientError(f"met HTTP {status}.", retry_after=retry_after)
+        if status == requests.codes.unauthorized:
+            raise TokenRejectedError(
+                self.tenant,
+                operation.name,
+                "was refused: Shopify does not accept the access token (wrong, expired or revoked). "
+                f"Give a new one with `xeno tenant set-token {self.tenant}`.",
+            )
+        raise StoreUnavailableError(self.tenant, operation.name, _unavailable(status, urlsplit(self._url).netloc))
+
+    def _check_version(self, operation: Operation, response: requests.Response) -> None:
+        served = response.headers.get("X-Shopify-API-Version", API_VERSION)
+        if served != API_VERSION:
+            raise UnsupportedVersionError(
+                self.tenant,
+                operation.name,
+                f"was answered by version {served} of the Admin API instead of {API_VERSION}, which the store "
+                "does not support (any more): upgrade xeno-pipeline.",
+            )
+
+    def _read(self, operation: Operation, response: requests.Response) -> Answer:
+        try:
+            body = orjson.loads(response.content)
+            extensions = body.get("extensions") or {}
+            errors = body.get("errors") or []
+        except (ValueError, AttributeError) as error:
+            problem = "was answered with something that is no GraphQL answer."
+            raise _TransientError(problem, MalformedAnswerError) from error
+        requested = self._settle(extensions.get("cost") or {})
+        if errors:
+            self._raise(operation, errors)
+        self._check_search(operation, extensions.get("search") or [])
+        data = body.get("data")
+        if not isinstance(data, dict):
+            raise _TransientError("was answered without data.", MalformedAnswerError)
+        return Answer(data, requested)
+
+    def _settle(self, cost: Mapping[str, Any]) -> float | None:
+        if cost.get("throttleStatus"):
+            self.bucket.learn(cost["throttleStatus"])
+        self.usage.add(points=float(cost.get("actualQueryCost") or 0.0))
+        requested = cost.get("requestedQueryCost")
+        return None if requested is None else float(requested)
+
+    def _raise(self, operation: Operation, errors: Any) -> None:
+        """Raise what the GraphQL errors say; the worst decides."""
+        if not isinstance(errors, list):
+            raise QueryRejectedError(self.tenant, operation.name, f"was rejected: {str(errors)[:300]}")
+        codes = {str((error.get("extensions") or {}).get("code")) for error in errors}
+        message = "; ".join(str(error.get("message")) for error in errors)[:500]
+        if "THROTTLED" in codes:
+            self.bucket.empty()
+            raise _TransientError("was throttled.", sent=False)
+        if codes <= _INTERNAL_CODES:
+            raise _TransientError(f"met an internal error ({message}).")
+        if "ACCESS_DENIED" in codes:
+            raise AccessDeniedError(
+                self.tenant,
+                operation.name,
+                f"was denied: {message} Grant the app that scope and approve it in the store.",
+            )
+        if "MAX_COST_EXCEEDED" in codes:
+            raise TooCostlyError(self.tenant, operation.name, f"costs too much for one query: {message}")
+        raise QueryRejectedError(self.tenant, operation.name, f"was rejected: {message}")
+
+    def _check_search(self, operation: Operation, searches: list[Mapping[str, Any]]) -> None:
+        """Refuse an answer whose filter was ignored: it holds everything instead of what was asked for."""
+        warnings = [warning for search in searches for warning in search.get("warnings") or []]
+        if warnings:
+            said = "; ".join(f"{w.get('field')}: {w.get('message')}" for w in warnings)
+            raise IgnoredFilterError(
+                self.tenant, operation.name, f"had its filter ignored ({said}): upgrade xeno-pipeline."
+            )
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the URL's host is this machine."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _unavailable(status: int, host: str) -> str:
+    """What a status that closes the door says, and what to do."""
+    if status == requests.codes.not_found:
+        return f"found no store (or no API version {API_VERSION}) at {host}: check the handle and the API URL."
+    if status == requests.codes.payment_required:
+        return "was refused: the store is frozen until its owner pays Shopify (HTTP 402)."
+    if status == requests.codes.forbidden:
+        return "was refused: the store forbids the app (HTTP 403); reinstall it there."
+    if status == requests.codes.locked:
+        return "was refused: Shopify has locked the store (HTTP 423); its owner must ask Shopify's support."
+    if status in range(300, 400):
+        return f"was redirected away from {host} (HTTP {status}): use the store's myshopify.com address."
+    return f"was refused with HTTP {status}."
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """A `Retry-After` header in seconds; its other form, a date, is left to the back-off."""
+    try:
+        return float(retry_after) if retry_after else None
+    except ValueError:
+        return None

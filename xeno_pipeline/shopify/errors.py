@@ -1,0 +1,72 @@
+"""What can go wrong with Shopify: each error names the tenant, the operation and the remedy."""
+
+from __future__ import annotations
+
+from xeno_pipeline.errors import XenoError
+
+
+class ShopifyError(XenoError):
+    """A call to Shopify failed for good.
+
+    Args:
+        tenant: the handle of the store.
+        operation: the name of the query or mutation, or what else was asked.
+        problem: what happened and what to do about it; a sentence without its subject.
+    """
+
+    def __init__(self, tenant: str, operation: str, problem: str) -> None:
+        super().__init__(f"{tenant}: {operation} {problem}")
+        self.tenant = tenant
+        self.operation = operation
+
+
+class TokenRejectedError(ShopifyError):
+    """Shopify does not know the access token: it is wrong, expired or revoked."""
+
+
+class AccessDeniedError(ShopifyError):
+    """The token lacks an access scope (or the app its approval for protected customer data)."""
+
+
+class StoreUnavailableError(ShopifyError):
+    """There is no such store, or it is frozen, locked or closed."""
+
+
+class UnsupportedVersionError(ShopifyError):
+    """Shopify answers with another version of the API than was asked for."""
+
+
+class QueryRejectedError(ShopifyError):
+    """Shopify refuses the query itself: repeating it cannot help."""
+
+
+class TooCostlyError(QueryRejectedError):
+    """The query may cost more points than one query may; fewer objects at once would do."""
+
+
+class IgnoredFilterError(QueryRejectedError):
+    """A search filter was ignored, so that everything came back instead of what was asked for."""
+
+
+class UnreachableError(ShopifyError):
+    """No connection to the API could be made."""
+
+
+class OverloadedError(ShopifyError):
+    """Shopify kept throttling, failing or timing out until the deadline."""
+
+
+class MalformedAnswerError(ShopifyError):
+    """What came back is not what the API promises."""
+
+
+class BulkRefusedError(ShopifyError):
+    """Shopify refuses to run a query as a bulk operation."""
+
+
+class BulkFailedError(ShopifyError):
+    """A bulk operation failed, expired or was cancelled."""
+
+
+class BulkResultError(ShopifyError):
+    """The file of a bulk operation is truncated, malformed or not the size that was announced."""

