@@ -19,9 +19,7 @@ SANDBOX_TOKEN = "shpat_sandbox"  # noqa: S105 - opens nothing but a sandbox stor
 class Settings(BaseSettings):
     """Every setting, by its environment variable `XENO_<NAME>`; each is documented in the README."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="XENO_", env_file=PROJECT_DIR / ".env", extra="ignore", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix="XENO_", env_file=PROJECT_DIR / ".env", extra="ignore", frozen=True)
 
     home: Path = Field(default=PROJECT_DIR / ".xeno", description="Where all local state lives.")
     database_url: SecretStr | None = Field(
@@ -49,7 +47,5 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        problems = "; ".join(
-            f"XENO_{str(problem['loc'][0]).upper()}: {problem['msg']}" for problem in error.errors()
-        )
+        problems = "; ".join(f"XENO_{str(problem['loc'][0]).upper()}: {problem['msg']}" for problem in error.errors())
         raise UsageError(f"The environment (or .env) has a setting that cannot be used: {problems}.") from None

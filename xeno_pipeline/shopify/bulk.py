@@ -73,10 +73,10 @@ class BulkReader:
 
     Args:
         client: the store's client.
-        on_progress: told the number of objects that a running operation has collected so far.
+        on_progress: told of the operation each time it is polled.
     """
 
-    def __init__(self, client: ShopifyClient, on_progress: Callable[[int], None] = lambda _: None) -> None:
+    def __init__(self, client: ShopifyClient, on_progress: Callable[[BulkOperation], None] = lambda _: None) -> None:
         self._client = client
         self._on_progress = on_progress
 
@@ -124,7 +124,7 @@ class BulkReader:
             if found is None:
                 raise self._failed(current, "has vanished at Shopify")
             current = found
-            self._on_progress(current.object_count)
+            self._on_progress(current)
         if current.status != "COMPLETED":
             why = f" ({current.error_code})" if current.error_code else ""
             raise self._failed(current, f"ended as {current.status}{why}")

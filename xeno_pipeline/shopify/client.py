@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -51,21 +51,14 @@ class Patience:
 
 @dataclass
 class Usage:
-    """What the calls of a client have cost so far."""
+    """What the calls of a client have cost so far; one thread counts, others may read."""
 
     requests: int = 0
     points: float = 0.0
     retries: int = 0
     bytes: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
-
-    def add(self, *, requests: int = 0, points: float = 0.0, retries: int = 0, bytes_: int = 0) -> None:
-        """Add to the counts; threads may share them."""
-        with self._lock:
-            self.requests += requests
-            self.points += points
-            self.retries += retries
-            self.bytes += bytes_
+    seconds_waiting: float = 0.0
+    """For the bucket to refill, and between attempts."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +94,7 @@ class _TransientError(Exception):
 
 
 class ShopifyClient:
-    """One store's Admin API. May be shared by the threads that read the store.
+    """One store's Admin API. Threads that read the store side by side each take a `twin`.
 
     Args:
         tenant: the store's handle, for messages.
@@ -156,7 +149,8 @@ class ShopifyClient:
         cost = expected_cost if expected_cost is not None else self._costs.get(operation.name, _UNKNOWN_COST)
         try:
             for attempt in self._retrying(repeatable):
-                with attempt, self.bucket.reserve(cost):
+                with attempt, self.bucket.reserve(cost) as waited:
+                    self.usage.seconds_waiting += waited
                     answer = self._send(operation, variables or {})
         except _TransientError as error:
             problem = f"{error} No attempt came through: try again later."
@@ -165,8 +159,14 @@ class ShopifyClient:
             self._costs[operation.name] = answer.requested_cost
         return answer
 
+    def twin(self) -> ShopifyClient:
+        """A client of the same store on the same session and bucket, with a usage of its own."""
+        other = copy(self)
+        other.usage = Usage()
+        return other
+
     def close(self) -> None:
-        """Let go of the connections."""
+        """Let go of the connections, those of the twins too."""
         self._session.close()
 
     def _retrying(self, repeatable: bool) -> Retrying:
@@ -196,12 +196,13 @@ class ShopifyClient:
         )
 
     def _note_retry(self, state: RetryCallState) -> None:
-        self.usage.add(retries=1)
+        self.usage.retries += 1
+        self.usage.seconds_waiting += state.upcoming_sleep
         error = state.outcome.exception() if state.outcome else None
         log.warning("%s: a call %s Trying again in %.1f s.", self.tenant, error, state.upcoming_sleep)
 
     def _send(self, operation: Operation, variables: Mapping[str, Any]) -> Answer:
-        self.usage.add(requests=1)
+        self.usage.requests += 1
         try:
             response = self._session.post(
                 self._url,
@@ -215,7 +216,7 @@ class ShopifyClient:
             raise self._connection_failure(error) from error
         except requests.RequestException as error:
             raise _TransientError("broke off while its answer came in.") from error
-        self.usage.add(bytes_=len(response.content))
+        self.usage.bytes += len(response.content)
         self._check_status(operation, response)
         self._check_version(operation, response)
         return self._read(operation, response)
@@ -276,7 +277,7 @@ class ShopifyClient:
     def _settle(self, cost: Mapping[str, Any]) -> float | None:
         if cost.get("throttleStatus"):
             self.bucket.learn(cost["throttleStatus"])
-        self.usage.add(points=float(cost.get("actualQueryCost") or 0.0))
+        self.usage.points += float(cost.get("actualQueryCost") or 0.0)
         requested = cost.get("requestedQueryCost")
         return None if requested is None else float(requested)
 

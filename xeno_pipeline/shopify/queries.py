@@ -105,9 +105,7 @@ class _Inline(Visitor):
             if not isinstance(argument.value, VariableNode):
                 arguments.append(argument)
             elif self.query is not None:
-                arguments.append(
-                    ArgumentNode(name=argument.name, value=StringValueNode(value=self.query, block=False))
-                )
+                arguments.append(ArgumentNode(name=argument.name, value=StringValueNode(value=self.query, block=False)))
         return FieldNode(
             alias=node.alias,
             name=node.name,

@@ -38,17 +38,19 @@ class CostBucket:
         self._restore_rate = 50.0
         self._reserved = 0.0
         self._as_of = clock()
-        self.seconds_waited = 0.0
 
     @contextmanager
-    def reserve(self, cost: float) -> Iterator[None]:
+    def reserve(self, cost: float) -> Iterator[float]:
         """Hold `cost` points for the length of a call, waiting until the bucket holds them.
 
         Points of calls under way count as spent: their answers are not in yet.
+
+        Yields:
+            The seconds that were waited.
         """
-        self._wait_for(cost)
+        waited = self._wait_for(cost)
         try:
-            yield
+            yield waited
         finally:
             with self._lock:
                 self._reserved -= min(cost, self._maximum)
@@ -67,7 +69,8 @@ class CostBucket:
             self._available = 0.0
             self._as_of = self._clock()
 
-    def _wait_for(self, cost: float) -> None:
+    def _wait_for(self, cost: float) -> float:
+        waited = 0.0
         while True:
             with self._lock:
                 wanted = min(cost, self._maximum)
@@ -75,9 +78,9 @@ class CostBucket:
                 lacking = goal - self._refilled()
                 if lacking <= 0:
                     self._reserved += wanted
-                    return
+                    return waited
                 pause = lacking / self._restore_rate
-            self.seconds_waited += pause
+            waited += pause
             self._sleep(pause)
 
     def _refilled(self) -> float:

@@ -42,8 +42,7 @@ class Database:
             )
         except psycopg.OperationalError as error:
             raise DatabaseUnavailableError(
-                f"The database {self.place} cannot be used: {_reason(error)}. "
-                "Start it, or correct XENO_DATABASE_URL."
+                f"The database {self.place} cannot be used: {_reason(error)}. Start it, or correct XENO_DATABASE_URL."
             ) from error
         with connection:
             yield connection

@@ -1,0 +1,291 @@
+"""The sync of one stream of one tenant: its history by bulk operation, then what changed in pages."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+
+from xeno_pipeline.errors import XenoError
+from xeno_pipeline.extraction.mapping import UnknownNodeError, flatten, rows
+from xeno_pipeline.extraction.report import Progress, ProgressSink, StreamReport
+from xeno_pipeline.extraction.state import (
+    SyncState,
+    advance_cursor,
+    history_was_loaded,
+    load_state,
+    remember_bulk_operation,
+)
+from xeno_pipeline.extraction.streams import Stream
+from xeno_pipeline.shopify.bulk import UNFINISHED, BulkOperation, BulkReader
+from xeno_pipeline.shopify.client import ShopifyClient
+from xeno_pipeline.shopify.errors import BulkFailedError, BulkRefusedError, BulkResultError
+from xeno_pipeline.shopify.pagination import Node, Page, Pager
+from xeno_pipeline.shopify.queries import bulk_query, operation
+from xeno_pipeline.tenants.registry import Tenant
+from xeno_pipeline.warehouse.connection import Connection, Database
+from xeno_pipeline.warehouse.copying import Row
+from xeno_pipeline.warehouse.loading import Completeness, Load, TableCounts
+from xeno_pipeline.warehouse.raw_tables import tree
+
+log = logging.getLogger(__name__)
+
+OVERLAP = timedelta(minutes=5)
+"""How far before its cursor a read of changes begins: Shopify's search index lags behind its objects."""
+
+BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+"""Before the first shop."""
+
+_NODES_A_LOAD = 500
+_TELL_EVERY = 5_000
+
+
+class UnloadableError(XenoError):
+    """What Shopify sent does not fit the tables."""
+
+
+class IncompleteReadError(XenoError):
+    """Fewer objects came than Shopify had announced."""
+
+
+@dataclass(frozen=True)
+class StreamSync:
+    """Syncs one stream of one tenant.
+
+    Args:
+        stream: what to read.
+        tenant: of whom.
+        client: a client for this stream alone.
+        database: where raw lies.
+        spool: a folder for the result of a bulk operation while it is loaded.
+        on_progress: told how far it is.
+    """
+
+    stream: Stream
+    tenant: Tenant
+    client: ShopifyClient
+    database: Database
+    spool: Path
+    on_progress: ProgressSink
+
+    def run(self, *, full: bool = False, accept_deletions: bool = False) -> StreamReport:
+        """Read the history where it was never read (or `full`), else what changed.
+
+        Args:
+            full: read the history again, and mark what is gone.
+            accept_deletions: mark it however much it is.
+
+        Raises:
+            XenoError: it failed, and wrote nothing but whole objects.
+        """
+        started = time.monotonic()
+        with self.database.connect() as connection:
+            state = load_state(connection, self.tenant.tenant_id, self.stream.name)
+        if full or state.history_loaded_at is None:
+            report = self._read_history(state, accept_deletions)
+        else:
+            report = self._read_changes(state)
+        usage = self.client.usage
+        report.requests, report.points, report.bytes = usage.requests, usage.points, report.bytes + usage.bytes
+        report.seconds_waiting += usage.seconds_waiting
+        report.seconds = time.monotonic() - started
+        return report
+
+    # --- history ---
+
+    def _read_history(self, state: SyncState, accept_deletions: bool) -> StreamReport:
+        report = self._report("bulk", state)
+        announced = self._count_at_shopify()
+        reader = BulkReader(self.client, lambda running: self._tell("collecting", running.root_object_count, announced))
+        try:
+            running = self._adopt(reader, state) or reader.start(bulk_query(self.stream.bulk))
+        except BulkRefusedError as refusal:
+            report.mode = "pages"
+            report.notes.append(f"Bulk refused the query, so the history was read in pages. {refusal}")
+            self._read_history_in_pages(state, report)
+            return report
+        try:
+            self._remember(running)
+            waited = time.monotonic()
+            completed = reader.wait(running)
+            report.seconds_waiting += time.monotonic() - waited
+            self._load_history(reader, completed, report, accept_deletions)
+        except (BulkFailedError, BulkResultError):
+            self._remember(None)  # the next sync starts another one
+            raise
+        return report
+
+    def _adopt(self, reader: BulkReader, state: SyncState) -> BulkOperation | None:
+        """The bulk operation that a dead run of this stream left behind, if its result can still be had."""
+        left_behind = reader.find(state.bulk_operation_id) if state.bulk_operation_id else None
+        if left_behind is None or left_behind.query.strip() != bulk_query(self.stream.bulk).strip():
+            return None
+        if left_behind.status in UNFINISHED or left_behind.status == "COMPLETED":
+            log.info("%s: %s takes over %s.", self.tenant.tenant_id, self.stream.name, left_behind.id)
+            return left_behind
+        return None
+
+    def _remember(self, running: BulkOperation | None) -> None:
+        with self.database.connect() as connection:
+            id_ = running.id if running else None
+            remember_bulk_operation(connection, self.tenant.tenant_id, self.stream.name, id_)
+
+    def _load_history(
+        self, reader: BulkReader, completed: BulkOperation, report: StreamReport, accept_deletions: bool
+    ) -> None:
+        self.spool.mkdir(parents=True, exist_ok=True)
+        # An anonymous file: it holds customers' data, and vanishes with this process however that ends.
+        with tempfile.TemporaryFile(dir=self.spool, buffering=1 << 20) as result:
+            self._tell("downloading", 0, completed.object_count)
+            reader.download(completed, result)
+            report.bytes += result.tell()
+            visible_since = self._visible_since(completed.created_at)
+            complete = Completeness(visible_since, accept_deletions) if self.stream.absence_means_gone else None
+            load = Load(self.tenant.tenant_id, self.stream.root, completed.created_at, complete)
+
+            def loadable() -> Iterator[Row]:
+                nodes = reader.nodes(completed, result)
+                return self._rows(self._told("loading", nodes, completed.object_count))
+
+            with self._writing() as connection:
+                report.add(load.run(connection, loadable))
+                self._history_is_in(connection, completed.created_at, visible_since)
+        report.cursor_after = completed.created_at
+
+    def _read_history_in_pages(self, state: SyncState, report: StreamReport) -> None:
+        """The slow way, for the times when bulk refuses the query. It resumes, and marks nothing as gone."""
+        since = BEGINNING if state.history_loaded_at or state.cursor_at is None else state.cursor_at - OVERLAP
+        announced = self._count_at_shopify()
+        pages = Pager(self.client, self.stream.pages).changes(since)
+        report.cursor_after = self._load_pages(self._told_pages(pages, announced), report) or BEGINNING
+        with self.database.connect() as connection:
+            loaded = self._count_in_raw(connection)
+            if loaded < announced:
+                raise IncompleteReadError(
+                    f"{self.tenant.tenant_id}: {loaded:,} {self.stream.name} came where Shopify counts "
+                    f"{announced:,}; what came is kept, run the sync again."
+                )
+            self._history_is_in(connection, report.cursor_after, self._visible_since(datetime.now(UTC)))
+
+    def _history_is_in(self, connection: Connection, cursor_at: datetime, visible_since: datetime | None) -> None:
+        history_was_loaded(
+            connection,
+            self.tenant.tenant_id,
+            self.stream.name,
+            cursor_at=cursor_at,
+            query_version=self.stream.query_version,
+            visible_since=visible_since,
+        )
+
+    def _visible_since(self, read_at: datetime) -> datetime | None:
+        """From when on the token saw what was created; None where it saw all."""
+        if self.stream.visible_for is None or self.tenant.sees_all_orders:
+            return None
+        return read_at - self.stream.visible_for
+
+    def _count_at_shopify(self) -> int:
+        answer = self.client.execute(operation(self.stream.count), {"query": None, "limit": None})
+        (count,) = answer.data.values()
+        return int(count["count"])
+
+    def _count_in_raw(self, connection: Connection) -> int:
+        query = f"select count(*) from raw.{self.stream.root.name} where tenant_id = %s"
+        row = connection.execute(query, [self.tenant.tenant_id]).fetchone()
+        return row[0] if row else 0
+
+    # --- changes ---
+
+    def _read_changes(self, state: SyncState) -> StreamReport:
+        assert state.cursor_at is not None
+        report = self._report("pages", state)
+        if state.query_version != self.stream.query_version:
+            report.notes.append(
+                f"{self.tenant.tenant_id}: the history of {self.stream.name} was read by an older query, which may "
+                f"lack fields; `xeno sync {self.tenant.tenant_id} --stream {self.stream.name} --full` reads it anew."
+            )
+        pages = Pager(self.client, self.stream.pages).changes(state.cursor_at - OVERLAP)
+        read_up_to = self._load_pages(self._told_pages(pages, None), report)
+        report.cursor_after = max(state.cursor_at, read_up_to or state.cursor_at)
+        return report
+
+    def _load_pages(self, pages: Iterable[Page], report: StreamReport) -> datetime | None:
+        """Load pages, some at a time, each batch with the cursor that it brings.
+
+        Returns:
+            The instant up to which all changes are read; None where nothing came.
+        """
+        batch: dict[str, Node] = {}
+        read_up_to: datetime | None = None
+        for page in pages:
+            batch |= {node["id"]: node for node in page.nodes}  # of an object that came twice, the later one
+            read_up_to = page.read_up_to or read_up_to
+            if len(batch) >= _NODES_A_LOAD:
+                self._load_batch(batch, read_up_to, report)
+                batch = {}
+        if batch or read_up_to:
+            self._load_batch(batch, read_up_to, report)
+        return read_up_to
+
+    def _load_batch(self, batch: dict[str, Node], read_up_to: datetime | None, report: StreamReport) -> None:
+        mapped = list(self._rows(flatten(batch.values())))
+        load = Load(self.tenant.tenant_id, self.stream.root, datetime.now(UTC))
+        with self._writing() as connection:
+            if mapped:
+                report.add(load.run(connection, lambda: mapped))
+            if read_up_to is not None:
+                advance_cursor(connection, self.tenant.tenant_id, self.stream.name, read_up_to)
+
+    # --- shared ---
+
+    def _report(self, mode: str, state: SyncState) -> StreamReport:
+        return StreamReport(
+            self.tenant.tenant_id,
+            self.stream.name,
+            mode,
+            tables={table.name: TableCounts() for table in tree(self.stream.root)},
+            cursor_before=state.cursor_at,
+        )
+
+    def _rows(self, nodes: Iterable[Node]) -> Iterator[Row]:
+        return rows(nodes, self.tenant.tenant_id, self.stream.query_version)
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """A transaction; what does not fit the tables is told without the values, which may be personal."""
+        try:
+            with self.database.connect() as connection:
+                yield connection
+        except UnknownNodeError as error:
+            raise self._unloadable(str(error)) from error
+        except psycopg.DataError as error:
+            raise self._unloadable(f"a value that its column cannot hold ({type(error).__name__})") from None
+
+    def _unloadable(self, problem: str) -> UnloadableError:
+        return UnloadableError(
+            f"{self.tenant.tenant_id}: {self.stream.name} from Shopify hold {problem}; nothing was loaded. "
+            "Run the sync again; if it stays so, report it."
+        )
+
+    def _tell(self, phase: str, done: int, total: int | None = None) -> None:
+        self.on_progress(Progress(self.tenant.tenant_id, self.stream.name, phase, done, total))
+
+    def _told(self, phase: str, nodes: Iterable[Node], total: int) -> Iterator[Node]:
+        for done, node in enumerate(nodes):
+            if done % _TELL_EVERY == 0:
+                self._tell(phase, done, total)
+            yield node
+        self._tell(phase, total, total)
+
+    def _told_pages(self, pages: Iterable[Page], total: int | None) -> Iterator[Page]:
+        done = 0
+        for page in pages:
+            done += len(page.nodes)
+            self._tell("reading", done, total)
+            yield page

@@ -1,0 +1,92 @@
+"""The streams: what is read of a store, each with its own cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from xeno_pipeline.errors import UsageError
+from xeno_pipeline.shopify.pagination import PagedQuery
+from xeno_pipeline.shopify.queries import selection_version
+from xeno_pipeline.warehouse import raw_tables as raw
+from xeno_pipeline.warehouse.raw_tables import RawTable
+
+SHOP = "shop"
+"""The stream of the one object that is no list: the shop itself."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One kind of object with all that hangs on it.
+
+    Args:
+        name: as in `xeno sync --stream NAME`.
+        root: the raw table of the object; its children's tables hang below it.
+        bulk: the operation that reads all of them in bulk.
+        count: the operation that counts them.
+        pages: how they are read in pages.
+        absence_means_gone: whether a complete read that lacks one says that it was deleted.
+        visible_for: how far back a token without `read_all_orders` sees.
+    """
+
+    name: str
+    root: RawTable
+    bulk: str
+    count: str
+    pages: PagedQuery
+    absence_means_gone: bool = True
+    visible_for: timedelta | None = None
+
+    @property
+    def query_version(self) -> int:
+        """What selection the rows of this stream are read with."""
+        return selection_version(self.bulk)
+
+
+STREAMS: tuple[Stream, ...] = (
+    Stream(
+        name="products",
+        root=raw.PRODUCTS,
+        bulk="ProductsBulk",
+        count="ProductsCount",
+        pages=PagedQuery("ProductsPage", "ProductsById", "products", "UPDATED_AT", first=20),
+    ),
+    Stream(
+        name="customers",
+        root=raw.CUSTOMERS,
+        bulk="CustomersBulk",
+        count="CustomersCount",
+        pages=PagedQuery("CustomersPage", "CustomersById", "customers", "UPDATED_AT", first=50),
+    ),
+    Stream(
+        name="orders",
+        root=raw.ORDERS,
+        bulk="OrdersBulk",
+        count="OrdersCount",
+        pages=PagedQuery("OrdersPage", "OrdersById", "orders", "UPDATED_AT", first=5),
+        visible_for=timedelta(days=60),
+    ),
+    Stream(
+        name="abandoned_checkouts",
+        root=raw.ABANDONED_CHECKOUTS,
+        bulk="AbandonedCheckoutsBulk",
+        count="AbandonedCheckoutsCount",
+        pages=PagedQuery("AbandonedCheckoutsPage", "AbandonedCheckoutsById", "abandonedCheckouts", "ID", first=20),
+        absence_means_gone=False,  # Shopify forgets checkouts after three months
+    ),
+)
+
+STREAM_NAMES = (SHOP, *(stream.name for stream in STREAMS))
+
+
+def check_streams(names: Sequence[str]) -> tuple[str, ...]:
+    """The names, in the order in which streams are read; all of them where none are given.
+
+    Raises:
+        UsageError: a name is no stream's.
+    """
+    unknown = sorted(set(names) - set(STREAM_NAMES))
+    if unknown:
+        raise UsageError(f"There is no stream {unknown[0]!r}; there are {', '.join(STREAM_NAMES)}.")
+    return tuple(name for name in STREAM_NAMES if not names or name in names)

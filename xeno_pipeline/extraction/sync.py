@@ -1,0 +1,137 @@
+"""Syncing many tenants side by side, one's failure failing only that one."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from xeno_pipeline.extraction.mapping import rows
+from xeno_pipeline.extraction.report import ProgressSink, StreamFailure, StreamReport, StreamResult, no_progress
+from xeno_pipeline.extraction.stream_sync import StreamSync
+from xeno_pipeline.extraction.streams import SHOP, STREAMS, Stream, check_streams
+from xeno_pipeline.shopify.client import ShopifyClient
+from xeno_pipeline.shopify.queries import operation, selection_version
+from xeno_pipeline.tenants import registry
+from xeno_pipeline.tenants.credentials import KeyRing
+from xeno_pipeline.tenants.onboarding import history_warning, open_client, tenant_from
+from xeno_pipeline.tenants.registry import Tenant
+from xeno_pipeline.warehouse import raw_tables as raw
+from xeno_pipeline.warehouse.connection import Database
+from xeno_pipeline.warehouse.loading import Load
+
+log = logging.getLogger(__name__)
+
+TENANTS_AT_ONCE = 4
+
+
+@dataclass(frozen=True)
+class SyncRequest:
+    """What to sync.
+
+    Args:
+        streams: names of streams; all where empty.
+        full: read the history again and mark what is gone.
+        accept_deletions: mark it however much it is.
+    """
+
+    streams: Sequence[str] = ()
+    full: bool = False
+    accept_deletions: bool = False
+
+
+@dataclass(frozen=True)
+class Syncer:
+    """Syncs tenants into one database.
+
+    Args:
+        database: where raw lies.
+        ring: the keys of the tenants' tokens.
+        spool: a folder for the results of bulk operations while they are loaded.
+        on_progress: told how far things are; called from several threads.
+    """
+
+    database: Database
+    ring: KeyRing
+    spool: Path
+    on_progress: ProgressSink = no_progress
+
+    def sync_tenants(self, tenants: Sequence[Tenant], request: SyncRequest) -> list[StreamResult]:
+        """Sync several tenants side by side; the failure of one is a result like any other.
+
+        Returns:
+            A report or a failure for each tenant and stream.
+        """
+        with ThreadPoolExecutor(TENANTS_AT_ONCE, thread_name_prefix="tenant") as pool:
+            results = list(pool.map(lambda tenant: self.sync_tenant(tenant, request), tenants))
+        return [result for of_tenant in results for result in of_tenant]
+
+    def sync_tenant(self, tenant: Tenant, request: SyncRequest) -> list[StreamResult]:
+        """Sync the streams of one tenant side by side.
+
+        The shop's own facts come first: what the token sees decides what absence means.
+
+        Returns:
+            A report or a failure for each stream.
+        """
+        names = check_streams(request.streams)
+        shop = _guarded(tenant, SHOP, lambda: self._sync_shop(tenant))
+        if isinstance(shop, StreamFailure):
+            return [StreamFailure(tenant.tenant_id, name, shop.error) for name in names]
+        with self.database.connect() as connection:
+            tenant = registry.get(connection, tenant.tenant_id)
+            client = open_client(connection, self.ring, tenant)
+        streams = [stream for stream in STREAMS if stream.name in names]
+        with ThreadPoolExecutor(len(STREAMS), thread_name_prefix=tenant.tenant_id) as pool:
+            results = list(pool.map(lambda stream: self._sync_stream(client, tenant, stream, request), streams))
+        client.close()
+        return [shop, *results] if SHOP in names else results
+
+    def _sync_stream(self, client: ShopifyClient, tenant: Tenant, stream: Stream, request: SyncRequest) -> StreamResult:
+        sync = StreamSync(stream, tenant, client.twin(), self.database, self.spool, self.on_progress)
+        return _guarded(
+            tenant,
+            stream.name,
+            lambda: sync.run(full=request.full, accept_deletions=request.accept_deletions),
+        )
+
+    def _sync_shop(self, tenant: Tenant) -> StreamReport:
+        """Read what the store tells of itself, into the registry and into raw."""
+        started = time.monotonic()
+        report = StreamReport(tenant.tenant_id, SHOP, "facts")
+        with self.database.connect() as connection:
+            client = open_client(connection, self.ring, tenant)
+        data = client.execute(operation("Shop")).data
+        facts = tenant_from(data, tenant.tenant_id, tenant.api_url)
+        now = datetime.now(UTC)
+        node = {
+            **data["shop"],
+            "__typename": "Shop",
+            "accessScopes": list(facts.access_scopes),
+            "read_at": now.isoformat(),
+        }
+        mapped = list(rows([node], tenant.tenant_id, selection_version("Shop")))
+        with self.database.connect() as connection:
+            registry.update_facts(connection, facts)
+            report.add(Load(tenant.tenant_id, raw.SHOPS, now).run(connection, lambda: mapped))
+        warning = history_warning(facts)
+        if warning:
+            report.notes.append(warning)
+        usage = client.usage
+        report.requests, report.points, report.bytes = usage.requests, usage.points, usage.bytes
+        report.seconds_waiting, report.seconds = usage.seconds_waiting, time.monotonic() - started
+        client.close()
+        return report
+
+
+def _guarded(tenant: Tenant, stream: str, sync: Callable[[], StreamReport]) -> StreamResult:
+    """Run one stream's sync; whatever stops it is that stream's result, and stops no other."""
+    try:
+        return sync()
+    except Exception as error:
+        log.debug("%s: %s failed.", tenant.tenant_id, stream, exc_info=True)
+        return StreamFailure(tenant.tenant_id, stream, error)

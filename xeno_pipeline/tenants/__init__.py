@@ -1,0 +1,1 @@
+"""Tenants: the registry, credentials, onboarding and off-boarding. Knows no Dagster."""

@@ -1,0 +1,136 @@
+"""Connecting a store: its token is tried, its facts are read from itself, and it becomes a tenant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from xeno_pipeline.errors import UsageError, XenoError
+from xeno_pipeline.shopify.client import Patience, ShopifyClient, is_loopback
+from xeno_pipeline.shopify.queries import operation
+from xeno_pipeline.tenants import registry
+from xeno_pipeline.tenants.credentials import KeyRing, load_token, store_token
+from xeno_pipeline.tenants.registry import Tenant
+from xeno_pipeline.warehouse.connection import Connection, Database
+
+NEEDED_SCOPES = ("read_customers", "read_orders", "read_products")
+
+_AT_ONCE = Patience(deadline=30.0, connect_deadline=5.0, longest_pause=5.0)
+"""Someone sits at the terminal: a wrong address should be told soon."""
+
+
+class MissingScopeError(XenoError):
+    """The token does not reach what the pipeline reads."""
+
+
+def connect_store(database: Database, ring: KeyRing, *, handle: str, api_url: str | None, token: str) -> Tenant:
+    """Register a store as a tenant, after its token was tried.
+
+    Args:
+        database: where tenants are registered.
+        ring: the keys that the token is sealed with.
+        handle: the store's handle.
+        api_url: the root of its Admin API; None for the one at myshopify.com.
+        token: an Admin API access token.
+
+    Raises:
+        UsageError: handle or URL is none.
+        TenantExistsError: the store is registered already.
+        MissingScopeError: the token lacks a scope that nothing works without.
+        ShopifyError: the store cannot be reached, or refuses the token.
+    """
+    registry.check_handle(handle)
+    url = _checked_url(api_url or f"https://{handle}.myshopify.com")
+    with database.connect() as connection:
+        registry.refuse_known(connection, handle)
+    tenant = read_facts(ShopifyClient(tenant=handle, api_url=url, token=token, patience=_AT_ONCE), handle, url)
+    with database.connect() as connection:
+        registry.add(connection, tenant)
+        store_token(connection, ring, handle, token)
+    return tenant
+
+
+def replace_token(database: Database, ring: KeyRing, *, handle: str, token: str) -> Tenant:
+    """Give a tenant a new token, after it was tried.
+
+    Raises:
+        UnknownTenantError: there is no such tenant.
+        XenoError: the token is of another shop, or does not work.
+    """
+    with database.connect() as connection:
+        known = registry.get(connection, handle)
+    client = ShopifyClient(tenant=handle, api_url=known.api_url, token=token, patience=_AT_ONCE)
+    tenant = read_facts(client, handle, known.api_url)
+    if tenant.shop_gid != known.shop_gid:
+        raise XenoError(f"{handle}: the token is that of another shop ({tenant.shop_domain}); it was not stored.")
+    with database.connect() as connection:
+        registry.update_facts(connection, tenant)
+        store_token(connection, ring, handle, token)
+    return tenant
+
+
+def open_client(connection: Connection, ring: KeyRing, tenant: Tenant) -> ShopifyClient:
+    """A client of the tenant's store.
+
+    Raises:
+        CredentialError: the tenant has no token that can be read.
+    """
+    token = load_token(connection, ring, tenant.tenant_id)
+    return ShopifyClient(tenant=tenant.tenant_id, api_url=tenant.api_url, token=token)
+
+
+def read_facts(client: ShopifyClient, handle: str, api_url: str) -> Tenant:
+    """What the store tells of itself and of the token's scopes.
+
+    Raises:
+        MissingScopeError: the token lacks a scope that nothing works without.
+        ShopifyError: the store cannot be reached, or refuses the token.
+    """
+    tenant = tenant_from(client.execute(operation("Shop")).data, handle, api_url)
+    missing = sorted(set(NEEDED_SCOPES) - _implied(tenant.access_scopes))
+    if missing:
+        raise MissingScopeError(
+            f"{handle}: the token lacks the access scope{'s' * (len(missing) > 1)} {', '.join(missing)}; "
+            "grant the app what is missing, approve it in the store, and try again."
+        )
+    return tenant
+
+
+def tenant_from(data: Mapping[str, Any], handle: str, api_url: str) -> Tenant:
+    """Read the answer of the query `Shop`."""
+    shop = data["shop"]
+    return Tenant(
+        tenant_id=handle,
+        shop_gid=shop["id"],
+        shop_domain=shop["myshopifyDomain"],
+        api_url=api_url,
+        name=shop["name"],
+        currency=shop["currencyCode"],
+        iana_timezone=shop["ianaTimezone"],
+        plan=shop["plan"]["publicDisplayName"],
+        access_scopes=sorted(s["handle"] for s in data["currentAppInstallation"]["accessScopes"]),
+    )
+
+
+def history_warning(tenant: Tenant) -> str | None:
+    """What to say, loudly, of a token that does not see all orders."""
+    if tenant.sees_all_orders:
+        return None
+    return (
+        f"{tenant.tenant_id}: without the access scope read_all_orders Shopify shows only the orders of the last "
+        "60 days, and says nothing of the rest. Every figure will lack what is older. Request the scope, "
+        f"approve it in the store, and run `xeno sync {tenant.tenant_id} --full`."
+    )
+
+
+def _implied(scopes: Sequence[str]) -> set[str]:
+    """The scopes with what they include: to write is to read."""
+    return {*scopes, *(scope.replace("write_", "read_", 1) for scope in scopes)}
+
+
+def _checked_url(url: str) -> str:
+    if not url.startswith(("https://", "http://")):
+        raise UsageError(f"{url!r} is no API URL: it begins with https://, as https://acme.myshopify.com does.")
+    if url.startswith("http://") and not is_loopback(url):
+        raise UsageError(f"{url!r} would send the token in clear text: use https://.")
+    return url.rstrip("/")

@@ -1,0 +1,163 @@
+"""The registry of tenants: one row per Shopify store in `ops.tenants`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from psycopg.rows import class_row
+
+from xeno_pipeline.errors import UsageError, XenoError
+from xeno_pipeline.warehouse.connection import Connection
+
+HANDLE = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
+"""A store's handle: `acme` of `acme.myshopify.com`. It is the tenant's id, readable in SQL and in the UI."""
+
+_COLUMNS = "tenant_id, shop_gid, shop_domain, api_url, name, currency, iana_timezone, plan, access_scopes, status"
+
+
+class UnknownTenantError(UsageError):
+    """No tenant has this handle."""
+
+
+class TenantExistsError(XenoError):
+    """The store is registered already."""
+
+
+class TenantNotActiveError(XenoError):
+    """The tenant is suspended or removed."""
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """One Shopify store, by its handle, with the facts it told of itself."""
+
+    tenant_id: str
+    shop_gid: str
+    shop_domain: str
+    api_url: str
+    name: str
+    currency: str
+    iana_timezone: str
+    plan: str
+    access_scopes: Sequence[str]
+    status: str = "active"
+
+    @property
+    def sees_all_orders(self) -> bool:
+        """Whether the token sees orders of more than the last 60 days."""
+        return "read_all_orders" in self.access_scopes
+
+
+def check_handle(handle: str) -> str:
+    """The handle itself.
+
+    Raises:
+        UsageError: it is no handle.
+    """
+    if HANDLE.fullmatch(handle):
+        return handle
+    hint = f" Did you mean {handle.split('.')[0]!r}?" if HANDLE.fullmatch(handle.split(".")[0]) else ""
+    raise UsageError(
+        f"{handle!r} is no store handle: it is what stands before .myshopify.com, of small letters, digits "
+        f"and hyphens.{hint}"
+    )
+
+
+def refuse_known(connection: Connection, handle: str, shop_gid: str | None = None) -> None:
+    """Do nothing where neither the handle nor the shop is registered.
+
+    Raises:
+        TenantExistsError: one of them is.
+    """
+    known = connection.execute(
+        "select tenant_id, status from ops.tenants where tenant_id = %s or shop_gid = %s", [handle, shop_gid]
+    ).fetchone()
+    if known is not None:
+        hint = " Use `xeno tenant resume` to read it again." if known[1] == "suspended" else ""
+        raise TenantExistsError(f"{known[0]}: this store is registered already ({known[1]}).{hint}")
+
+
+def add(connection: Connection, tenant: Tenant) -> None:
+    """Register a tenant.
+
+    Raises:
+        TenantExistsError: the handle, or the shop under another handle, is registered already.
+    """
+    refuse_known(connection, tenant.tenant_id, tenant.shop_gid)
+    connection.execute(
+        f"""
+        insert into ops.tenants ({_COLUMNS})
+        values (%(tenant_id)s, %(shop_gid)s, %(shop_domain)s, %(api_url)s, %(name)s, %(currency)s,
+            %(iana_timezone)s, %(plan)s, %(access_scopes)s, %(status)s)
+        """,
+        {**vars(tenant), "access_scopes": list(tenant.access_scopes)},
+    )
+
+
+def update_facts(connection: Connection, tenant: Tenant) -> None:
+    """Take over what the store tells of itself now."""
+    connection.execute(
+        """
+        update ops.tenants
+        set shop_domain = %(shop_domain)s, name = %(name)s, currency = %(currency)s, plan = %(plan)s,
+            iana_timezone = %(iana_timezone)s, access_scopes = %(access_scopes)s, updated_at = now()
+        where tenant_id = %(tenant_id)s
+        and (shop_domain, name, currency, plan, iana_timezone, access_scopes) is distinct from
+            (%(shop_domain)s, %(name)s, %(currency)s, %(plan)s, %(iana_timezone)s, %(access_scopes)s)
+        """,
+        {**vars(tenant), "access_scopes": list(tenant.access_scopes)},
+    )
+
+
+def get(connection: Connection, handle: str) -> Tenant:
+    """The tenant of that handle.
+
+    Raises:
+        UnknownTenantError: there is none, or it was removed.
+    """
+    cursor = connection.cursor(row_factory=class_row(Tenant))
+    query = f"select {_COLUMNS} from ops.tenants where tenant_id = %s and status <> 'removed'"
+    tenant = cursor.execute(query, [handle]).fetchone()
+    if tenant is None:
+        raise UnknownTenantError(
+            f"There is no tenant {handle!r}: `xeno tenant list` shows them, `xeno tenant add` adds one."
+        )
+    return tenant
+
+
+def every(connection: Connection) -> list[Tenant]:
+    """All tenants but the removed ones, by handle."""
+    cursor = connection.cursor(row_factory=class_row(Tenant))
+    query = f"select {_COLUMNS} from ops.tenants where status <> 'removed' order by tenant_id"
+    return cursor.execute(query).fetchall()
+
+
+def active(connection: Connection, handles: Sequence[str] = ()) -> list[Tenant]:
+    """The active tenants of those handles; all active ones where none are given.
+
+    Raises:
+        UnknownTenantError: a handle names no tenant.
+        TenantNotActiveError: a handle names a suspended one.
+    """
+    if not handles:
+        return [tenant for tenant in every(connection) if tenant.status == "active"]
+    tenants = [get(connection, handle) for handle in dict.fromkeys(handles)]
+    for tenant in tenants:
+        if tenant.status != "active":
+            raise TenantNotActiveError(
+                f"{tenant.tenant_id} is {tenant.status}: `xeno tenant resume {tenant.tenant_id}` resumes it."
+            )
+    return tenants
+
+
+def set_status(connection: Connection, handle: str, status: str) -> Tenant:
+    """Make a tenant active or suspended.
+
+    Raises:
+        UnknownTenantError: there is none of that handle.
+    """
+    get(connection, handle)
+    connection.execute("update ops.tenants set status = %s, updated_at = now() where tenant_id = %s", [status, handle])
+    return get(connection, handle)

@@ -1,0 +1,96 @@
+"""Streaming rows to COPY: the rows are made in one thread while another sends the ones made before."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+
+from psycopg import sql
+
+from xeno_pipeline.warehouse.connection import Connection
+
+Row = tuple[str, str]
+"""A table's name, and one of its rows in COPY's text format."""
+
+_FLUSH_CHARACTERS = 1 << 20
+_BATCHES_IN_FLIGHT = 2
+
+_Batch = tuple[str, list[str]]
+
+
+def copy_rows(connection: Connection, rows: Iterable[Row], targets: Mapping[str, sql.Composable]) -> Counter[str]:
+    """Copy rows into the tables they name, holding no more than a few megabytes at once.
+
+    Args:
+        connection: used by this call alone until it returns.
+        rows: what to copy, in any order of tables.
+        targets: for each table's name, the table and columns to copy into.
+
+    Returns:
+        How many rows went into each table.
+
+    Raises:
+        psycopg.Error: PostgreSQL refused a row; the transaction is then void.
+    """
+    counts: Counter[str] = Counter()
+    with _Sender(connection, targets) as sender:
+        buffers: defaultdict[str, list[str]] = defaultdict(list)
+        sizes: Counter[str] = Counter()
+        for table, row in rows:
+            buffer = buffers[table]
+            buffer.append(row)
+            sizes[table] += len(row)
+            if sizes[table] > _FLUSH_CHARACTERS:
+                counts[table] += len(buffer)
+                sender.send((table, buffer))
+                buffers[table], sizes[table] = [], 0
+        for table, buffer in buffers.items():
+            if buffer:
+                counts[table] += len(buffer)
+                sender.send((table, buffer))
+    return counts
+
+
+class _Sender:
+    """A thread that sends batches one after the other; whatever stops it is raised to whoever feeds it."""
+
+    def __init__(self, connection: Connection, targets: Mapping[str, sql.Composable]) -> None:
+        self._connection = connection
+        self._targets = targets
+        self._batches: queue.Queue[_Batch | None] = queue.Queue(_BATCHES_IN_FLIGHT)
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="copy", daemon=True)
+
+    def __enter__(self) -> _Sender:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._batches.put(None)
+        self._thread.join()
+        if kind is None:
+            self._raise_failure()
+
+    def send(self, batch: _Batch) -> None:
+        """Hand over a batch; waits while enough are under way."""
+        self._raise_failure()
+        self._batches.put(batch)
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _run(self) -> None:
+        while (batch := self._batches.get()) is not None:
+            if self._failure is None:  # after a failure the rest is drained, so that nobody waits in vain
+                try:
+                    self._copy(*batch)
+                except BaseException as failure:  # noqa: BLE001 - raised again where the rows are made
+                    self._failure = failure
+
+    def _copy(self, table: str, rows: list[str]) -> None:
+        statement = sql.SQL("copy {} from stdin").format(self._targets[table])
+        with self._connection.cursor() as cursor, cursor.copy(statement) as copy:
+            copy.write("\n".join(rows) + "\n")

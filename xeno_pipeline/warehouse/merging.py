@@ -1,0 +1,147 @@
+"""The SQL that merges staged rows into the raw tables, made from what the tables declare.
+
+Staged rows lie in temporary twins, `staged_<table>`; the ids of root rows that a merge changed gather in
+`changed_roots`. `%(tenant)s` and `%(read_at)s` are bound by whoever runs the statements.
+"""
+
+from __future__ import annotations
+
+from xeno_pipeline.warehouse.raw_tables import RawTable
+
+CREATE_CHANGED_ROOTS = "create temporary table changed_roots (id bigint not null) on commit drop"
+
+
+def create_staged(table: RawTable) -> str:
+    """The temporary twin of a table."""
+    return f"create temporary table staged_{table.name} (like raw.{table.name} including defaults) on commit drop"
+
+
+def drop_repeated(table: RawTable) -> str:
+    """Delete all but the last staged row of each id: an object that changed during a read came twice."""
+    return f"""
+        delete from staged_{table.name} earlier
+        using (
+            select id, max(ctid) as last from staged_{table.name} group by id having count(*) > 1
+        ) repeated
+        where earlier.id = repeated.id and earlier.ctid <> repeated.last
+        """
+
+
+def drop_stale(root: RawTable) -> str:
+    """Delete staged roots that are older than what is there."""
+    return f"""
+        delete from staged_{root.name} staged
+        using raw.{root.name} old
+        where old.tenant_id = %(tenant)s and old.id = staged.id and old.updated_at > staged.updated_at
+        """
+
+
+def drop_orphans(table: RawTable) -> str:
+    """Delete staged children whose parent is not staged (any more)."""
+    assert table.parent is not None
+    return f"""
+        delete from staged_{table.name} staged
+        where not exists (
+            select from staged_{table.parent.name} parent where parent.id = staged.{table.parent_column}
+        )
+        """
+
+
+def upsert(table: RawTable) -> str:
+    """Insert staged rows that are new, and update those whose content differs.
+
+    Returns one row: how many were inserted, how many updated. A tombstone is lifted where the object was read
+    after it was set.
+    """
+    columns = table.copied_columns
+    names = ", ".join(columns)
+    assignments = [f"{name} = excluded.{name}" for name in columns if name not in ("tenant_id", "id")]
+    compared = [name for name in ("payload", "query_version", table.parent_column) if name]
+    differs = f"({_of('old', compared)}) is distinct from ({_of('excluded', compared)})"
+    if table.parent is None:
+        assignments.append("deleted_at = case when old.deleted_at < %(read_at)s then null else old.deleted_at end")
+        differs += " or old.deleted_at < %(read_at)s"
+    return f"""
+        with loaded as (
+            insert into raw.{table.name} as old ({names})
+            select {names} from staged_{table.name}
+            on conflict (tenant_id, id) do update set {", ".join(assignments)}, loaded_at = now()
+            where {differs}
+            returning (xmax = 0) as is_new, {_root_id(table, "old")} as root_id
+        ),
+        noted as (insert into changed_roots select distinct root_id from loaded where root_id is not null)
+        select count(*) filter (where is_new), count(*) filter (where not is_new) from loaded
+        """
+
+
+def delete_missing(table: RawTable) -> str:
+    """Delete children that a staged root no longer has. Returns one row: how many were deleted."""
+    assert table.parent is not None
+    sources: list[str] = []
+    conditions: list[str] = []
+    child, ancestor = "old", table
+    while ancestor.parent is not None:
+        parent = "root" if ancestor.parent.parent is None else f"parent_{len(sources)}"
+        if ancestor.parent.parent is None:
+            sources.append(f"staged_{ancestor.parent.name} {parent}")
+        else:
+            sources.append(f"raw.{ancestor.parent.name} {parent}")
+            conditions.append(f"{parent}.tenant_id = %(tenant)s")
+        conditions.append(f"{parent}.id = {child}.{ancestor.parent_column}")
+        child, ancestor = parent, ancestor.parent
+    return f"""
+        with gone as (
+            delete from raw.{table.name} old
+            using {", ".join(sources)}
+            where old.tenant_id = %(tenant)s and {" and ".join(conditions)}
+            and not exists (select from staged_{table.name} staged where staged.id = old.id)
+            returning root.id as root_id
+        ),
+        noted as (insert into changed_roots select distinct root_id from gone)
+        select count(*) from gone
+        """
+
+
+def count_missing(root: RawTable) -> str:
+    """How many live roots a complete read does not hold, and how many live ones there are."""
+    return f"""
+        select count(*) filter (where {_MISSING.format(root=root.name)}), count(*)
+        from raw.{root.name} old
+        where old.tenant_id = %(tenant)s and old.deleted_at is null
+        """
+
+
+def tombstone_missing(root: RawTable) -> str:
+    """Mark live roots that a complete read does not hold as gone. Returns one row: how many."""
+    return f"""
+        with gone as (
+            update raw.{root.name} old set deleted_at = now()
+            where old.tenant_id = %(tenant)s and old.deleted_at is null and {_MISSING.format(root=root.name)}
+            returning old.id
+        ),
+        noted as (insert into changed_roots select id from gone)
+        select count(*) from gone
+        """
+
+
+_MISSING = """
+    (%(visible_since)s::timestamptz is null or old.created_at >= %(visible_since)s)
+    and old.created_at < %(read_at)s
+    and not exists (select from staged_{root} staged where staged.id = old.id)
+    """
+
+
+def _of(alias: str, columns: list[str]) -> str:
+    return ", ".join(f"{alias}.{column}" for column in columns)
+
+
+def _root_id(table: RawTable, alias: str) -> str:
+    """The expression of the root's id for a row of the table."""
+    if table.parent is None:
+        return f"{alias}.id"
+    if table.parent.parent is None:
+        return f"{alias}.{table.parent_column}"
+    return (
+        f"(select {_root_id(table.parent, 'parent')} from raw.{table.parent.name} parent"
+        f" where parent.tenant_id = %(tenant)s and parent.id = {alias}.{table.parent_column})"
+    )
