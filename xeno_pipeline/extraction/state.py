@@ -72,6 +72,17 @@ def history_was_loaded(
     )
 
 
+def was_synced(connection: Connection, tenant_id: str, stream: str) -> None:
+    """Note that a sync of the stream came to its end."""
+    connection.execute(
+        """
+        insert into ops.sync_state (tenant_id, stream, synced_at) values (%s, %s, now())
+        on conflict (tenant_id, stream) do update set synced_at = excluded.synced_at
+        """,
+        [tenant_id, stream],
+    )
+
+
 def advance_cursor(connection: Connection, tenant_id: str, stream: str, cursor_at: datetime) -> None:
     """Note, in the transaction that writes their rows, that all changes up to an instant are in."""
     connection.execute(

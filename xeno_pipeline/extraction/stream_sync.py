@@ -22,6 +22,7 @@ from xeno_pipeline.extraction.state import (
     history_was_loaded,
     load_state,
     remember_bulk_operation,
+    was_synced,
 )
 from xeno_pipeline.extraction.streams import Stream
 from xeno_pipeline.shopify.bulk import UNFINISHED, BulkOperation, BulkReader
@@ -92,6 +93,8 @@ class StreamSync:
             report = self._read_history(state, accept_deletions)
         else:
             report = self._read_changes(state)
+        with self.database.connect() as connection:
+            was_synced(connection, self.tenant.tenant_id, self.stream.name)
         usage = self.client.usage
         report.requests, report.points, report.bytes = usage.requests, usage.points, report.bytes + usage.bytes
         report.seconds_waiting += usage.seconds_waiting

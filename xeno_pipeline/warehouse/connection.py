@@ -59,6 +59,13 @@ class Database:
         return url.update_query_dict({"options": f"-csearch_path={schema}"}) if schema else url
 
 
+def database_url(settings: Settings) -> str:
+    """The libpq URL of the database that the settings name, whether it runs or not."""
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
+    return EmbeddedServer(settings.home).url
+
+
 def open_database(settings: Settings) -> Database:
     """The database that the settings name; the embedded server is started where it is the one.
 

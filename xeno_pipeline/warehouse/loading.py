@@ -179,7 +179,8 @@ class Load:
             f"""
             insert into ops.changes (tenant_id, object, object_id)
             select %s, %s, changed.id from ({ids}) as changed (id)
-            on conflict (tenant_id, object, object_id) do update set change_id = excluded.change_id
+            on conflict (tenant_id, object, object_id) do update set transform_id = null
+            where changes.transform_id is not null
             """,
             [self.tenant_id, self.root.name],
         )

@@ -35,7 +35,7 @@ create table ops.tenant_credentials (
     sealed_token bytea not null,
     updated_at timestamptz not null default now()
 );
-comment on table ops.tenant_credentials is 'Access tokens, AES-256-GCM, bound to their tenant, under the key named.';
+comment on table ops.tenant_credentials is 'Access tokens, AES-256-GCM, each bound to its tenant.';
 
 create table ops.sync_state (
     tenant_id text collate "C" not null references ops.tenants on delete cascade,
@@ -45,31 +45,34 @@ create table ops.sync_state (
     history_loaded_at timestamptz,
     history_since timestamptz,
     bulk_operation_id text,
+    synced_at timestamptz,
     primary key (tenant_id, stream)
 );
 comment on column ops.sync_state.cursor_at is
     'Every change up to this instant, by the shop''s clock, is in raw; written with the rows.';
 comment on column ops.sync_state.history_since is
     'Older objects were hidden from the token when the history was loaded; null: none were.';
+comment on column ops.sync_state.synced_at is 'When Shopify was last asked for changes, and all were loaded.';
 comment on column ops.sync_state.bulk_operation_id is
     'A bulk operation that was started and whose result is not loaded yet: to be adopted.';
 
-create sequence ops.change_id;
 create table ops.changes (
     tenant_id text collate "C" not null references ops.tenants on delete cascade,
     object text not null,
     object_id bigint not null,
-    change_id bigint not null default nextval('ops.change_id'),
+    transform_id uuid,
     primary key (tenant_id, object, object_id)
 );
+create index on ops.changes (transform_id) where transform_id is not null;
 comment on table ops.changes is
-    'Root rows of raw that changed since the last transform of their tenant; id 0: all of the kind.';
+    'Root rows of raw that changed since the marts of their tenant were made; object_id 0: all of the kind.';
+comment on column ops.changes.transform_id is
+    'The transform that takes the change into the marts; a new change of the same object resets it.';
 
 create table ops.transforms (
     transform_id uuid not null,
     tenant_id text collate "C" not null references ops.tenants on delete cascade,
     as_of_date date not null,
-    last_change_id bigint not null,
     started_at timestamptz not null default now(),
     primary key (transform_id, tenant_id)
 );
@@ -83,12 +86,21 @@ create table ops.tenant_marts (
 );
 comment on table ops.tenant_marts is 'What a tenant''s marts were last brought to.';
 
+create table ops.marts_version (
+    version text not null
+);
+comment on table ops.marts_version is 'The version of the dbt project that the relations of the marts were made by.';
+
 create view ops.transform_scope as
     select tenant_id, as_of_date
     from ops.transforms
-    where transform_id = nullif(current_setting('xeno.transform_id', true), '')::uuid;
+    where transform_id = nullif(current_setting('xeno.transform_id', true), '')::uuid
+    union all
+    select tenant_id, (now() at time zone iana_timezone)::date
+    from ops.tenants
+    where status = 'active' and coalesce(current_setting('xeno.transform_id', true), '') = '';
 comment on view ops.transform_scope is
-    'The tenants of the transform that this session runs, told by the setting xeno.transform_id.';
+    'The tenants of the transform that the session''s setting xeno.transform_id names; without it all active ones.';
 """
 
 _TAIL = """

@@ -1,0 +1,4 @@
+{# Schemas are named as configured, the same in every environment: tenants share one database. #}
+{% macro generate_schema_name(custom_schema_name, node) -%}
+    {{ custom_schema_name | trim if custom_schema_name else target.schema }}
+{%- endmacro %}

@@ -1,0 +1,28 @@
+{#
+    dbt's view, except that a transform leaves an existing one alone: it is made once, by `xeno db migrate` (or by a
+    plain `dbt build`). Two concurrent dbt runs that recreate the same views fail now and then.
+#}
+{% materialization view, adapter = "postgres" %}
+    {% set target = this.incorporate(type="view") %}
+    {% set existing = load_cached_relation(this) %}
+
+    {{ run_hooks(pre_hooks) }}
+    {% if existing is not none and is_transform() %}
+        {% call statement("main") %} select 1 {% endcall %}
+    {% else %}
+        {% if config.get("contract").enforced %}
+            {{ get_assert_columns_equivalent(sql) }}
+        {% endif %}
+        {# Columns may be added or change their kind, which `create or replace` refuses. #}
+        {% call statement("main") %}
+            drop view if exists {{ target }} cascade;
+            create view {{ target }}
+            {% if config.get("security_invoker") %} with (security_invoker = true) {% endif %}
+            as ({{ sql }});
+        {% endcall %}
+    {% endif %}
+    {{ run_hooks(post_hooks) }}
+    {{ adapter.commit() }}
+
+    {{ return({"relations": [target]}) }}
+{% endmaterialization %}

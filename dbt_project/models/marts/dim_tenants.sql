@@ -1,0 +1,49 @@
+{{ config(unique_key=["tenant_id"]) }}
+
+with
+    tenants as (
+        select *
+        from {{ ref("stg_tenants") }}
+        where tenant_id in (select tenant_id from {{ transform_scope() }})
+    ),
+
+    orders as (
+        select
+            tenant_id,
+            min(ordered_on) as first_order_on,
+            max(ordered_on) as last_order_on,
+            count(*) as orders_loaded
+        from {{ ref("fct_orders") }}
+        where tenant_id in (select tenant_id from {{ transform_scope() }})
+        group by tenant_id
+    ),
+
+    syncs as (
+        select
+            tenant_id,
+            max(synced_at) as last_loaded_at,
+            bool_or(
+                stream = 'orders'
+                and history_loaded_at is not null
+                and history_since is null
+            ) as history_is_complete
+        from {{ ref("stg_sync_state") }}
+        group by tenant_id
+    )
+
+select
+    tenant_id,
+    tenants.shop_domain,
+    tenants.shop_name,
+    tenants.currency,
+    tenants.iana_timezone,
+    tenants.status,
+    tenants.plan,
+    orders.first_order_on,
+    orders.last_order_on,
+    coalesce(orders.orders_loaded, 0) as orders_loaded,
+    syncs.last_loaded_at,
+    coalesce(syncs.history_is_complete, false) as history_is_complete
+from tenants
+left join orders using (tenant_id)
+left join syncs using (tenant_id)

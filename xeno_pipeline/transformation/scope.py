@@ -1,0 +1,110 @@
+"""The scope of a transform: its tenants, what "today" is for each, and the changes that it takes in.
+
+The changes of a tenant are claimed when its transform begins and dropped when its marts are made. An object that
+changes again meanwhile is unclaimed by that, and one whose transform died stays for the next: nothing is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from uuid import UUID, uuid4
+
+from xeno_pipeline.warehouse.connection import Connection, Database
+
+_LOCKS = "select pg_advisory_lock(hashtextextended('transform ' || tenant_id, 0)) from unnest(%s::text[]) tenant_id"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """One transform.
+
+    Args:
+        transform_id: names it in the database.
+        tenant_ids: whose marts it makes.
+    """
+
+    transform_id: UUID
+    tenant_ids: tuple[str, ...]
+
+
+def due_tenants(
+    connection: Connection, tenant_ids: Sequence[str], *, as_of: date | None, project_version: str
+) -> list[str]:
+    """Those of the tenants whose marts are not up to date.
+
+    Rows of theirs changed, a new day has dawned in the shop's time zone (or another one is asked for), or the
+    models are others.
+    """
+    rows = connection.execute(
+        """
+        select tenants.tenant_id
+        from ops.tenants
+        left join ops.tenant_marts marts on marts.tenant_id = tenants.tenant_id
+        where tenants.tenant_id = any(%(tenant_ids)s)
+        and (
+            marts.as_of_date is distinct from
+                coalesce(%(as_of)s::date, (now() at time zone tenants.iana_timezone)::date)
+            or marts.project_version is distinct from %(version)s
+            or exists (select from ops.changes where changes.tenant_id = tenants.tenant_id)
+        )
+        order by tenants.tenant_id
+        """,
+        {"tenant_ids": list(tenant_ids), "as_of": as_of, "version": project_version},
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+@contextmanager
+def open_scope(database: Database, tenant_ids: Sequence[str], as_of: date | None) -> Iterator[Scope]:
+    """A transform of the tenants for the length of a `with`; others of the same tenants wait.
+
+    Args:
+        database: where it is known.
+        tenant_ids: whose marts it makes.
+        as_of: "today"; None for today in each shop's time zone.
+    """
+    scope = Scope(uuid4(), tuple(sorted(tenant_ids)))
+    with database.connect(autocommit=True) as connection:
+        connection.execute(_LOCKS, [list(scope.tenant_ids)])
+        with connection.transaction():
+            _claim(connection, scope, as_of)
+        try:
+            yield scope
+        finally:
+            connection.execute("delete from ops.transforms where transform_id = %s", [scope.transform_id])
+
+
+def marts_are_made(database: Database, scope: Scope, project_version: str) -> None:
+    """Note that the scope's marts are up to date, and drop the changes that they hold."""
+    with database.connect() as connection:
+        connection.execute(
+            """
+            insert into ops.tenant_marts (tenant_id, as_of_date, transformed_at, project_version)
+            select tenant_id, as_of_date, now(), %(version)s from ops.transforms where transform_id = %(transform_id)s
+            on conflict (tenant_id) do update
+            set as_of_date = excluded.as_of_date, transformed_at = excluded.transformed_at,
+                project_version = excluded.project_version
+            """,
+            {"transform_id": scope.transform_id, "version": project_version},
+        )
+        connection.execute("delete from ops.changes where transform_id = %s", [scope.transform_id])
+
+
+def _claim(connection: Connection, scope: Scope, as_of: date | None) -> None:
+    """Write down the scope; what a dead transform of these tenants left behind is swept away."""
+    bound = {"transform_id": scope.transform_id, "tenant_ids": list(scope.tenant_ids), "as_of": as_of}
+    connection.execute("delete from ops.transforms where tenant_id = any(%(tenant_ids)s)", bound)
+    connection.execute(
+        """
+        insert into ops.transforms (transform_id, tenant_id, as_of_date)
+        select %(transform_id)s, tenant_id, coalesce(%(as_of)s::date, (now() at time zone iana_timezone)::date)
+        from ops.tenants where tenant_id = any(%(tenant_ids)s)
+        """,
+        bound,
+    )
+    connection.execute(
+        "update ops.changes set transform_id = %(transform_id)s where tenant_id = any(%(tenant_ids)s)", bound
+    )
