@@ -1,0 +1,182 @@
+"""The GraphQL endpoint of one store: cost, faults, execution, and answers in Shopify's shapes."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    FragmentDefinitionNode,
+    GraphQLError,
+    GraphQLSyntaxError,
+    OperationDefinitionNode,
+    execute_sync,
+)
+
+from xeno_pipeline.sandbox import errors
+from xeno_pipeline.sandbox.bulk import BulkOperations
+from xeno_pipeline.sandbox.bulk_query import syntax_message
+from xeno_pipeline.sandbox.cost import MAX_QUERY_COST, CostBucket, QueryCost
+from xeno_pipeline.sandbox.faults import Faults
+from xeno_pipeline.sandbox.money import Document
+from xeno_pipeline.sandbox.schema import Request, admin_schema, resolve_type
+from xeno_pipeline.sandbox.store import Store
+from xeno_pipeline.sandbox.validation import parse_and_validate
+
+
+class BadRequestError(Exception):
+    """A request body that is no GraphQL request."""
+
+
+@dataclass
+class Stats:
+    """What happened at one store's endpoint since the last reset."""
+
+    requests: int = 0
+    operations: Counter[str] = field(default_factory=Counter)
+    statuses: Counter[int] = field(default_factory=Counter)
+    throttled: int = 0
+    points: int = 0
+    bulk_operations: int = 0
+    downloads: int = 0
+
+
+class AdminApi:
+    """Executes requests against a store. Thread-safe: a request holds the store's lock while it runs."""
+
+    def __init__(self, store: Store, bulk: BulkOperations, faults: Faults, monotonic: Callable[[], float]) -> None:
+        self.store = store
+        self.bulk = bulk
+        self.faults = faults
+        self.bucket = CostBucket(store.plan, monotonic)
+        self.stats = Stats()
+        self.latency = 0.0
+        """How many seconds every answer takes at least."""
+
+    def answer(self, body: Any, fault: dict[str, Any] | None = None) -> Document:
+        """The answer to a request body.
+
+        Args:
+            body: The parsed JSON.
+            fault: What should go wrong, of the kinds that show in the answer.
+
+        Raises:
+            BadRequestError: For a body that is no GraphQL request.
+            UnsupportedError: For what the sandbox does not play.
+        """
+        text, variables = _read(body)
+        schema = admin_schema()
+        try:
+            document, problems = parse_and_validate(schema, text)
+        except GraphQLSyntaxError as problem:
+            at = problem.locations[0] if problem.locations else None
+            where = f" at [{at.line}, {at.column}]" if at else ""
+            content = errors.body(f"{syntax_message(problem)}{where}")
+            return {"errors": [content | ({"locations": [{"line": at.line, "column": at.column}]} if at else {})]}
+        if problems:
+            return {"errors": problems}
+        operation = _operation(document, body.get("operationName"))
+        if operation is None:
+            return {"errors": [errors.body("An operation name is required", "operationNameMissing")]}
+        name = operation.name.value if operation.name else "anonymous"
+        with self.store.lock:
+            self.stats.operations[name] += 1
+            cost = QueryCost(schema, operation, _fragments(document), _with_defaults(operation, variables))
+            return self._charged(document, operation, variables, cost, fault)
+
+    def _charged(
+        self,
+        document: DocumentNode,
+        operation: OperationDefinitionNode,
+        variables: dict[str, Any],
+        cost: QueryCost,
+        fault: dict[str, Any] | None,
+    ) -> Document:
+        if cost.requested > MAX_QUERY_COST:
+            return {
+                "errors": [errors.max_cost_exceeded(cost.requested, MAX_QUERY_COST)],
+                "extensions": {"cost": self.bucket.report(cost.requested, None)},
+            }
+        kind = fault["kind"] if fault else None
+        if kind == "throttled" or not self.bucket.charge(cost.requested):
+            self.stats.throttled += 1
+            return {
+                "errors": [errors.THROTTLED],
+                "extensions": {"cost": self.bucket.report(cost.requested, None)},
+            }
+        if fault and kind == "internal_error":
+            return {"errors": [errors.internal_error(str(uuid.uuid4()))]}
+        if fault and kind == "access_denied":
+            denied = errors.access_denied(fault.get("field", "orders"), fault.get("scope", "read_orders"))
+            return {"data": None, "errors": [denied.formatted]}
+        request = Request(self.store, self.bulk, scopes=frozenset(self.store.scopes))
+        result = execute_sync(
+            admin_schema(),
+            document,
+            context_value=request,
+            variable_values=variables,
+            operation_name=operation.name.value if operation.name else None,
+            type_resolver=resolve_type,
+        )
+        actual = cost.actual(result.data)
+        self.bucket.give_back(cost.requested - actual)
+        self.stats.points += actual
+        return self._formatted(result, request, self.bucket.report(cost.requested, actual))
+
+    def _formatted(self, result: ExecutionResult, request: Request, cost: Document) -> Document:
+        answer: Document = {"data": result.data}
+        if result.errors:
+            answer["errors"] = [_formatted_error(error) for error in result.errors]
+        answer["extensions"] = {"cost": cost}
+        if request.warnings:
+            answer["extensions"]["search"] = request.warnings
+        return answer
+
+
+def _read(body: Any) -> tuple[str, dict[str, Any]]:
+    if not isinstance(body, dict) or not isinstance(body.get("query"), str):
+        raise BadRequestError("Required parameter missing or invalid: query")
+    variables = body.get("variables") or {}
+    if not isinstance(variables, dict):
+        raise BadRequestError("Required parameter missing or invalid: variables")
+    return body["query"], variables
+
+
+def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode | None:
+    operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+    if name:
+        return next((o for o in operations if o.name and o.name.value == name), None)
+    return operations[0] if len(operations) == 1 else None
+
+
+def _fragments(document: DocumentNode) -> dict[str, FragmentDefinitionNode]:
+    return {n.name.value: n for n in document.definitions if isinstance(n, FragmentDefinitionNode)}
+
+
+def _with_defaults(operation: OperationDefinitionNode, variables: dict[str, Any]) -> dict[str, Any]:
+    """The variables, with the defaults of those not given (as far as page sizes need them: integers)."""
+    defaults = {
+        d.variable.name.value: getattr(d.default_value, "value", None) for d in operation.variable_definitions or ()
+    }
+    return defaults | variables
+
+
+def _formatted_error(error: GraphQLError) -> Document:
+    original = error.original_error
+    if original is not None and not isinstance(original, GraphQLError):
+        raise original
+    content: Document = {"message": error.message}
+    if error.locations:
+        content["locations"] = [{"line": at.line, "column": at.column} for at in error.locations]
+    if error.path:
+        content["path"] = list(error.path)
+    if error.extensions:
+        content["extensions"] = error.extensions
+    elif error.path is None:
+        content["extensions"] = {"code": "INVALID_VARIABLE"}
+    return content

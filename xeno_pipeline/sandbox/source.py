@@ -1,0 +1,48 @@
+"""What a store's history comes from: a source knows objects by their position, and the columns to find them by."""
+
+from __future__ import annotations
+
+import random
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from xeno_pipeline.sandbox.ledger import Line, Order
+from xeno_pipeline.sandbox.objects import Checkout, Customer, Product
+
+Columns = dict[str, NDArray[Any]]
+"""Arrays of equal length; each has at least `id`, `created_at` and `updated_at` (seconds since 1970)."""
+
+
+class Composes(Protocol):
+    """Draws new order lines, for what is bought after history ended."""
+
+    tax_rate: int
+
+    def product_line(self, rng: random.Random, number: int) -> Line:
+        """A line of a random product."""
+
+
+class Source(Protocol):
+    """The history of one store, unchanging while the server runs."""
+
+    opened_at: int
+    composer: Any
+
+    def columns(self) -> dict[str, Columns]:
+        """Per kind (Order, Customer, Product, AbandonedCheckout), fresh arrays, which the caller may change."""
+
+    def child_base(self, order_id: int) -> int:
+        """What the ids of an order's children are counted from."""
+
+    def order(self, position: int) -> Order:
+        """The order at a position of the columns."""
+
+    def customer(self, position: int) -> Customer:
+        """The customer at a position of the columns."""
+
+    def product(self, position: int) -> Product:
+        """The product at a position of the columns."""
+
+    def checkout(self, position: int) -> Checkout:
+        """The abandoned checkout at a position of the columns."""
