@@ -111,7 +111,8 @@ def prune(schema: GraphQLSchema, fields: dict[str, set[str]]) -> GraphQLSchema:
     fields["Node"].add("id")
     for name in fields:
         keep(schema.type_map[name])
-    assert schema.query_type is not None and schema.mutation_type is not None
+    assert schema.query_type is not None
+    assert schema.mutation_type is not None
     return GraphQLSchema(
         query=schema.query_type, mutation=schema.mutation_type, types=[kept[name] for name in sorted(kept)]
     )

@@ -18,12 +18,14 @@ class SyncState:
         cursor_at: every change up to this instant, by the shop's clock, is in raw.
         query_version: what selection the history was read with.
         history_loaded_at: when the history was loaded whole; None until then.
+        synced_at: when a sync last came to its end.
         bulk_operation_id: a bulk operation under way whose result is not loaded yet.
     """
 
     cursor_at: datetime | None = None
     query_version: int | None = None
     history_loaded_at: datetime | None = None
+    synced_at: datetime | None = None
     bulk_operation_id: str | None = None
 
 
@@ -31,10 +33,16 @@ def load_state(connection: Connection, tenant_id: str, stream: str) -> SyncState
     """The state of a stream; a fresh one where it was never read."""
     cursor = connection.cursor(row_factory=class_row(SyncState))
     query = """
-        select cursor_at, query_version, history_loaded_at, bulk_operation_id
+        select cursor_at, query_version, history_loaded_at, synced_at, bulk_operation_id
         from ops.sync_state where tenant_id = %s and stream = %s
         """
     return cursor.execute(query, [tenant_id, stream]).fetchone() or SyncState()
+
+
+def load_states(connection: Connection, tenant_id: str) -> dict[str, SyncState]:
+    """The states of all streams of a tenant that were ever read, by name."""
+    names = connection.execute("select stream from ops.sync_state where tenant_id = %s order by 1", [tenant_id])
+    return {name: load_state(connection, tenant_id, name) for (name,) in names.fetchall()}
 
 
 def remember_bulk_operation(connection: Connection, tenant_id: str, stream: str, operation_id: str | None) -> None:

@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,11 +22,10 @@ from uuid import UUID
 from dbt.cli.main import dbtRunner
 from dbt_common.events.base_types import EventMsg
 from filelock import FileLock
-from psycopg.conninfo import conninfo_to_dict
 
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.settings import PROJECT_DIR, Settings
-from xeno_pipeline.warehouse.connection import database_url
+from xeno_pipeline.warehouse.connection import connection_variables, database_url
 
 DBT_PROJECT_DIR = PROJECT_DIR / "dbt_project"
 NO_TENANTS = UUID(int=0)
@@ -141,9 +140,7 @@ class DbtProject:
             for name in ("partial_parse.msgpack", "manifest.json"):  # the manifest last: it says that all is there
                 (Path(target) / name).rename(into / name)
 
-    def _run(
-        self, arguments: Sequence[str], target: Path, transform_id: UUID | None, on_node: NodeSink | None
-    ) -> Any:
+    def _run(self, arguments: Sequence[str], target: Path, transform_id: UUID | None, on_node: NodeSink | None) -> Any:
         """Invoke dbt with its artifacts in `target`; what it returns depends on the command."""
         command, *options = arguments
         place = ["--project-dir", str(DBT_PROJECT_DIR), "--profiles-dir", str(DBT_PROJECT_DIR)]
@@ -164,13 +161,6 @@ def _listener(on_node: NodeSink) -> Callable[[EventMsg], None]:
             on_node(event.data.node_info.node_name, event.data.index, event.data.total)
 
     return listen
-
-
-def connection_variables(url: str) -> dict[str, str]:
-    """libpq's variables for a URL: what `dbt_project/profiles.yml` reads."""
-    parts = conninfo_to_dict(url)
-    known = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "user", "PGPASSWORD": "password", "PGDATABASE": "dbname"}
-    return {variable: str(parts[name]) for variable, name in known.items() if parts.get(name) is not None}
 
 
 @contextmanager

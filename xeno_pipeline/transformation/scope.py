@@ -77,20 +77,26 @@ def open_scope(database: Database, tenant_ids: Sequence[str], as_of: date | None
             connection.execute("delete from ops.transforms where transform_id = %s", [scope.transform_id])
 
 
-def marts_are_made(database: Database, scope: Scope, project_version: str) -> None:
-    """Note that the scope's marts are up to date, and drop the changes that they hold."""
+def marts_are_made(database: Database, scope: Scope, project_version: str) -> list[str]:
+    """Note that the scope's marts are up to date, and drop the changes that they hold.
+
+    Returns:
+        The tenants whose first marts they are.
+    """
     with database.connect() as connection:
-        connection.execute(
+        made = connection.execute(
             """
             insert into ops.tenant_marts (tenant_id, as_of_date, transformed_at, project_version)
             select tenant_id, as_of_date, now(), %(version)s from ops.transforms where transform_id = %(transform_id)s
             on conflict (tenant_id) do update
             set as_of_date = excluded.as_of_date, transformed_at = excluded.transformed_at,
                 project_version = excluded.project_version
+            returning tenant_id, xmax = 0
             """,
             {"transform_id": scope.transform_id, "version": project_version},
-        )
+        ).fetchall()
         connection.execute("delete from ops.changes where transform_id = %s", [scope.transform_id])
+    return [tenant_id for tenant_id, is_new in made if is_new]
 
 
 def _claim(connection: Connection, scope: Scope, as_of: date | None) -> None:

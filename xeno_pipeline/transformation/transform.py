@@ -42,10 +42,12 @@ class TransformReport:
     Args:
         tenant_ids: whose marts were made.
         failures: for each tenant whose marts could not be, why.
+        new_tenant_ids: those of them that had none before.
         nodes: what dbt did, node by node, for the tenants whose marts were made.
     """
 
     tenant_ids: list[str] = field(default_factory=list)
+    new_tenant_ids: set[str] = field(default_factory=set)
     failures: dict[str, XenoError] = field(default_factory=dict)
     nodes: list[tuple[tuple[str, ...], NodeResult]] = field(default_factory=list)
     seconds: float = 0.0
@@ -77,9 +79,7 @@ def transform(
     tenant_ids = list(request.tenant_ids)
     if request.only_due:
         with database.connect() as connection:
-            tenant_ids = due_tenants(
-                connection, tenant_ids, as_of=request.as_of, project_version=project.version
-            )
+            tenant_ids = due_tenants(connection, tenant_ids, as_of=request.as_of, project_version=project.version)
     report = TransformReport()
     if tenant_ids:
         _Transformer(database, project, request, on_node, report).run(tuple(tenant_ids))
@@ -126,7 +126,8 @@ class _Transformer:
             broken = [node for node in nodes if node.failed and node.unique_id.startswith("model.")]
             if not broken:
                 if not self.request.models:
-                    marts_are_made(self.database, scope, self.project.version)
+                    new = marts_are_made(self.database, scope, self.project.version)
+                    self.report.new_tenant_ids.update(new)
                 self.report.tenant_ids.extend(tenant_ids)
                 self.report.nodes.extend((tenant_ids, node) for node in nodes)
                 return

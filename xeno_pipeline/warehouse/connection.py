@@ -77,6 +77,13 @@ def open_database(settings: Settings) -> Database:
     return Database(EmbeddedServer(settings.home).ensure_running())
 
 
+def connection_variables(url: str) -> dict[str, str]:
+    """Libpq's variables for a URL: what `dbt_project/profiles.yml` reads."""
+    parts = conninfo_to_dict(url)
+    known = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "user", "PGPASSWORD": "password", "PGDATABASE": "dbname"}
+    return {variable: str(parts[name]) for variable, name in known.items() if parts.get(name) is not None}
+
+
 def _reason(error: psycopg.OperationalError) -> str:
     """The first line of libpq's complaint; it names host and role, never the password."""
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -193,7 +193,7 @@ class EmbeddedServer:
             for leftover in self.socket_dir.glob(".s.PGSQL.*"):
                 leftover.unlink(missing_ok=True)
 
-    def _run(self, program: str, *arguments: str) -> None:
+    def _run(self, name: str, *arguments: str) -> None:
         environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"}
         user = _server_user()
         binaries = _binaries()
@@ -201,26 +201,26 @@ class EmbeddedServer:
             _open_for_traversal([binaries, self.home])
         try:
             done = subprocess.run(  # noqa: S603 - our own program with our own arguments
-                [str(binaries / program), *arguments],
+                [str(binaries / name), *arguments],
                 cwd="/",
                 env=environment,
                 user=user.pw_uid if user else None,
                 group=user.pw_gid if user else None,
                 extra_groups=[] if user else None,
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE if program == "initdb" else subprocess.DEVNULL,
-                stderr=subprocess.STDOUT if program == "initdb" else subprocess.DEVNULL,
+                stdout=subprocess.PIPE if name == "initdb" else subprocess.DEVNULL,
+                stderr=subprocess.STDOUT if name == "initdb" else subprocess.DEVNULL,
                 text=True,
                 timeout=_START_TIMEOUT_SECONDS + 30,
                 check=False,
             )
         except subprocess.TimeoutExpired:
             raise EmbeddedServerError(
-                f"{program} of the embedded database did not finish; see {self.data_dir / 'server.log'}."
+                f"{name} of the embedded database did not finish; see {self.data_dir / 'server.log'}."
             ) from None
         if done.returncode != 0:
             raise EmbeddedServerError(
-                f"{program} of the embedded database failed: {self._last_words(done.stdout)} "
+                f"{name} of the embedded database failed: {self._last_words(done.stdout)} "
                 f"(its log: {self.data_dir / 'server.log'})"
             )
 
@@ -264,6 +264,11 @@ def _open_for_traversal(directories: Sequence[Path]) -> None:
             mode = folder.stat().st_mode
             if not mode & stat.S_IXOTH:
                 folder.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
+
+
+def program(name: str) -> Path:
+    """One of the wheel's PostgreSQL programs, such as `pg_dump`."""
+    return _binaries() / name
 
 
 def _binaries() -> Path:

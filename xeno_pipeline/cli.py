@@ -1,0 +1,355 @@
+"""`xeno`: the command line. Each command calls what does the work elsewhere, and shows what came of it.
+
+What does the work is imported where it is called: Dagster and dbt take seconds to import, and `xeno tenant list`
+needs neither.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import psycopg
+import typer
+
+from xeno_pipeline.errors import UsageError, XenoError
+from xeno_pipeline.settings import SANDBOX_TOKEN, load_settings
+
+if TYPE_CHECKING:
+    from xeno_pipeline.orchestration.pipeline import Pipeline
+
+app = typer.Typer(
+    name="xeno",
+    help="Many Shopify stores in one Postgres, modelled into marts.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+tenant_app = typer.Typer(no_args_is_help=True, help="The stores that are read.")
+db_app = typer.Typer(no_args_is_help=True, help="The database.")
+sandbox_app = typer.Typer(no_args_is_help=True, help="Local stores to try things on.")
+app.add_typer(tenant_app, name="tenant")
+app.add_typer(db_app, name="db")
+app.add_typer(sandbox_app, name="sandbox")
+
+Handle = Annotated[str, typer.Argument(help="The store's handle: `acme` of acme.myshopify.com.")]
+Handles = Annotated[list[str] | None, typer.Argument(help="Handles of stores; all active ones without any.")]
+TokenOption = Annotated[
+    str | None, typer.Option("--token", help="`-` reads the token from standard input; else it is asked for.")
+]
+
+
+# --- tenants ---
+
+
+@tenant_app.command("add")
+def tenant_add(
+    handle: Handle,
+    api_url: Annotated[
+        str | None, typer.Option(help="The root of its Admin API, where it is not at HANDLE.myshopify.com.")
+    ] = None,
+    token: TokenOption = None,
+) -> None:
+    """Connect a store: its token is tried, its facts are read, and it becomes a tenant."""
+    from xeno_pipeline.console import say, warn
+    from xeno_pipeline.orchestration.launch import align
+    from xeno_pipeline.orchestration.pipeline import Pipeline
+    from xeno_pipeline.tenants.credentials import load_key_ring
+    from xeno_pipeline.tenants.onboarding import connect_store, history_warning
+    from xeno_pipeline.tenants.registry import check_handle
+
+    settings = load_settings()
+    check_handle(handle)
+    secret = _read_token(token, api_url)
+    pipeline = Pipeline(settings)
+    tenant = connect_store(pipeline.database, load_key_ring(settings), handle=handle, api_url=api_url, token=secret)
+    align(pipeline)
+    say(
+        f"{handle} is connected: {tenant.name}, {tenant.currency}, {tenant.iana_timezone}. "
+        f"`xeno sync {handle}` reads it."
+    )
+    warning = history_warning(tenant)
+    if warning:
+        warn(warning)
+
+
+@tenant_app.command("set-token")
+def tenant_set_token(handle: Handle, token: TokenOption = None) -> None:
+    """Give a store a new access token, after it was tried."""
+    from xeno_pipeline.console import say
+    from xeno_pipeline.orchestration.pipeline import Pipeline
+    from xeno_pipeline.tenants.credentials import load_key_ring
+    from xeno_pipeline.tenants.onboarding import replace_token
+
+    settings = load_settings()
+    secret = _read_token(token, None)
+    replace_token(Pipeline(settings).database, load_key_ring(settings), handle=handle, token=secret)
+    say(f"{handle} has a new token.")
+
+
+@tenant_app.command("list")
+def tenant_list() -> None:
+    """Show all tenants."""
+    from xeno_pipeline.console import say, show_tenants
+    from xeno_pipeline.orchestration.pipeline import Pipeline
+    from xeno_pipeline.tenants import registry
+
+    with Pipeline(load_settings()).database.connect() as connection:
+        tenants = registry.every(connection)
+    if tenants:
+        show_tenants(tenants)
+    else:
+        say("There are no tenants yet: `xeno tenant add` connects a store.")
+
+
+@tenant_app.command("show")
+def tenant_show(handle: Handle) -> None:
+    """Show one tenant, and how far each of its streams was read."""
+    from xeno_pipeline.console import show_tenant
+    from xeno_pipeline.extraction.state import load_states
+    from xeno_pipeline.orchestration.pipeline import Pipeline
+    from xeno_pipeline.tenants import registry
+
+    with Pipeline(load_settings()).database.connect() as connection:
+        show_tenant(registry.get(connection, handle), load_states(connection, handle))
+
+
+@tenant_app.command("suspend")
+def tenant_suspend(handle: Handle) -> None:
+    """Stop reading a store; its data stays."""
+    _set_status(handle, "suspended")
+
+
+@tenant_app.command("resume")
+def tenant_resume(handle: Handle) -> None:
+    """Read a suspended store again."""
+    _set_status(handle, "active")
+
+
+@tenant_app.command("remove")
+def tenant_remove(
+    handle: Handle,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete a store's data, token and state for good."""
+    from xeno_pipeline.console import say
+    from xeno_pipeline.orchestration.launch import align
+    from xeno_pipeline.orchestration.pipeline import Pipeline
+    from xeno_pipeline.tenants import registry
+    from xeno_pipeline.tenants.offboarding import remove_tenant
+
+    pipeline = Pipeline(load_settings())
+    with pipeline.database.connect() as connection:
+        registry.get(connection, handle)
+    if not yes:
+        typer.confirm(f"Delete everything of {handle}, for good?", abort=True)
+    with pipeline.database.connect() as connection:
+        deleted = remove_tenant(connection, handle)
+    align(pipeline)
+    say(f"{handle} is removed; {deleted:,} rows were deleted.")
+
+
+# --- running ---
+
+
+@app.command()
+def sync(
+    tenants: Handles = None,
+    stream: Annotated[list[str] | None, typer.Option(help="Only this stream; may be repeated.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Read the history again, and mark what is gone.")] = False,
+    accept_deletions: Annotated[
+        bool, typer.Option("--accept-deletions", help="Mark it even if it is more than one per cent.")
+    ] = False,
+    transform: Annotated[bool, typer.Option(help="Bring the marts up to date afterwards.")] = True,
+) -> None:
+    """Read stores: their history the first time, afterwards what changed."""
+    from xeno_pipeline.console import Board, show_sync, show_transform
+    from xeno_pipeline.extraction.report import StreamFailure
+    from xeno_pipeline.extraction.streams import check_streams
+    from xeno_pipeline.orchestration.launch import run_sync
+    from xeno_pipeline.orchestration.pipeline import Pipeline
+
+    board = Board()
+    pipeline = Pipeline(load_settings(), board.on_progress, board.on_node)
+    streams = check_streams(stream or [])
+    handles = _active(pipeline, tenants)
+    config = {
+        "streams": list(streams),
+        "full": full,
+        "accept_deletions": accept_deletions,
+        "transform": transform,
+    }
+    with board.shown():
+        results, report = run_sync(pipeline, handles, config)
+    show_sync(results)
+    if transform:
+        show_transform(report)
+    if report.failures or any(isinstance(result, StreamFailure) for result in results):
+        raise typer.Exit(1)
+
+
+@app.command()
+def transform(
+    tenants: Handles = None,
+    as_of: Annotated[str | None, typer.Option(help='What "today" is, as 2026-06-30.')] = None,
+    test: Annotated[bool, typer.Option("--test", help="Run the dbt tests too.")] = False,
+) -> None:
+    """Bring marts up to date with what was read."""
+    from xeno_pipeline.console import Board, show_transform
+    from xeno_pipeline.orchestration.launch import run_transform
+    from xeno_pipeline.orchestration.marts_assets import as_date
+    from xeno_pipeline.orchestration.pipeline import Pipeline
+
+    as_date(as_of)
+    board = Board()
+    pipeline = Pipeline(load_settings(), on_node=board.on_node)
+    handles = _active(pipeline, tenants)
+    with board.shown():
+        config = {"as_of": as_of, "test": test, "only_due": not test}
+        report = run_transform(pipeline, handles, config)
+    show_transform(report)
+    if report.failures or report.failed_tests:
+        raise typer.Exit(1)
+
+
+# --- the database ---
+
+
+@db_app.command("migrate")
+def db_migrate() -> None:
+    """Bring schemas, tables and views to what this version needs. Every command does so by itself."""
+    from xeno_pipeline.console import say
+    from xeno_pipeline.orchestration.pipeline import Pipeline
+
+    pipeline = Pipeline(load_settings())
+    _ = pipeline.dbt_project
+    say(f"The database {pipeline.database.place} is up to date.")
+
+
+@db_app.command("url")
+def db_url() -> None:
+    """Print the database's URL, for psql and other clients (with its password, if it has one)."""
+    from xeno_pipeline.warehouse.connection import open_database
+
+    sys.stdout.write(open_database(load_settings()).url + "\n")
+
+
+@db_app.command("env")
+def db_env() -> None:
+    """Print libpq's variables, for dbt and other tools: eval "$(xeno db env)"."""
+    import shlex
+
+    from xeno_pipeline.warehouse.connection import connection_variables, open_database
+
+    for name, value in connection_variables(open_database(load_settings()).url).items():
+        sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
+
+
+@db_app.command("psql", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def db_psql(context: typer.Context) -> None:
+    """Open psql on the database; further arguments are psql's."""
+    from xeno_pipeline.warehouse.connection import open_database
+    from xeno_pipeline.warehouse.embedded import program
+
+    database = open_database(load_settings())
+    psql = shutil.which("psql") or str(program("psql"))
+    os.execv(psql, [psql, database.url, *context.args])  # noqa: S606 - psql takes the terminal over
+
+
+@db_app.command("stop")
+def db_stop() -> None:
+    """Stop the embedded server."""
+    from xeno_pipeline.console import say
+    from xeno_pipeline.warehouse.embedded import EmbeddedServer
+
+    settings = load_settings()
+    if settings.database_url is not None:
+        raise UsageError("XENO_DATABASE_URL names a server that is not embedded: stop it where it runs.")
+    stopped = EmbeddedServer(settings.home).stop()
+    say("The embedded database is stopped." if stopped else "The embedded database was not running.")
+
+
+@db_app.command("rotate-key")
+def db_rotate_key() -> None:
+    """Encrypt all tokens anew, under a new key (or the first of XENO_ENCRYPTION_KEYS)."""
+    from xeno_pipeline.console import say
+    from xeno_pipeline.orchestration.pipeline import Pipeline
+    from xeno_pipeline.tenants.credentials import rotate
+
+    settings = load_settings()
+    with Pipeline(settings).database.connect() as connection:
+        key_id, count = rotate(settings, connection)
+    say(f"{count} token{'s' * (count != 1)} encrypted anew under key {key_id}.")
+
+
+# --- shared ---
+
+
+def _active(pipeline: Pipeline, tenants: list[str] | None) -> list[str]:
+    """The handles of the active tenants that a command is about; wrong ones are refused before anything starts."""
+    from xeno_pipeline.tenants import registry
+
+    with pipeline.database.connect() as connection:
+        active = registry.active(connection, tenants or [])
+    if not active:
+        raise UsageError("There are no active tenants: `xeno tenant add` connects a store.")
+    return [tenant.tenant_id for tenant in active]
+
+
+def _read_token(option: str | None, api_url: str | None) -> str:
+    """The access token: from standard input, or asked for; never from the command line, where others see it."""
+    from xeno_pipeline.shopify.client import is_loopback
+
+    if option is None and api_url is not None and is_loopback(api_url):
+        return SANDBOX_TOKEN
+    if option not in (None, "-"):
+        raise UsageError("A token on the command line can be seen by others: pipe it in with `--token -`.")
+    if option is None and sys.stdin.isatty():
+        secret: str = typer.prompt("Access token", hide_input=True)
+    else:
+        secret = sys.stdin.readline()
+    if not secret.strip():
+        raise UsageError("No token was given: pipe it in with `--token -`, or type it when asked.")
+    return secret.strip()
+
+
+def _set_status(handle: str, status: str) -> None:
+    from xeno_pipeline.console import say
+    from xeno_pipeline.orchestration.launch import align
+    from xeno_pipeline.orchestration.pipeline import Pipeline
+    from xeno_pipeline.tenants import registry
+
+    pipeline = Pipeline(load_settings())
+    with pipeline.database.connect() as connection:
+        registry.set_status(connection, handle, status)
+    align(pipeline)
+    say(f"{handle} is {status}.")
+
+
+def main() -> None:
+    """Run the command line; what goes wrong is told in a sentence."""
+    from xeno_pipeline.console import complain
+
+    try:
+        app()
+    except XenoError as error:
+        complain(str(error))
+        sys.exit(error.exit_code)
+    except psycopg.errors.DiskFull:
+        complain("The database has no room left; nothing was half-written. Make room, and run the command again.")
+        sys.exit(1)
+    except psycopg.OperationalError as error:
+        complain(f"The database broke off ({str(error).strip().splitlines()[0]}). Run the command again.")
+        sys.exit(1)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        complain(f"There is no room left on the disk of {error.filename or 'the spool'}. Make room, and try again.")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""What the terminal shows: progress bars (plain lines in a pipe), and tables."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from xeno_pipeline.extraction import report as syncing
+from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult
+from xeno_pipeline.extraction.state import SyncState
+from xeno_pipeline.tenants.registry import Tenant
+from xeno_pipeline.transformation.transform import TransformReport
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+_SECONDS_BETWEEN_LINES = 5.0
+
+
+def say(text: str) -> None:
+    """Print a line, however long."""
+    out.print(text, markup=False, soft_wrap=True)
+
+
+def warn(text: str) -> None:
+    """Print a warning, loudly."""
+    err.print(f"WARNING  {text}", style="bold yellow", markup=False)
+
+
+def complain(text: str) -> None:
+    """Print what went wrong."""
+    err.print(text, style="bold red", markup=False)
+
+
+class Board:
+    """Shows how far syncs and transforms are; fed from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._bars = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=err,
+            transient=True,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._lines: dict[str, tuple[str, float]] = {}
+
+    @contextmanager
+    def shown(self) -> Iterator[Board]:
+        """Show the board for the length of a `with`."""
+        if not err.is_terminal:
+            yield self
+            return
+        with self._bars:
+            yield self
+
+    def on_progress(self, progress: syncing.Progress) -> None:
+        """Take in how far the sync of a stream is."""
+        who = f"{progress.tenant_id} {progress.stream}"
+        self._show(who, progress.phase, progress.done, progress.total)
+
+    def on_node(self, name: str, done: int, total: int) -> None:
+        """Take in how far dbt is."""
+        self._show("marts", f"made {name}", done, total)
+
+    def _show(self, who: str, what: str, done: int, total: int | None) -> None:
+        with self._lock:
+            if err.is_terminal:
+                self._show_bar(who, what, done, total)
+            else:
+                self._show_line(who, what, done, total)
+
+    def _show_bar(self, who: str, what: str, done: int, total: int | None) -> None:
+        if who not in self._tasks:
+            self._tasks[who] = self._bars.add_task(who, total=total)
+        self._bars.update(self._tasks[who], description=f"{who}: {what}", completed=done, total=total)
+
+    def _show_line(self, who: str, what: str, done: int, total: int | None) -> None:
+        """A line when something else begins, and now and then while it lasts."""
+        phase, told_at = self._lines.get(who, ("", 0.0))
+        now = time.monotonic()
+        if (who != "marts" and what != phase) or now - told_at >= _SECONDS_BETWEEN_LINES:
+            self._lines[who] = (what, now)
+            of = f" of {total:,}" if total is not None else ""
+            err.print(f"{who}: {what} {done:,}{of}", markup=False)
+
+
+def show_sync(results: Sequence[StreamResult]) -> None:
+    """Print what a sync did, its notes, and last its failures."""
+    reports = [result for result in results if isinstance(result, StreamReport)]
+    if reports:
+        table = _table("tenant", "stream", "read by", "rows read", "new", "changed", "gone", "points", "seconds")
+        for report in reports:
+            counts = report.tables.values()
+            numbers = (
+                report.rows_read,
+                sum(count.inserted for count in counts),
+                sum(count.updated for count in counts),
+                sum(count.deleted for count in counts),
+                round(report.points),
+            )
+            shown = [f"{number:,}" for number in numbers]
+            table.add_row(report.tenant_id, report.stream, report.mode, *shown, f"{report.seconds:.1f}")
+        out.print(table)
+    for note in dict.fromkeys(note for report in reports for note in report.notes):
+        warn(note)
+    for failure in results:
+        if isinstance(failure, StreamFailure):
+            complain(f"{failure.tenant_id}: the sync of {failure.stream} failed. {describe(failure.error)}")
+
+
+def show_transform(report: TransformReport) -> None:
+    """Print what a transform did, and last its failures."""
+    if report.tenant_ids:
+        who = ", ".join(report.tenant_ids) if len(report.tenant_ids) <= 5 else f"{len(report.tenant_ids)} tenants"
+        say(f"The marts of {who} are up to date ({report.seconds:.1f} s).")
+    elif not report.failures:
+        say("All marts were up to date already.")
+    for error in report.failures.values():
+        complain(str(error))
+    for test in report.failed_tests:
+        complain(f"The test {test.name} did not pass: {test.message}")
+
+
+def show_tenants(tenants: Iterable[Tenant]) -> None:
+    """Print the tenants as a table."""
+    table = _table("tenant", "shop", "currency", "time zone", "plan", "status", "sees all orders")
+    for tenant in tenants:
+        sees = "yes" if tenant.sees_all_orders else "only 60 days"
+        table.add_row(
+            tenant.tenant_id, tenant.name, tenant.currency, tenant.iana_timezone, tenant.plan, tenant.status, sees
+        )
+    out.print(table)
+
+
+def show_tenant(tenant: Tenant, states: Mapping[str, SyncState]) -> None:
+    """Print one tenant, and how far each of its streams was read."""
+    show_tenants([tenant])
+    say(f"domain {tenant.shop_domain}, API {tenant.api_url}, {tenant.shop_gid}")
+    say(f"access scopes: {', '.join(tenant.access_scopes)}")
+    table = _table("stream", "history read", "changes read up to", "last sync")
+    for name, state in states.items():
+        instants = (state.history_loaded_at, state.cursor_at, state.synced_at)
+        table.add_row(name, *(f"{i:%Y-%m-%d %H:%M:%S %Z}" if i else "never" for i in instants))
+    out.print(table)
+
+
+def describe(error: Exception) -> str:
+    """An error in a sentence."""
+    text = str(error).strip()
+    first_line = text.splitlines()[0] if text else ""
+    return first_line if first_line.endswith(".") or not first_line else f"{type(error).__name__}: {first_line}"
+
+
+def _table(*headers: str) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    words = {"tenant", "stream", "read by", "shop", "currency", "time zone", "plan", "status", "sees all orders"}
+    for header in headers:
+        table.add_column(header, justify="left" if header in words else "right", no_wrap=not sys.stdout.isatty())
+    return table

@@ -1,0 +1,91 @@
+"""Running a job in this process, recorded on the instance: what `xeno sync` and `xeno transform` do."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dagster import ExecuteInProcessResult
+
+from xeno_pipeline.errors import XenoError
+from xeno_pipeline.extraction.report import StreamResult
+from xeno_pipeline.orchestration.build import build_defs
+from xeno_pipeline.orchestration.instance import bury_dead_runs, open_instance, process_tags
+from xeno_pipeline.orchestration.partitions import align_partitions
+from xeno_pipeline.orchestration.pipeline import Pipeline, PipelineResource
+from xeno_pipeline.orchestration.tenant_jobs import SYNC_JOB, TRANSFORM_JOB
+from xeno_pipeline.transformation.transform import TransformReport
+
+
+class RunFailedError(XenoError):
+    """A run failed before it could tell what became of each tenant."""
+
+
+def run_sync(
+    pipeline: Pipeline, tenants: Sequence[str], config: Mapping[str, Any]
+) -> tuple[Sequence[StreamResult], TransformReport]:
+    """Sync tenants, and make their marts, in a run of the job `sync`.
+
+    Args:
+        pipeline: what to work on.
+        tenants: handles of active tenants.
+        config: the fields of `ExtractConfig` besides.
+
+    Raises:
+        RunFailedError: the run as a whole failed.
+    """
+    ops = {"extract_tenants": {"config": {**config, "tenants": list(tenants)}}}
+    result = _run(pipeline, SYNC_JOB, ops, tenants)
+    extracted = _output(result, "extract_tenants")
+    return extracted.results, _output(result, "refresh_marts")
+
+
+def run_transform(pipeline: Pipeline, tenants: Sequence[str], config: Mapping[str, Any]) -> TransformReport:
+    """Make the marts of tenants in a run of the job `transform_marts`.
+
+    Args:
+        pipeline: what to work on.
+        tenants: handles of active tenants.
+        config: the fields of `BuildConfig` besides.
+
+    Raises:
+        RunFailedError: the run as a whole failed.
+    """
+    ops = {"build_marts": {"config": {**config, "tenants": list(tenants)}}}
+    report: TransformReport = _output(_run(pipeline, TRANSFORM_JOB, ops, tenants), "build_marts")
+    return report
+
+
+def align(pipeline: Pipeline) -> None:
+    """Bring Dagster's partitions in step with the tenants."""
+    with open_instance(pipeline.settings) as instance:
+        align_partitions(instance, pipeline.database)
+
+
+def _run(pipeline: Pipeline, name: str, ops: Mapping[str, Any], tenants: Sequence[str]) -> ExecuteInProcessResult:
+    # The console belongs to whoever called; the run's log is in the instance.
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    job = build_defs(pipeline.settings, pipeline=PipelineResource.of(pipeline)).resolve_job_def(name)
+    logging.getLogger("dagster").setLevel(logging.CRITICAL)
+    with open_instance(pipeline.settings) as instance:
+        bury_dead_runs(instance)
+        tags = {**process_tags(), "xeno/tenants": ", ".join(tenants)[:250]}
+        return job.execute_in_process(
+            run_config={"ops": dict(ops), **quiet}, instance=instance, tags=tags, raise_on_error=False
+        )
+
+
+def _output(result: ExecuteInProcessResult, node: str) -> Any:
+    """What an op of a run gave.
+
+    Raises:
+        RunFailedError: it failed.
+    """
+    for event in result.get_step_failure_events():
+        if event.step_key == node and event.step_failure_data.error is not None:
+            error = event.step_failure_data.error
+            while error.cause is not None:
+                error = error.cause
+            raise RunFailedError(error.message.partition(": ")[2].strip() or error.message.strip())
+    return result.output_for_node(node)

@@ -1,0 +1,144 @@
+"""The dbt models as assets, partitioned by tenant: staging, intermediate and marts."""
+
+# No `from __future__ import annotations` here: Dagster reads the annotations of ops at run time.
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from dagster import (
+    AssetExecutionContext,
+    AssetKey,
+    AssetMaterialization,
+    AssetsDefinition,
+    AssetSpec,
+    BackfillPolicy,
+    Config,
+    Failure,
+    MaterializeResult,
+)
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
+from pydantic import Field
+
+from xeno_pipeline.errors import UsageError
+from xeno_pipeline.orchestration.partitions import TENANTS
+from xeno_pipeline.orchestration.pipeline import PipelineResource
+from xeno_pipeline.orchestration.reporting import Metadata
+from xeno_pipeline.transformation.dbt import NodeResult
+from xeno_pipeline.transformation.transform import TransformReport, TransformRequest, transform
+
+TENANTS_A_RUN = 50
+"""How many tenants a backfill's run transforms: one dbt invocation costs the same for all of them.
+
+It differs from the raw assets' on purpose: Dagster then backfills raw and marts in runs of their own, and a tenant
+whose extraction fails keeps no other tenant's marts waiting.
+"""
+
+
+class TransformConfig(Config):
+    """How to transform the tenants of a run."""
+
+    as_of: str | None = Field(
+        default=None, description='What "today" is, as 2026-06-30; by default today in each shop\'s time zone.'
+    )
+
+
+class _Translator(DagsterDbtTranslator):
+    def __init__(self) -> None:
+        # A dbt test's result says nothing of which tenant it is about; checks by tenant are assets' own.
+        super().__init__(DagsterDbtTranslatorSettings(enable_asset_checks=False))
+
+    def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> AssetSpec:
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        layer = spec.key.path[0]
+        kinds = {"dbt", "postgres", "view" if layer in ("staging", "intermediate") else "table"}
+        return spec.replace_attributes(group_name=layer, kinds=kinds, owners=["team:data"])
+
+
+def marts_assets(manifest: Path) -> AssetsDefinition:
+    """The models of a parsed dbt project as assets.
+
+    Args:
+        manifest: its manifest.json.
+    """
+
+    @dbt_assets(
+        manifest=manifest,
+        name="transform",
+        select="resource_type:model",
+        partitions_def=TENANTS,
+        backfill_policy=BackfillPolicy.multi_run(max_partitions_per_run=TENANTS_A_RUN),
+        dagster_dbt_translator=_Translator(),
+    )
+    def models(
+        context: AssetExecutionContext, config: TransformConfig, pipeline: PipelineResource
+    ) -> Iterator[MaterializeResult[None]]:
+        opened = pipeline.open()
+        selected = context.selected_asset_keys
+        every = selected == context.assets_def.keys
+        request = TransformRequest(
+            tenant_ids=context.partition_keys,
+            as_of=as_date(config.as_of),
+            models=() if every else sorted(key.path[-1] for key in selected),
+            only_due=False,
+        )
+        report = transform(opened.database, opened.dbt_project, request)
+        if report.failures:
+            for event in mart_materializations(report, keys_of(models)):
+                context.log_event(event)
+            raise transform_failure(report)
+        metadata = {node.name: node_metadata(node) for _, node in report.nodes}
+        for key in selected:
+            yield MaterializeResult(asset_key=key, metadata=metadata.get(key.path[-1]))
+
+    return models
+
+
+def keys_of(models: AssetsDefinition) -> dict[str, AssetKey]:
+    """The assets by the names of their models."""
+    return {key.path[-1]: key for key in models.keys}
+
+
+def mart_materializations(
+    report: TransformReport, keys: Mapping[str, AssetKey], *, only_changed: bool = False
+) -> Iterator[AssetMaterialization]:
+    """A materialisation for each model and tenant whose marts were made.
+
+    Args:
+        report: of a transform.
+        keys: the assets by the names of their models.
+        only_changed: leave out models that wrote no row, but for tenants whose marts are new.
+    """
+    for tenant_ids, node in report.nodes:
+        if node.name not in keys:
+            continue
+        for tenant_id in tenant_ids:
+            if node.rows or tenant_id in report.new_tenant_ids or not only_changed:
+                yield AssetMaterialization(keys[node.name], partition=tenant_id, metadata=node_metadata(node))
+
+
+def node_metadata(node: NodeResult) -> Metadata:
+    """What a data engineer wants to know of the build of one model."""
+    return {"rows_written": node.rows or 0, "seconds": round(node.seconds, 2), "dbt_message": node.message}
+
+
+def transform_failure(report: TransformReport) -> Failure:
+    """The failure that names every tenant whose marts could not be made, and why."""
+    return Failure(
+        description="\n".join(str(error) for error in report.failures.values()),
+        metadata={"failed_tenants": sorted(report.failures)},
+        allow_retries=False,
+    )
+
+
+def as_date(text: str | None) -> date | None:
+    """The date that a person wrote.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise UsageError(f"{text!r} is no date: write it as 2026-06-30.") from None

@@ -1,0 +1,77 @@
+"""The pipeline as Dagster's assets and jobs see it: one resource that opens all the rest."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import cached_property
+
+from dagster import ConfigurableResource
+from pydantic import PrivateAttr
+
+from xeno_pipeline.extraction.report import ProgressSink, no_progress
+from xeno_pipeline.extraction.sync import Syncer
+from xeno_pipeline.settings import Settings, load_settings
+from xeno_pipeline.tenants.credentials import load_key_ring
+from xeno_pipeline.transformation.dbt import DbtProject, NodeSink
+from xeno_pipeline.transformation.transform import make_relations
+from xeno_pipeline.warehouse.connection import Database, open_database
+from xeno_pipeline.warehouse.migrate import migrate
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The database, ready to use, and what works on it.
+
+    Args:
+        settings: where all of it is.
+        on_progress: told how far a sync is.
+        on_node: told how far a transform is.
+    """
+
+    settings: Settings
+    on_progress: ProgressSink = no_progress
+    on_node: NodeSink | None = None
+
+    @cached_property
+    def database(self) -> Database:
+        """The database, migrated where it was behind.
+
+        Raises:
+            XenoError: it cannot be reached, or is ahead of this package.
+        """
+        database = open_database(self.settings)
+        migrate(database)
+        return database
+
+    @cached_property
+    def dbt_project(self) -> DbtProject:
+        """The dbt project; its relations exist in the database."""
+        project = DbtProject(self.settings)
+        make_relations(self.database, project)
+        return project
+
+    @cached_property
+    def syncer(self) -> Syncer:
+        """What syncs tenants into the database."""
+        ring = load_key_ring(self.settings)
+        return Syncer(self.database, ring, self.settings.home / "spool", self.on_progress)
+
+
+class PipelineResource(ConfigurableResource[Pipeline]):
+    """Gives ops and assets the pipeline. The command line brings one of its own, to draw progress bars."""
+
+    _pipeline: Pipeline | None = PrivateAttr(default=None)
+
+    @classmethod
+    def of(cls, pipeline: Pipeline) -> PipelineResource:
+        """A resource that gives this very pipeline."""
+        resource = cls()
+        resource._pipeline = pipeline
+        return resource
+
+    def open(self) -> Pipeline:
+        """The pipeline of this process."""
+        return self._pipeline or Pipeline(load_settings())

@@ -1,0 +1,128 @@
+"""What Dagster is told of syncs and transforms: materialisations, their metadata, failures."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+from dagster import (
+    AssetKey,
+    AssetMaterialization,
+    DagsterLogManager,
+    Failure,
+    MetadataValue,
+    TableColumn,
+    TableRecord,
+    TableSchema,
+)
+
+from xeno_pipeline.errors import XenoError
+from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult
+
+Metadata = dict[str, MetadataValue | str | int | float]
+
+_ROWS_SCHEMA = TableSchema(
+    [
+        TableColumn("table", "string"),
+        TableColumn("read", "int"),
+        TableColumn("inserted", "int"),
+        TableColumn("updated", "int"),
+        TableColumn("deleted", "int"),
+    ]
+)
+
+
+def raw_key(table: str) -> AssetKey:
+    """The asset of a raw table."""
+    return AssetKey(["raw", table])
+
+
+def metadata_of(report: StreamReport, table: str) -> Metadata:
+    """What a data engineer wants to know of one tenant's sync of one raw table."""
+    counts = report.tables[table]
+    metadata: Metadata = {
+        "dagster/row_count": counts.read,
+        "rows_inserted": counts.inserted,
+        "rows_updated": counts.updated,
+        "rows_deleted": counts.deleted,
+        "read_by": report.mode,
+        "bytes_received": report.bytes,
+        "api_requests": report.requests,
+        "api_points_used": round(report.points),
+        "seconds_waiting_for_shopify": round(report.seconds_waiting, 1),
+        "seconds": round(report.seconds, 1),
+        "cursor_before": _instant(report.cursor_before),
+        "cursor_after": _instant(report.cursor_after),
+        "stream_rows": MetadataValue.table(_rows(report), schema=_ROWS_SCHEMA),
+    }
+    if report.notes:
+        metadata["notes"] = MetadataValue.md("\n\n".join(report.notes))
+    return metadata
+
+
+def materializations(
+    results: Iterable[StreamResult], tables: Collection[str], *, only_changed: bool = False
+) -> Iterator[AssetMaterialization]:
+    """A materialisation for each tenant and raw table that was synced.
+
+    Args:
+        results: of a sync; failures bring none.
+        tables: the tables to tell of.
+        only_changed: leave out tables without a changed row, unless their history was read.
+    """
+    for result in results:
+        if isinstance(result, StreamFailure):
+            continue
+        for table, counts in result.tables.items():
+            is_news = counts.changed or result.cursor_before is None or not only_changed
+            if table in tables and is_news:
+                yield AssetMaterialization(
+                    raw_key(table), partition=result.tenant_id, metadata=metadata_of(result, table)
+                )
+
+
+def failure(results: Iterable[StreamResult]) -> Failure:
+    """The failure that names every tenant whose sync failed, and why."""
+    failures = [result for result in results if isinstance(result, StreamFailure)]
+    reasons = dict.fromkeys(_reason(result.error) for result in failures)
+    return Failure(
+        description="\n".join(reasons),
+        metadata={"failed_tenants": sorted({result.tenant_id for result in failures})},
+        allow_retries=False,
+    )
+
+
+def log_notes(log: DagsterLogManager, results: Sequence[StreamResult]) -> None:
+    """Write what a person should know of a sync into the run's log."""
+    for result in results:
+        if isinstance(result, StreamFailure):
+            log.error(f"{result.tenant_id}: the sync of {result.stream} failed. {_reason(result.error)}")
+            continue
+        for note in result.notes:
+            log.warning(note)
+        log.info(
+            f"{result.tenant_id}: {result.stream} by {result.mode}: {result.rows_read:,} rows read, "
+            f"{result.rows_changed:,} changed, {result.points:,.0f} points, {result.seconds:.1f} s."
+        )
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, XenoError) else f"{type(error).__name__}: {error}"
+
+
+def _instant(instant: object) -> str:
+    return str(instant) if instant is not None else "none"
+
+
+def _rows(report: StreamReport) -> list[TableRecord]:
+    return [
+        TableRecord(
+            {
+                "table": table,
+                "read": counts.read,
+                "inserted": counts.inserted,
+                "updated": counts.updated,
+                "deleted": counts.deleted,
+            }
+        )
+        for table, counts in report.tables.items()
+    ]

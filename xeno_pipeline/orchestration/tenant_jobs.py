@@ -1,0 +1,159 @@
+"""The jobs that take any set of tenants in one run: extract, transform, and only then fail, naming the guilty.
+
+A native partitioned run covers a contiguous range of tenants, and a run request one; schedules, events and the
+command line need any set at once. The functions that do the work are those the assets call.
+"""
+
+# No `from __future__ import annotations` here: Dagster reads the annotations of ops at run time.
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dagster import (
+    AssetKey,
+    AssetsDefinition,
+    Config,
+    Failure,
+    JobDefinition,
+    OpExecutionContext,
+    in_process_executor,
+    job,
+    op,
+)
+from pydantic import Field
+
+from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult
+from xeno_pipeline.extraction.sync import SyncRequest
+from xeno_pipeline.orchestration.marts_assets import (
+    TransformConfig,
+    as_date,
+    keys_of,
+    mart_materializations,
+    transform_failure,
+)
+from xeno_pipeline.orchestration.partitions import align_partitions
+from xeno_pipeline.orchestration.pipeline import Pipeline, PipelineResource
+from xeno_pipeline.orchestration.raw_assets import STREAM_OF_TABLE, SyncConfig
+from xeno_pipeline.orchestration.reporting import failure, log_notes, materializations
+from xeno_pipeline.tenants import registry
+from xeno_pipeline.transformation.transform import TransformReport, TransformRequest, transform
+
+SYNC_JOB = "sync"
+TRANSFORM_JOB = "transform_marts"
+
+
+class TenantsConfig(Config):
+    """Whom a run is about."""
+
+    tenants: list[str] = Field(default_factory=list, description="Handles; all active tenants where empty.")
+
+
+class ExtractConfig(TenantsConfig, SyncConfig):
+    """Whom to read, and how."""
+
+    streams: list[str] = Field(default_factory=list, description="Names of streams; all where empty.")
+    transform: bool = Field(default=True, description="Bring the marts up to date afterwards.")
+
+
+class BuildConfig(TenantsConfig, TransformConfig):
+    """Whose marts to make, and how."""
+
+    test: bool = Field(default=False, description="Run the dbt tests too.")
+    only_due: bool = Field(default=True, description="Leave out tenants whose marts are up to date.")
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """What the extraction of a run brought, and whose marts are to follow."""
+
+    results: Sequence[StreamResult]
+    to_transform: Sequence[str]
+
+
+@op(description="Read the tenants' streams, side by side; one tenant's failure is told at the end.")
+def extract_tenants(context: OpExecutionContext, config: ExtractConfig, pipeline: PipelineResource) -> Extracted:
+    """Read the streams of any set of tenants, and record what changed."""
+    opened = pipeline.open()
+    align_partitions(context.instance, opened.database)
+    with opened.database.connect() as connection:
+        tenants = registry.active(connection, config.tenants)
+    request = SyncRequest(config.streams, config.full, config.accept_deletions)
+    results = opened.syncer.sync_tenants(tenants, request)
+    log_notes(context.log, results)
+    for event in materializations(results, STREAM_OF_TABLE, only_changed=not config.full):
+        context.log_event(event)
+    landed = sorted({result.tenant_id for result in results if isinstance(result, StreamReport)})
+    return Extracted(results, landed if config.transform else [])
+
+
+def tenant_jobs(models: AssetsDefinition) -> list[JobDefinition]:
+    """The job that syncs tenants, and the one that makes their marts.
+
+    Args:
+        models: the dbt models, of which materialisations are recorded.
+    """
+    keys = keys_of(models)
+
+    @op(description="Make the marts of the tenants that landed, in one dbt run.")
+    def refresh_marts(context: OpExecutionContext, extracted: Extracted, pipeline: PipelineResource) -> TransformReport:
+        opened = pipeline.open()
+        if not extracted.to_transform:
+            return TransformReport()
+        return _transform(context, opened, TransformRequest(extracted.to_transform), keys)
+
+    @op(description="Fail where a tenant failed, now that the others have landed.")
+    def conclude(extracted: Extracted, report: TransformReport) -> None:
+        if any(isinstance(result, StreamFailure) for result in extracted.results):
+            raise failure(extracted.results)
+        if report.failures:
+            raise transform_failure(report)
+
+    @op(description="Make the marts of tenants, in one dbt run.")
+    def build_marts(context: OpExecutionContext, config: BuildConfig, pipeline: PipelineResource) -> TransformReport:
+        opened = pipeline.open()
+        align_partitions(context.instance, opened.database)
+        with opened.database.connect() as connection:
+            tenants = registry.active(connection, config.tenants)
+        request = TransformRequest(
+            tenant_ids=[tenant.tenant_id for tenant in tenants],
+            as_of=as_date(config.as_of),
+            test=config.test,
+            only_due=config.only_due,
+        )
+        return _transform(context, opened, request, keys)
+
+    @op(description="Fail where a tenant's marts could not be made or a test did not pass.")
+    def judge_marts(report: TransformReport) -> None:
+        if report.failures:
+            raise transform_failure(report)
+        if report.failed_tests:
+            raise Failure("\n".join(f"{test.name}: {test.message}" for test in report.failed_tests))
+
+    @job(
+        name=SYNC_JOB,
+        executor_def=in_process_executor,
+        description="Read what changed at Shopify for any set of tenants, and bring their marts up to date.",
+    )
+    def sync() -> None:
+        extracted = extract_tenants()
+        conclude(extracted, refresh_marts(extracted))
+
+    @job(
+        name=TRANSFORM_JOB,
+        executor_def=in_process_executor,
+        description="Bring the marts of any set of tenants up to date.",
+    )
+    def transform_marts() -> None:
+        judge_marts(build_marts())
+
+    return [sync, transform_marts]
+
+
+def _transform(
+    context: OpExecutionContext, opened: Pipeline, request: TransformRequest, keys: Mapping[str, AssetKey]
+) -> TransformReport:
+    report = transform(opened.database, opened.dbt_project, request, opened.on_node)
+    for event in mart_materializations(report, keys, only_changed=request.only_due):
+        context.log_event(event)
+    context.log.info(f"Marts of {len(report.tenant_ids)} tenants made in {report.seconds:.1f} s.")
+    return report

@@ -1,0 +1,50 @@
+"""Removing a tenant: all of its rows, its token and its state go; a tombstone without data stays."""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from xeno_pipeline.tenants import registry
+from xeno_pipeline.warehouse.connection import Connection
+
+_SCHEMAS = ("raw", "marts")
+
+
+def remove_tenant(connection: Connection, handle: str) -> int:
+    """Delete everything of a tenant but its handle and its shop's id.
+
+    Returns:
+        The number of rows deleted from raw and marts.
+
+    Raises:
+        UnknownTenantError: there is none of that handle.
+    """
+    registry.get(connection, handle)
+    deleted = 0
+    for schema, table in _tenant_tables(connection):
+        statement = sql.SQL("delete from {} where tenant_id = %s").format(sql.Identifier(schema, table))
+        deleted += connection.execute(statement, [handle]).rowcount
+    for table in ("tenant_credentials", "sync_state", "changes", "transforms", "tenant_marts"):
+        statement = sql.SQL("delete from {} where tenant_id = %s").format(sql.Identifier("ops", table))
+        connection.execute(statement, [handle])
+    connection.execute(
+        """
+        update ops.tenants
+        set status = 'removed', shop_domain = '', api_url = '', name = '', currency = '', iana_timezone = 'UTC',
+            plan = '', access_scopes = '{}', updated_at = now()
+        where tenant_id = %s
+        """,
+        [handle],
+    )
+    return deleted
+
+
+def _tenant_tables(connection: Connection) -> list[tuple[str, str]]:
+    """The tables of raw and marts; all of them have a tenant_id."""
+    return connection.execute(
+        """
+        select table_schema, table_name from information_schema.tables
+        where table_schema = any(%s) and table_type = 'BASE TABLE'
+        """,
+        [list(_SCHEMAS)],
+    ).fetchall()
