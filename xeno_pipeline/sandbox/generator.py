@@ -70,7 +70,6 @@ class GeneratedSource:
                 "processed_at": np.array(plan.processed),
                 "customer_id": np.where(customer < 0, 0, CUSTOMER_BASE + customer * ID_STEP),
                 "test": np.array(plan.test),
-                "number": 1001 + row,
             },
             "Customer": {
                 "id": CUSTOMER_BASE + np.arange(len(plan.customer_created), dtype=np.int64) * ID_STEP,

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import random
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from xeno_pipeline.sandbox.ledger import Line, Order
+from xeno_pipeline.sandbox.composer import Composer
+from xeno_pipeline.sandbox.ledger import Order
 from xeno_pipeline.sandbox.objects import Checkout, Customer, Product
 
 Columns = dict[str, NDArray[Any]]
 """Arrays of equal length; each has at least `id`, `created_at` and `updated_at` (seconds since 1970)."""
 
 
-class Composes(Protocol):
-    """Draws new order lines, for what is bought after history ended."""
-
-    tax_rate: int
-
-    def product_line(self, rng: random.Random, number: int) -> Line:
-        """A line of a random product."""
-
-
 class Source(Protocol):
     """The history of one store, unchanging while the server runs."""
 
     opened_at: int
-    composer: Any
+    """When the shop opened, in seconds since 1970."""
+
+    @property
+    def composer(self) -> Composer:
+        """Draws what is bought after history ended."""
 
     def columns(self) -> dict[str, Columns]:
         """Per kind (Order, Customer, Product, AbandonedCheckout), fresh arrays, which the caller may change."""

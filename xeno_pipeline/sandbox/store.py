@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from xeno_pipeline.sandbox.csv_source import CsvSource, load_file, load_kept
 from xeno_pipeline.sandbox.documents import gid, order_document
 from xeno_pipeline.sandbox.filters import Clock
 from xeno_pipeline.sandbox.generator import GeneratedSource, load_plan
@@ -62,7 +63,7 @@ class Store:
             self.overlay.begin()
         self.spec = spec.ending(datetime.fromtimestamp(self.overlay.setting("until"), UTC))
         self.until: int = self.overlay.setting("until")
-        self.source = self._source()
+        self.source = self._source(snapshot=snapshot)
         self.tables = {kind: Table(columns) for kind, columns in self.source.columns().items()}
         self.deleted: set[str] = set()
         """Global ids that objects may still refer to."""
@@ -85,9 +86,12 @@ class Store:
         """Close what is remembered."""
         self.overlay.close()
 
-    def _source(self) -> Source:
-        plan = load_plan(self.spec, self.folder / "plan", self.until)
-        return GeneratedSource(self.spec, plan, self.until)
+    def _source(self, *, snapshot: bool) -> Source:
+        if self.spec.orders_csv is None:
+            return GeneratedSource(self.spec, load_plan(self.spec, self.folder / "plan", self.until), self.until)
+        folder = self.folder / "csv"
+        file = load_kept(folder, self.overlay) if snapshot else load_file(self.spec, folder, self.overlay)
+        return CsvSource(self.spec, file, self.overlay, self.now())
 
     # -- facts of the shop
 
