@@ -15,6 +15,10 @@
         {% for column in key %} selected.{{ column }} = target.{{ column }}{{ " and " if not loop.last }} {% endfor %}
     {% endset %}
 
+    {# Nobody else analyses a temporary table, and a guess at its size makes for nested loops over all of it. #}
+    analyze {{ selected }}
+    ;
+
     delete from {{ target }} target
     where
         target.tenant_id in (select tenant_id from {{ transform_scope() }})
@@ -30,4 +34,13 @@
         ({% for column in others %} target.{{ column }}{{ ", " if not loop.last }} {% endfor %})
         is distinct from
         ({% for column in others %} excluded.{{ column }}{{ ", " if not loop.last }} {% endfor %})
+{% endmacro %}
+
+{#
+    A hook for after a model: refresh the planner's statistics where the model grew by much. A table that was empty a
+    moment ago would otherwise be joined as if it still were, by the models that follow in the same run.
+#}
+{% macro analyze_grown(relation) %}
+    {% set built = load_result('main') %}
+    {% if execute and built and (built['response'].rows_affected or 0) > 1000 %} analyze {{ relation }} {% endif %}
 {% endmacro %}

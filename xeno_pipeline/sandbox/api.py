@@ -123,6 +123,7 @@ class AdminApi:
             operation_name=operation.name.value if operation.name else None,
             type_resolver=resolve_type,
         )
+        self.stats.bulk_operations += request.bulk_started
         actual = cost.actual(result.data)
         self.bucket.give_back(cost.requested - actual)
         self.stats.points += actual

@@ -10,7 +10,7 @@ from xeno_pipeline.sandbox import ledger
 from xeno_pipeline.sandbox.catalog import RATES, local_price
 from xeno_pipeline.sandbox.ledger import Line, Order
 from xeno_pipeline.sandbox.money import RATE_ONE, allocate, decimals, price_units
-from xeno_pipeline.sandbox.objects import Product
+from xeno_pipeline.sandbox.objects import CheckoutLine, Product
 from xeno_pipeline.sandbox.plan import Fate
 
 _TAX_RATES = {"EUR": 190_000, "GBP": 200_000, "JPY": 100_000, "USD": 88_750, "CAD": 130_000, "KWD": 0, "AUD": 100_000}
@@ -87,14 +87,14 @@ class Composer:
             large: Whether it has hundreds of lines.
         """
         draw = rng.random
-        order = self._header(rng, number, child_base, name, at, customer_id, test)
+        order = self.header(rng, number, child_base, name, at, customer_id, test=test)
         quantities = self._fill(rng, order, LARGE_ORDER_LINES if large else _line_count(draw()))
         discounts = self._discount(rng, order, quantities)
         ledger.place(order, quantities, discounts, self._shipping(rng, order), self._charges(rng, order))
         self._unfold(rng, order, at, fate)
         return order
 
-    def _header(
+    def header(
         self,
         rng: random.Random,
         number: int,
@@ -102,8 +102,10 @@ class Composer:
         name: str,
         at: Moments,
         customer_id: int | None,
-        test: bool,
+        *,
+        test: bool = False,
     ) -> Order:
+        """An order with everything but lines and ledger; arguments as of `compose`."""
         draw = rng.random
         home = _HOME.get(self.currency, "US")
         country: str | None = home if draw() < 0.85 else _ABROAD[int(draw() * len(_ABROAD))]
@@ -185,6 +187,20 @@ class Composer:
             taxable=draw() < 0.97,
             product_id=None if deleted else product.id,
             variant_id=None if deleted else variant.id,
+        )
+
+    def checkout_line(self, rng: random.Random, number: int) -> CheckoutLine:
+        """A checkout line of a random product."""
+        line = self.product_line(rng, number)
+        return CheckoutLine(
+            number,
+            line.title,
+            1 + int(rng.random() * 3),
+            line.unit_price,
+            variant_title=line.variant_title,
+            sku=line.sku,
+            product_id=line.product_id,
+            variant_id=line.variant_id,
         )
 
     def _gift_card(self, rng: random.Random, number: int) -> Line:

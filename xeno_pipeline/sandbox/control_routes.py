@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import orjson
@@ -13,7 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from xeno_pipeline.sandbox.api import AdminApi, Stats
+from xeno_pipeline.sandbox.changes import CHANGES
+from xeno_pipeline.sandbox.report import sales_report
 from xeno_pipeline.sandbox.spec import PLANS
+from xeno_pipeline.sandbox.store import Store
 from xeno_pipeline.sandbox.times import instant
 
 
@@ -37,7 +39,21 @@ class ControlRoutes:
     async def stats(self, request: Request) -> Response:
         """What happened at a store's API since the last reset."""
         api = self._apis.get(request.path_params["handle"])
-        return _json({"error": "There is no such store."}, 404) if api is None else _json(asdict(api.stats))
+        return _json({"error": "There is no such store."}, 404) if api is None else _json(api.stats)
+
+    async def report(self, request: Request) -> Response:
+        """A store's own sales report: `from` and `to` (days, both included) and `by` (`day` or `month`)."""
+        api = self._apis.get(request.path_params["handle"])
+        if api is None:
+            return _json({"error": "There is no such store."}, 404)
+        try:
+            first, last = (date.fromisoformat(request.query_params[name]) for name in ("from", "to"))
+        except (KeyError, ValueError):
+            return _json({"error": "The report needs from= and to=, days such as 2026-06-30."}, 422)
+        by = request.query_params.get("by", "day")
+        if by not in ("day", "month"):
+            return _json({"error": f"The report is by day or by month, not by {by}."}, 422)
+        return _json(await run_in_threadpool(sales_report, api.store, first, last, by))
 
 
 def _json(content: Any, status: int = 200) -> Response:
@@ -91,7 +107,12 @@ def _reset_stats(api: AdminApi, _body: dict[str, Any]) -> Any:
     return {}
 
 
+def _change(change: Callable[[Store, dict[str, Any]], Any]) -> Callable[[AdminApi, dict[str, Any]], Any]:
+    return lambda api, body: change(api.store, body)
+
+
 _ACTIONS: dict[str, Callable[[AdminApi, dict[str, Any]], Any]] = {
+    **{name: _change(change) for name, change in CHANGES.items()},
     "faults": _faults,
     "tokens": _tokens,
     "scopes": _scopes,

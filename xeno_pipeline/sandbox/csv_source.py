@@ -142,17 +142,23 @@ class CsvSource:
     def columns(self) -> dict[str, Columns]:
         """Per kind of object, the arrays it is searched and sorted by."""
         nothing = np.zeros(0, dtype=np.int64)
-        return {
+        columns = {
             "Order": self._order_columns,
             "Customer": self._customer_columns,
             "Product": self._product_columns,
             "AbandonedCheckout": {"id": nothing, "created_at": nothing, "updated_at": nothing},
         }
+        return {kind: {name: array.copy() for name, array in of.items()} for kind, of in columns.items()}
 
     @staticmethod
     def child_base(order_id: int) -> int:
         """What the ids of an order's children are counted from."""
         return order_id * CHILDREN
+
+    @staticmethod
+    def order_name(order_id: int) -> str:
+        """The name of an order that is not from the file."""
+        return f"#{order_id}"
 
     @cached_property
     def composer(self) -> Composer:

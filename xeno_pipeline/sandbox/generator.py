@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from xeno_pipeline.sandbox.catalog import ID_STEP, generate_catalogue
 from xeno_pipeline.sandbox.composer import Composer, Moments, home_country, token_of
 from xeno_pipeline.sandbox.ledger import Order
-from xeno_pipeline.sandbox.objects import Checkout, CheckoutLine, Customer, Product
+from xeno_pipeline.sandbox.objects import Checkout, Customer, Product
 from xeno_pipeline.sandbox.people import generate_customer
 from xeno_pipeline.sandbox.plan import LARGE_ORDER_EVERY, Plan, first_day
 from xeno_pipeline.sandbox.source import Columns
@@ -92,6 +92,11 @@ class GeneratedSource:
         """What the ids of an order's children are counted from."""
         return CHILD_BASE + (order_id - ORDER_BASE) // ID_STEP * CHILDREN
 
+    @staticmethod
+    def order_name(order_id: int) -> str:
+        """The name of an order, such as `#1001`."""
+        return f"#{1001 + (order_id - ORDER_BASE) // ID_STEP}"
+
     def _seeded(self, kind: int, position: int) -> random.Random:
         self._rng.seed(self._salt + (kind << 36) + position)
         return self._rng
@@ -113,7 +118,7 @@ class GeneratedSource:
             self._seeded(0, position),
             number,
             CHILD_BASE + position * CHILDREN,
-            f"#{1001 + position}",
+            self.order_name(number),
             at,
             customer_id=None if customer < 0 else CUSTOMER_BASE + customer * ID_STEP,
             fate=int(plan.fate[position]),
@@ -169,23 +174,9 @@ class GeneratedSource:
             customer_id=None if customer < 0 else CUSTOMER_BASE + customer * ID_STEP,
         )
         for line_number in range(1, 2 + int(rng.random() * 3)):
-            checkout.lines.append(self.checkout_line(rng, line_number))
+            checkout.lines.append(self.composer.checkout_line(rng, line_number))
         if rng.random() < 0.1:
             checkout.discount_codes = ["WELCOME10"]
             for line in checkout.lines:
                 line.discount = line.unit_price * line.quantity // self.composer.units // 10
         return checkout
-
-    def checkout_line(self, rng: random.Random, number: int) -> CheckoutLine:
-        """A checkout line of a random product."""
-        line = self.composer.product_line(rng, number)
-        return CheckoutLine(
-            number,
-            line.title,
-            1 + int(rng.random() * 3),
-            line.unit_price,
-            variant_title=line.variant_title,
-            sku=line.sku,
-            product_id=line.product_id,
-            variant_id=line.variant_id,
-        )

@@ -53,6 +53,7 @@ class Request:
     bulk: BulkOperations
     warnings: list[Document] = field(default_factory=list)
     scopes: frozenset[str] = frozenset()
+    bulk_started: int = 0
 
 
 @lru_cache
@@ -267,7 +268,9 @@ def _bulk_operations(
 
 def _run_bulk_query(_root: Any, info: Info, query: str, groupObjects: bool) -> Document:  # noqa: N803
     request: Request = info.context
-    return request.bulk.run(admin_schema(), query, grouped=groupObjects)
+    started = request.bulk.run(admin_schema(), query, grouped=groupObjects)
+    request.bulk_started += started["bulkOperation"] is not None
+    return started
 
 
 def _cancel_bulk_operation(_root: Any, info: Info, id: str) -> Document:

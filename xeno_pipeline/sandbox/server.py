@@ -182,6 +182,7 @@ def create_app(
             Route("/", sandbox.index),
             Route("/healthz", sandbox.health),
             Route(f"{RESULTS_PATH}/{{token}}.jsonl", sandbox.result),
+            Route("/{handle}/sandbox/report", controls.report, methods=["GET"]),
             Route("/{handle}/sandbox/stats", controls.stats, methods=["GET"]),
             Route("/{handle}/sandbox/{action:path}", controls.post, methods=["POST"]),
             Route("/{handle}/admin/api/{version}/graphql.json", sandbox.graphql, methods=["POST"]),

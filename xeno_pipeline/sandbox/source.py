@@ -30,6 +30,9 @@ class Source(Protocol):
     def child_base(self, order_id: int) -> int:
         """What the ids of an order's children are counted from."""
 
+    def order_name(self, order_id: int) -> str:
+        """The name of an order."""
+
     def order(self, position: int) -> Order:
         """The order at a position of the columns."""
 

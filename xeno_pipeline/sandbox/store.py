@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from xeno_pipeline.sandbox.catalog import ID_STEP, VARIANT_BASE
 from xeno_pipeline.sandbox.csv_source import CsvSource, load_file, load_kept
 from xeno_pipeline.sandbox.documents import gid, order_document
 from xeno_pipeline.sandbox.filters import Clock
@@ -40,6 +41,8 @@ from xeno_pipeline.sandbox.times import DAY, instant, iso
 VISIBLE_DAYS = 60
 """Without `read_all_orders`, orders created longer ago are not visible."""
 
+_FIRST_ID = 5_400_000_000_000
+
 _FROM_JSON: dict[str, Callable[[dict[str, Any]], Any]] = {
     "Order": order_from_json,
     "Customer": lambda data: Customer(**data),
@@ -64,9 +67,15 @@ class Store:
         self.spec = spec.ending(datetime.fromtimestamp(self.overlay.setting("until"), UTC))
         self.until: int = self.overlay.setting("until")
         self.source = self._source(snapshot=snapshot)
-        self.tables = {kind: Table(columns) for kind, columns in self.source.columns().items()}
+        self.tables: dict[str, Table] = {}
         self.deleted: set[str] = set()
         """Global ids that objects may still refer to."""
+        self._load()
+
+    def _load(self) -> None:
+        """Build the tables from the source and what is remembered."""
+        self.tables = {kind: Table(columns) for kind, columns in self.source.columns().items()}
+        self.deleted.clear()
         for kind, number, content in self.overlay.objects():
             self._take(kind, number, None if content is None else _FROM_JSON[kind](content))
 
@@ -221,13 +230,14 @@ class Store:
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Everything saved inside happens together, or not at all on disk."""
+        """Everything saved inside happens together, or not at all."""
         with self.lock:
             self.overlay.begin()
             try:
                 yield
             except BaseException:
                 self.overlay.rollback()
+                self._load()
                 raise
             self.overlay.commit()
 
@@ -241,13 +251,23 @@ class Store:
         self.overlay.put(kind, number, None)
         self._take(kind, number, None)
 
+    def delete_product(self, product: Product) -> None:
+        """Remember that a product is gone, and its variants with it."""
+        for variant in product.variants:
+            self.overlay.put("ProductVariant", variant.id, None)
+            self.deleted.add(gid("ProductVariant", variant.id))
+        self.delete("Product", product.id)
+
     def _take(self, kind: str, number: int, content: Any) -> None:
         """Bring the columns up to date with an object of the overlay."""
-        table = self.tables[kind]
-        if kind == "Product":
-            self.__dict__.pop("_product_of_variant", None)
         if content is None:
-            self.deleted.add(f"gid://shopify/{kind}/{number}")
+            self.deleted.add(gid(kind, number))
+        if kind in ("Product", "ProductVariant"):
+            self.__dict__.pop("_product_of_variant", None)
+        table = self.tables.get(kind)
+        if table is None:
+            return
+        if content is None:
             table.remove(number)
             return
         values: dict[str, int | bool] = {
@@ -263,10 +283,13 @@ class Store:
             }
         table.put(number, values)
 
-    def new_id(self, kind: str, step: int = 32_768) -> int:
+    def new_id(self, kind: str) -> int:
         """An id that is higher than all of its kind."""
-        ids = self.tables[kind].columns["id"]
-        return (int(ids.max()) if len(ids) else 1_000_000) + step
+        return int(self.tables[kind].columns["id"].max(initial=_FIRST_ID)) + ID_STEP
+
+    def new_variant_id(self) -> int:
+        """A variant's id that is higher than all."""
+        return max(self._product_of_variant, default=VARIANT_BASE) + ID_STEP
 
     def rng(self, number: int) -> random.Random:
         """Draws what a change leaves open; equal ids draw equally."""

@@ -12,6 +12,7 @@ from xeno_pipeline.errors import XenoError
 from xeno_pipeline.transformation.dbt import NO_TENANTS, DbtError, DbtProject, NodeResult, NodeSink
 from xeno_pipeline.transformation.scope import due_tenants, marts_are_made, open_scope
 from xeno_pipeline.warehouse.connection import Database
+from xeno_pipeline.warehouse.statistics import refresh_statistics
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +83,7 @@ def transform(
             tenant_ids = due_tenants(connection, tenant_ids, as_of=request.as_of, project_version=project.version)
     report = TransformReport()
     if tenant_ids:
+        refresh_statistics(database, "raw")
         _Transformer(database, project, request, on_node, report).run(tuple(tenant_ids))
     report.seconds = time.monotonic() - started
     return report
