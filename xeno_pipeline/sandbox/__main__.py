@@ -22,6 +22,8 @@ _OPTIONS = {
     "until": "TIME",
     "plan": "NAME",
     "taxes-included": "true|false",
+    "scopes": "SCOPE,...",
+    "token": "TOKEN",
 }
 
 
@@ -36,6 +38,10 @@ def _truth(text: str) -> bool:
     return {"true": True, "false": False}[text]
 
 
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part for part in text.split(",") if part)
+
+
 _FACTS: dict[str, Callable[[str], Any]] = {
     "currency": str,
     "timezone": str,
@@ -43,6 +49,8 @@ _FACTS: dict[str, Callable[[str], Any]] = {
     "until": _time,
     "plan": str,
     "taxes-included": _truth,
+    "scopes": _listed,
+    "token": str,
 }
 
 

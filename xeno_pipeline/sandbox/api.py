@@ -107,7 +107,7 @@ class AdminApi:
             self.stats.throttled += 1
             return {
                 "errors": [errors.THROTTLED],
-                "extensions": {"cost": self.bucket.report(cost.requested, None)},
+                "extensions": {"cost": self.bucket.report_throttled(cost.requested)},
             }
         if fault and kind == "internal_error":
             return {"errors": [errors.internal_error(str(uuid.uuid4()))]}
@@ -137,6 +137,17 @@ class AdminApi:
         if request.warnings:
             answer["extensions"]["search"] = request.warnings
         return answer
+
+
+def operation_name(body: Any) -> str | None:
+    """The name of the operation that a request body asks for; None where it has none, or is none."""
+    try:
+        text, _ = _read(body)
+        document, _ = parse_and_validate(admin_schema(), text)
+    except (BadRequestError, GraphQLSyntaxError):
+        return None
+    operation = _operation(document, body.get("operationName"))
+    return operation.name.value if operation and operation.name else None
 
 
 def _read(body: Any) -> tuple[str, dict[str, Any]]:

@@ -98,13 +98,14 @@ class BulkOperations:
 
     def run(self, schema: GraphQLSchema, query: str, *, grouped: bool) -> Document:
         """`bulkOperationRunQuery`: what the mutation answers."""
+        connections: set[str] = set()
         try:
-            compile_bulk_query(self._store, schema, query)
+            connections = {root.listing.connection for root in compile_bulk_query(self._store, schema, query)}
         except BulkQueryError as refused:
             return _refused(*((["query"], message, "INVALID") for message in refused.messages))
         except ApiError:
             pass  # a missing scope fails the operation when it runs
-        if "agreements" in query and self._faults.take("refuse_ledger"):
+        if "agreements" in query and self._faults.take_refusal():
             message = (
                 "Invalid bulk query: The field `agreements` must return a type that implements the 'Node' interface."
             )
@@ -120,7 +121,7 @@ class BulkOperations:
             grouped=grouped,
             created_at=self._store.now(),
             token=secrets.token_urlsafe(24),
-            fault=self._faults.take_for_bulk(),
+            fault=self._faults.take_for_bulk(connections),
         )
         self._operations[operation.id] = operation
         self._remember(operation)

@@ -27,9 +27,10 @@ from graphql.execution.values import get_argument_values, get_variable_values
 
 from xeno_pipeline.sandbox import access
 from xeno_pipeline.sandbox.connections import KINDS, Listing
-from xeno_pipeline.sandbox.filters import UnsupportedError, select
+from xeno_pipeline.sandbox.filters import UnsupportedError
 from xeno_pipeline.sandbox.money import Document
 from xeno_pipeline.sandbox.projector import NestedConnection, NodeProjection, Projector
+from xeno_pipeline.sandbox.search import SearchSyntaxError
 from xeno_pipeline.sandbox.store import Store
 
 MAX_CONNECTIONS = 5
@@ -209,12 +210,15 @@ def compile_bulk_query(store: Store, schema: GraphQLSchema, text: str) -> list[R
         arguments = get_argument_values(query_type.fields[name], nodes[0], variables)
         connection = get_named_type(query_type.fields[name].type)
         assert isinstance(connection, GraphQLObjectType)
-        listing = Listing(store, name, arguments.get("query"), arguments.get("sortKey") or "ID")
+        try:
+            listing = Listing(store, name, arguments.get("query"), arguments.get("sortKey") or "ID")
+        except SearchSyntaxError as problem:
+            raise BulkQueryError(f"Invalid bulk query: {problem}.") from None
         roots.append(Root(listing, bool(arguments.get("reverse")), projector.node(connection, nodes)))
     return roots
 
 
-def bulk_lines(store: Store, roots: list[Root]) -> Iterator[tuple[bool, bytes]]:
+def bulk_lines(roots: list[Root]) -> Iterator[tuple[bool, bytes]]:
     """The lines of a result, each parent before its children: whether it is a root object's, and the line."""
     for root in roots:
         rows = root.listing.rows[::-1] if root.reverse else root.listing.rows
@@ -222,16 +226,14 @@ def bulk_lines(store: Store, roots: list[Root]) -> Iterator[tuple[bool, bytes]]:
             project, nested = root.node.by_type[found["__typename"]]
             yield True, orjson.dumps(project(found))
             for inner in nested:
-                yield from _children(store, found, inner)
+                yield from _children(found, inner)
 
 
-def _children(store: Store, parent: Document, connection: NestedConnection) -> Iterator[tuple[bool, bytes]]:
+def _children(parent: Document, connection: NestedConnection) -> Iterator[tuple[bool, bytes]]:
     documents: list[Document] = parent[connection.name]
-    if connection.arguments.get("query"):
-        owner = f"{parent['__typename']}.{connection.name}"
-        test = select(owner, connection.arguments["query"], None, store.clock()).documents
-        documents = [document for document in documents if test is None or test(document)]
-    if connection.arguments.get("reverse"):
+    if connection.test is not None:
+        documents = [document for document in documents if connection.test(document)]
+    if connection.reverse:
         documents = documents[::-1]
     by_type = connection.node.by_type
     parent_id = parent["id"]
@@ -241,4 +243,4 @@ def _children(store: Store, parent: Document, connection: NestedConnection) -> I
         answer["__parentId"] = parent_id
         yield False, orjson.dumps(answer)
         for inner in nested:
-            yield from _children(store, document, inner)
+            yield from _children(document, inner)

@@ -61,7 +61,7 @@ def _run(pipe: Connection, spec: StoreSpec, folder: Path, query: str, grouped: b
     try:
         with result.open("wb") as file:
             block: list[bytes] = []
-            for is_root, line in bulk_lines(store, compile_bulk_query(store, admin_schema(), query)):
+            for is_root, line in bulk_lines(compile_bulk_query(store, admin_schema(), query)):
                 roots += is_root
                 block.append(line)
                 if len(block) == WINDOW:

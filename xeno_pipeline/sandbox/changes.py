@@ -1,7 +1,8 @@
 """What can happen in a store: orders placed, edited, refunded, customers merged, products renamed, and so on.
 
-Every change takes a store and options (all of them optional; what is left open is drawn or chosen), and returns
-the ids it touched by kind. Times are the store's clock; `updated_at` moves on exactly those objects.
+Every change takes a store and options of JSON's types; what is left open is drawn, or the newest object that will
+do is chosen. It returns the ids it touched, by kind. Times are the store's clock. Amounts of money are decimal strings
+in the shop's currency.
 """
 
 from __future__ import annotations
@@ -25,18 +26,10 @@ from xeno_pipeline.sandbox.times import instant
 Options = dict[str, Any]
 Touched = dict[str, list[int]]
 
-_CUSTOMER_FIELDS = (
-    "first_name",
-    "last_name",
-    "email",
-    "phone",
-    "country",
-    "locale",
-    "state",
-    "tags",
-    "marketing_state",
-)
-_PRODUCT_FIELDS = ("title", "vendor", "product_type", "status", "tags")
+_LINE_OPTIONS = {"variant_id", "sku", "quantity", "price", "discount", "title"}
+_CUSTOMER_STATES = ("DECLINED", "DISABLED", "ENABLED", "INVITED")
+_PRODUCT_STATES = ("ACTIVE", "ARCHIVED", "DRAFT", "UNLISTED")
+_CANCEL_REASONS = ("CUSTOMER", "DECLINED", "FRAUD", "INVENTORY", "OTHER", "STAFF")
 _NEWEST_TRIED = 2000
 
 
@@ -69,15 +62,20 @@ def _newest(store: Store, kind: str, wanted: Callable[[Any], bool]) -> Any:
     raise ChangeError(f"None of the newest objects of kind {kind} will do.")
 
 
-def _order(store: Store, options: Options, wanted: Callable[[Order], bool] = lambda _: True) -> Order:
-    """The order that is named, or the newest that will do."""
-    if "order_id" not in options:
-        order: Order = _newest(store, "Order", wanted)
-        return order
-    order = _get(store, "Order", options["order_id"])
-    if not wanted(order):
-        raise ChangeError(f"Order {order.id} is not in a state for this.")
-    return order
+def _chosen(store: Store, kind: str, number: int | None, wanted: Callable[[Any], bool] = lambda _: True) -> Any:
+    """The object that is named, or the newest that will do."""
+    if number is None:
+        return _newest(store, kind, wanted)
+    found = _get(store, kind, number)
+    if not wanted(found):
+        raise ChangeError(f"{kind} {number} is not in a state for this.")
+    return found
+
+
+def _known(value: str, known: tuple[str, ...]) -> str:
+    if value not in known:
+        raise ChangeError(f"{value!r} is none of {', '.join(known)}.")
+    return value
 
 
 def _is_whole(order: Order) -> bool:
@@ -130,6 +128,9 @@ def _save_order(store: Store, order: Order) -> Touched:
 
 def _new_line(store: Store, number: int, options: Options, at: int) -> Line:
     """A line of a variant that is named (or drawn), with another price if one is given."""
+    unknown = sorted(options.keys() - _LINE_OPTIONS)
+    if unknown:
+        raise ChangeError(f"A line has no {unknown[0]}: {', '.join(sorted(_LINE_OPTIONS))}.")
     if "variant_id" in options or "sku" in options:
         line = _line_of_variant(store, number, options)
     else:
@@ -163,126 +164,173 @@ def _line_of_variant(store: Store, number: int, options: Options) -> Line:
     raise ChangeError(f"No product has the variant {options.get('variant_id') or options.get('sku')}.")
 
 
-def _buyer(store: Store, options: Options, seed: int) -> int | None:
+def _buyer(store: Store, customer_id: int | None, *, new_customer: bool, guest: bool, seed: int) -> int | None:
     """The customer that is named, a new one, nobody, or anybody."""
-    if options.get("guest"):
+    if guest:
         return None
-    if options.get("new_customer"):
-        return create_customer(store, {})["customers"][0]
-    if "customer_id" in options:
-        return int(_get(store, "Customer", options["customer_id"]).id)
+    if new_customer:
+        return create_customer(store)["customers"][0]
+    if customer_id is not None:
+        return int(_get(store, "Customer", customer_id).id)
     table = store.tables["Customer"]
     rows = np.flatnonzero(table.alive)
     return int(table.columns["id"][store.rng(seed).choice(rows.tolist())]) if len(rows) else None
 
 
-def place_order(store: Store, options: Options) -> Touched:
-    """A new order.
+def _moment(store: Store, text: str | None) -> int:
+    """A written time (in the shop's zone, if it names none); without one, now."""
+    if text is None:
+        return store.now()
+    moment = datetime.fromisoformat(text)
+    return instant(moment if moment.tzinfo else moment.replace(tzinfo=store.spec.zone))
 
-    Options: `customer_id`, `new_customer` or `guest`; `lines` of `{variant_id or sku, quantity, price, discount,
-    title}` (else a drawn basket); `shipping` (price); `discount_codes`, `tags`; `processed_at`; `test`; `paid` and
-    `fulfilled` (true and false by default); `currency` the buyer pays in.
-    """
+
+def place_order(
+    store: Store,
+    *,
+    customer_id: int | None = None,
+    new_customer: bool = False,
+    guest: bool = False,
+    lines: list[Options] | None = None,
+    shipping: str | None = None,
+    discount_codes: list[str] | None = None,
+    tags: list[str] | None = None,
+    processed_at: str | None = None,
+    test: bool = False,
+    paid: bool = True,
+    fulfilled: bool = False,
+) -> Touched:
+    """A new order: of a drawn basket, or of `lines` with `{variant_id or sku, quantity, price, discount, title}`."""
     now, source = store.now(), store.source
     number = store.new_id("Order")
-    processed = instant(datetime.fromisoformat(options["processed_at"])) if "processed_at" in options else now
-    customer_id = _buyer(store, options, number)
-    rng, at = store.rng(number), Moments(now, processed)
+    buyer = _buyer(store, customer_id, new_customer=new_customer, guest=guest, seed=number)
+    rng, at = store.rng(number), Moments(now, _moment(store, processed_at))
     identity = (number, source.child_base(number), source.order_name(number))
-    test = bool(options.get("test", False))
-    if "lines" in options:
-        order = source.composer.header(rng, *identity, at, customer_id, test=test)
-        order.lines = [_new_line(store, n, line, n) for n, line in enumerate(options["lines"], start=1)]
-        quantities = [int(line.get("quantity", 1)) for line in options["lines"]]
-        shipping = (_minor(store, options["shipping"]), 0) if "shipping" in options else None
-        ledger.place(order, quantities, [line.discount for line in order.lines], shipping)
-        if options.get("paid", True):
-            ledger.pay(order, now)
+    if lines is None:
+        order = source.composer.compose(rng, *identity, at, customer_id=buyer, test=test)
+        order.transactions.clear()
     else:
-        order = source.composer.compose(rng, *identity, at, customer_id=customer_id, test=test)
-        if not options.get("paid", True):
-            order.transactions.clear()
-    for name in ("tags", "discount_codes"):
-        setattr(order, name, list(options.get(name, getattr(order, name))))
-    if options.get("fulfilled"):
+        order = source.composer.header(rng, *identity, at, buyer, test=test)
+        order.lines = [_new_line(store, n, line, n) for n, line in enumerate(lines, start=1)]
+        quantities = [int(line.get("quantity", 1)) for line in lines]
+        charge = None if shipping is None else (_minor(store, shipping), 0)
+        ledger.place(order, quantities, [line.discount for line in order.lines], charge)
+    if paid:
+        ledger.pay(order, now)
+    if tags is not None:
+        order.tags = tags
+    if discount_codes is not None:
+        order.discount_codes = discount_codes
+    if fulfilled:
         ledger.fulfill(order, now, sum(ledger.remaining(order).values()))
     return _save_order(store, order)
 
 
-def edit_order(store: Store, options: Options) -> Touched:
-    """Edit an order.
+def edit_order(
+    store: Store,
+    order_id: int | None = None,
+    *,
+    add: Options | None = None,
+    remove: int | bool | None = None,
+    set_quantity: Options | None = None,
+    discount: Options | None = None,
+) -> Touched:
+    """Edit an order in one way; without any, a drawn line is added.
 
-    Options: one of `add` (a line as in `place_order`), `remove` (a line's id, or true for the first),
-    `set_quantity` (`{line_id, quantity}`), `discount` (`{line_id, amount}`); without any, a drawn line is added.
+    Args:
+        store: The store.
+        order_id: The order; the newest that has something left, by default.
+        add: A line, as in `place_order`.
+        remove: A line's id, or true for the first.
+        set_quantity: `{line_id, quantity}`; without a `line_id`, of the first line.
+        discount: `{line_id, amount}`; likewise.
     """
-    order, now = _order(store, options, _is_whole), store.now()
-    if "remove" in options:
-        position = _line(order, None if options["remove"] is True else options["remove"])
+    order, now = _chosen(store, "Order", order_id, _is_whole), store.now()
+    if remove is not None:
+        position = _line(order, None if remove is True else remove)
         ledger.remove_units(order, now, position, order.units(position))
-    elif "set_quantity" in options:
-        position = _line(order, options["set_quantity"].get("line_id"))
-        more = int(options["set_quantity"]["quantity"]) - order.units(position)
+    elif set_quantity is not None:
+        position = _line(order, set_quantity.get("line_id"))
+        more = int(set_quantity["quantity"]) - order.units(position)
         if more > 0:
             ledger.add_units(order, now, position, more)
         else:
             ledger.remove_units(order, now, position, -more)
-    elif "discount" in options:
-        position = _line(order, options["discount"].get("line_id"))
-        amount = _minor(store, options["discount"]["amount"])
-        ledger.discount_line(order, now, position, amount)
+    elif discount is not None:
+        position = _line(order, discount.get("line_id"))
+        ledger.discount_line(order, now, position, _minor(store, discount["amount"]))
     else:
-        wanted = options.get("add", {})
+        wanted = add or {}
         line = _new_line(store, max(line.number for line in order.lines) + 1, wanted, now)
         ledger.add_line(order, now, line, int(wanted.get("quantity", 1)))
     return _save_order(store, order)
 
 
-def refund(store: Store, options: Options) -> Touched:
+def refund(
+    store: Store,
+    order_id: int | None = None,
+    *,
+    lines: list[Options] | None = None,
+    partial: bool = False,
+    shipping: bool | None = None,
+    adjustment: str | None = None,
+) -> Touched:
     """Refund an order.
 
-    Options: `lines` of `{line_id, quantity}`, or `partial` (one unit of the first line), else everything left;
-    `shipping` (true by default when everything is refunded); `adjustment`: an amount the customer gets less
-    (more, if negative).
+    Args:
+        store: The store.
+        order_id: The order; the newest that was paid and has something left, by default.
+        lines: `{line_id, quantity}`; without them, and if it is not `partial`, everything left.
+        partial: One unit of the first line.
+        shipping: Whether shipping is refunded; by default it is when everything is.
+        adjustment: An amount the customer gets less (more, if negative) than the lines are worth.
     """
-    order = _order(store, options, lambda order: _is_whole(order) and order.received > order.refunded)
+    order = _chosen(store, "Order", order_id, lambda order: _is_whole(order) and order.received > order.refunded)
     left = ledger.remaining(order)
-    whole = not ("lines" in options or options.get("partial") or "adjustment" in options)
-    if "lines" in options:
-        units = {_line(order, line["line_id"]): int(line.get("quantity", 1)) for line in options["lines"]}
-    elif options.get("partial"):
+    whole = lines is None and not partial and adjustment is None
+    if lines is not None:
+        units = {_line(order, line["line_id"]): int(line.get("quantity", 1)) for line in lines}
+    elif partial:
         units = {next(iter(left)): 1}
     else:
         units = left if whole else {}
     charges: tuple[str, ...] = ledger.FEES if whole else ()
-    if "shipping" in options:
-        charges = ("SHIPPING",) if options["shipping"] else ()
-    adjustment = _minor(store, options.get("adjustment", "0"))
-    ledger.refund(order, store.now(), units, charges=charges, adjustment=adjustment)
+    if shipping is not None:
+        charges = tuple(fee for fee in charges if fee != "SHIPPING") + (("SHIPPING",) if shipping else ())
+    less = _minor(store, adjustment or "0")
+    ledger.refund(order, store.now(), units, charges=charges, adjustment=less)
     return _save_order(store, order)
 
 
-def cancel_order(store: Store, options: Options) -> Touched:
-    """Cancel an order, for a `reason` (CUSTOMER by default)."""
-    order = _order(store, options, lambda order: order.cancelled_at is None)
-    ledger.cancel(order, store.now(), str(options.get("reason", "CUSTOMER")))
+def cancel_order(store: Store, order_id: int | None = None, *, reason: str = "CUSTOMER") -> Touched:
+    """Cancel an order."""
+    order = _chosen(store, "Order", order_id, lambda order: order.cancelled_at is None)
+    ledger.cancel(order, store.now(), _known(reason, _CANCEL_REASONS))
     return _save_order(store, order)
 
 
-def delete_order(store: Store, options: Options) -> Touched:
+def delete_order(store: Store, order_id: int | None = None) -> Touched:
     """Delete an order."""
-    order = _order(store, options)
+    order = _chosen(store, "Order", order_id)
     store.delete("Order", order.id)
     touched = {"orders": [order.id]}
     _touch_customer(store, order.customer_id, touched)
     return touched
 
 
-def update_order(store: Store, options: Options) -> Touched:
-    """Change `tags`, `source_name` or `test` of an order; nothing else moves."""
-    order = _order(store, options)
-    order.tags = [str(tag) for tag in options.get("tags", [*order.tags, "updated"])]
-    order.source_name = options.get("source_name", order.source_name)
-    order.test = bool(options.get("test", order.test))
+def update_order(
+    store: Store,
+    order_id: int | None = None,
+    *,
+    tags: list[str] | None = None,
+    source_name: str | None = None,
+    test: bool | None = None,
+) -> Touched:
+    """Change these fields of an order (by default it gets one more tag); its customer is not touched."""
+    order: Order = _chosen(store, "Order", order_id)
+    given = {"tags": tags, "source_name": source_name, "test": test}
+    if not _set_fields(order, given):
+        order.tags = [*order.tags, "updated"]
     order.updated_at = store.now()
     store.save("Order", order)
     return {"orders": [order.id]}
@@ -291,61 +339,74 @@ def update_order(store: Store, options: Options) -> Touched:
 # -- customers
 
 
-def _set_fields(target: Any, options: Options, names: tuple[str, ...]) -> None:
-    for name in names:
-        if name in options:
-            setattr(target, name, options[name])
+def _set_fields(target: Any, given: Options) -> bool:
+    """Set the fields that are not None; whether there was any."""
+    values = {name: value for name, value in given.items() if value is not None}
+    for name, value in values.items():
+        setattr(target, name, value)
+    return bool(values)
 
 
-def create_customer(store: Store, options: Options) -> Touched:
-    """A new customer: `first_name`, `last_name`, `email`, `phone`, `country`, `locale`, `state`, `tags`."""
+def create_customer(store: Store, **fields: Any) -> Touched:
+    """A new customer, with the fields of `update_customer`."""
     number = store.new_id("Customer")
     customer = Customer(number, store.now(), store.now(), email=f"customer.{number}@example.com")
-    return _save_customer(store, customer, options)
+    store.save("Customer", customer)
+    return update_customer(store, number, **fields)
 
 
-def update_customer(store: Store, options: Options) -> Touched:
-    """Change a customer (the newest, if none is named): the fields of `create_customer`."""
-    named = options.get("customer_id")
-    customer = _newest(store, "Customer", lambda _: True) if named is None else _get(store, "Customer", named)
-    return _save_customer(store, customer, options)
-
-
-def _save_customer(store: Store, customer: Customer, options: Options) -> Touched:
-    _set_fields(customer, options, _CUSTOMER_FIELDS)
-    customer.has_address = customer.has_address or "country" in options
+def update_customer(
+    store: Store,
+    customer_id: int | None = None,
+    *,
+    first_name: str | None = None,
+    last_name: str | None = None,
+    email: str | None = None,
+    phone: str | None = None,
+    country: str | None = None,
+    locale: str | None = None,
+    state: str | None = None,
+    tags: list[str] | None = None,
+) -> Touched:
+    """Change these fields of a customer; `country` is an ISO code."""
+    customer: Customer = _chosen(store, "Customer", customer_id)
+    given: Options = {"first_name": first_name, "last_name": last_name, "email": email, "phone": phone}
+    given |= {"country": country, "locale": locale, "tags": tags}
+    given |= {"state": state and _known(state, _CUSTOMER_STATES), "has_address": country and True}
+    _set_fields(customer, given)
     customer.updated_at = store.now()
     store.save("Customer", customer)
     return {"customers": [customer.id]}
 
 
-def delete_customer(store: Store, options: Options) -> Touched:
+def delete_customer(store: Store, customer_id: int | None = None) -> Touched:
     """Delete a customer; as at Shopify, only one who has no orders."""
-    named = options.get("customer_id")
     orders = store.tables["Order"]
-    if named is None:
-        named = _newest(store, "Customer", lambda c: not len(orders.having("customer_id", c.id))).id
-    _row(store, "Customer", named)
-    if len(orders.having("customer_id", int(named))):
-        raise ChangeError(f"Customer {named} has orders and cannot be deleted.")
-    store.delete("Customer", int(named))
-    return {"customers": [int(named)]}
+
+    def has_none(customer: Customer) -> bool:
+        return not len(orders.having("customer_id", customer.id))
+
+    number = _chosen(store, "Customer", customer_id).id if customer_id else _newest(store, "Customer", has_none).id
+    if len(orders.having("customer_id", number)):
+        raise ChangeError(f"Customer {number} has orders and cannot be deleted.")
+    store.delete("Customer", number)
+    return {"customers": [number]}
 
 
-def merge_customers(store: Store, options: Options) -> Touched:
-    """Merge `loser_id` into `winner_id`: orders and checkouts move, the loser is gone.
+def merge_customers(store: Store, winner_id: int, loser_id: int, *, touch_orders: bool = False) -> Touched:
+    """Merge the loser into the winner: orders and checkouts move, the loser is gone.
 
-    The orders' `updated_at` stays, unless `touch_orders` is true: whoever mirrors a store cannot rely on it.
+    The orders' `updated_at` stays, unless they are touched: whoever mirrors a store cannot rely on it.
     """
-    winner: Customer = _get(store, "Customer", options["winner_id"])
-    loser: Customer = _get(store, "Customer", options["loser_id"])
+    winner: Customer = _get(store, "Customer", winner_id)
+    loser: Customer = _get(store, "Customer", loser_id)
     if winner.id == loser.id:
         raise ChangeError("A customer cannot be merged into itself.")
     moved = []
     for row in store.tables["Order"].having("customer_id", loser.id).tolist():
         order: Order = store.object("Order", row)
         order.customer_id = winner.id
-        if options.get("touch_orders"):
+        if touch_orders:
             order.updated_at = store.now()
         store.save("Order", order)
         moved.append(order.id)
@@ -365,43 +426,45 @@ def merge_customers(store: Store, options: Options) -> Touched:
 # -- products
 
 
-def create_product(store: Store, options: Options) -> Touched:
-    """A new product of one variant: `title`, `vendor`, `product_type`, `status`, `tags`, `price`, `sku`."""
+def create_product(
+    store: Store, *, title: str | None = None, price: str = "10", sku: str | None = None, **fields: Any
+) -> Touched:
+    """A new product of one variant, with the fields of `update_product` besides."""
     number, now = store.new_id("Product"), store.now()
-    title = str(options.get("title", f"New product {number}"))
+    named = title or f"New product {number}"
     variant = Variant(
-        store.new_variant_id(),
-        "Default Title",
-        options.get("sku", f"NEW-{number}"),
-        None,
-        _price(options.get("price", "10")),
-        None,
-        now,
-        now,
+        store.new_variant_id(), "Default Title", sku or f"NEW-{number}", None, _price(price), None, now, now
     )
-    product = Product(number, title, slug(title, number), "Acme", "", now, now, now, variants=[variant])
-    _set_fields(product, options, _PRODUCT_FIELDS)
-    store.save("Product", product)
-    return {"products": [number]}
+    store.save("Product", Product(number, named, slug(named, number), "Acme", "", now, now, now, variants=[variant]))
+    return update_product(store, number, **fields)
 
 
-def update_product(store: Store, options: Options) -> Touched:
-    """Change a product (the newest, if none is named): the fields of `create_product`, `price` of its first variant."""
-    named = options.get("product_id")
-    product: Product = _newest(store, "Product", lambda _: True) if named is None else _get(store, "Product", named)
-    _set_fields(product, options, _PRODUCT_FIELDS)
+def update_product(
+    store: Store,
+    product_id: int | None = None,
+    *,
+    title: str | None = None,
+    vendor: str | None = None,
+    product_type: str | None = None,
+    status: str | None = None,
+    tags: list[str] | None = None,
+    price: str | None = None,
+) -> Touched:
+    """Change these fields of a product; `price` is of its first variant."""
+    product: Product = _chosen(store, "Product", product_id)
+    given: Options = {"title": title, "vendor": vendor, "product_type": product_type, "tags": tags}
+    _set_fields(product, given | {"status": status and _known(status, _PRODUCT_STATES)})
     product.updated_at = store.now()
-    if "price" in options:
-        product.variants[0].price = _price(options["price"])
+    if price is not None:
+        product.variants[0].price = _price(price)
         product.variants[0].updated_at = store.now()
     store.save("Product", product)
     return {"products": [product.id]}
 
 
-def delete_product(store: Store, options: Options) -> Touched:
-    """Delete a product (the newest, if none is named); lines of orders keep its title and lose the reference."""
-    named = options.get("product_id")
-    product: Product = _newest(store, "Product", lambda _: True) if named is None else _get(store, "Product", named)
+def delete_product(store: Store, product_id: int | None = None) -> Touched:
+    """Delete a product; lines of orders keep its title and lose the reference."""
+    product: Product = _chosen(store, "Product", product_id)
     store.delete_product(product)
     return {"products": [product.id]}
 
@@ -409,8 +472,15 @@ def delete_product(store: Store, options: Options) -> Touched:
 # -- checkouts
 
 
-def start_checkout(store: Store, options: Options) -> Touched:
-    """A new abandoned checkout, of `customer_id` (or anybody), with `lines` drawn lines (two by default)."""
+def start_checkout(
+    store: Store,
+    *,
+    customer_id: int | None = None,
+    new_customer: bool = False,
+    guest: bool = False,
+    lines: int = 2,
+) -> Touched:
+    """A new abandoned checkout with so many drawn lines."""
     now, composer = store.now(), store.source.composer
     number = store.new_id("AbandonedCheckout")
     rng = store.rng(number)
@@ -422,29 +492,20 @@ def start_checkout(store: Store, options: Options) -> Touched:
         store.spec.currency,
         store.spec.prices_include_taxes,
         composer.tax_rate,
-        customer_id=_buyer(store, options, number),
-        lines=[composer.checkout_line(rng, n) for n in range(1, int(options.get("lines", 2)) + 1)],
+        customer_id=_buyer(store, customer_id, new_customer=new_customer, guest=guest, seed=number),
+        lines=[composer.checkout_line(rng, n) for n in range(1, lines + 1)],
     )
     store.save("AbandonedCheckout", checkout)
     return {"checkouts": [number]}
 
 
-def _checkout(store: Store, options: Options) -> Checkout:
-    def is_open(checkout: Checkout) -> bool:
-        return checkout.completed_at is None
-
-    named = options.get("checkout_id")
-    checkout: Checkout = (
-        _newest(store, "AbandonedCheckout", is_open) if named is None else _get(store, "AbandonedCheckout", named)
-    )
-    if not is_open(checkout):
-        raise ChangeError(f"Checkout {checkout.id} is completed.")
-    return checkout
+def _is_open(checkout: Checkout) -> bool:
+    return checkout.completed_at is None
 
 
-def update_checkout(store: Store, options: Options) -> Touched:
-    """One more line in an open checkout (the newest, if none is named)."""
-    checkout = _checkout(store, options)
+def update_checkout(store: Store, checkout_id: int | None = None) -> Touched:
+    """One more line in an open checkout."""
+    checkout: Checkout = _chosen(store, "AbandonedCheckout", checkout_id, _is_open)
     number = len(checkout.lines) + 1
     checkout.lines.append(store.source.composer.checkout_line(store.rng(checkout.id + number), number))
     checkout.updated_at = store.now()
@@ -452,9 +513,10 @@ def update_checkout(store: Store, options: Options) -> Touched:
     return {"checkouts": [checkout.id]}
 
 
-def complete_checkout(store: Store, options: Options) -> Touched:
-    """Complete an open checkout (the newest, if none is named): it becomes a paid order with its token."""
-    checkout, now, source = _checkout(store, options), store.now(), store.source
+def complete_checkout(store: Store, checkout_id: int | None = None) -> Touched:
+    """Complete an open checkout: it becomes a paid order with its token."""
+    checkout: Checkout = _chosen(store, "AbandonedCheckout", checkout_id, _is_open)
+    now, source = store.now(), store.source
     number = store.new_id("Order")
     identity = (number, source.child_base(number), source.order_name(number))
     order = source.composer.header(store.rng(number), *identity, Moments(now, now), checkout.customer_id)
@@ -481,7 +543,7 @@ def _as_order_line(line: CheckoutLine) -> Line:
     )
 
 
-CHANGES: dict[str, Callable[[Store, Options], Touched]] = {
+CHANGES: dict[str, Callable[..., Touched]] = {
     change.__name__: change
     for change in (
         place_order,

@@ -97,6 +97,7 @@ class Listing:
 
     def __init__(self, store: Store, connection: str, query: str | None, sort_key: str = "ID") -> None:
         self.store = store
+        self.connection = connection
         self.kind = KINDS[connection.removesuffix("Count")]
         self.table = store.tables[self.kind]
         if sort_key not in _SORT_COLUMNS:

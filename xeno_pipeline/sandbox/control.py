@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import requests
 
 TIMEOUT_SECONDS = 120
+
+Touched = dict[str, list[int]]
+"""The ids that a change touched, by kind: orders, customers, products, checkouts."""
+
+FaultKind = Literal[
+    "throttled",
+    "status",
+    "reset",
+    "hang",
+    "internal_error",
+    "access_denied",
+    "bulk_fail",
+    "bulk_expire",
+    "bulk_stuck",
+    "bulk_truncate",
+    "bulk_reset",
+    "bulk_malformed",
+    "refuse_ledger",
+    "bulk_slots",
+]
 
 
 class ControlError(Exception):
@@ -36,13 +56,12 @@ class StoreControl:
         self.api_url = f"{base_url}/{handle}"
 
     def post(self, action: str, **options: Any) -> Any:
-        """Call an endpoint; options that are None are left out.
+        """Call an endpoint.
 
         Raises:
             ControlError: If the sandbox refuses.
         """
-        given = {name: value for name, value in options.items() if value is not None}
-        return _content(requests.post(f"{self.api_url}/sandbox/{action}", json=given, timeout=TIMEOUT_SECONDS))
+        return _content(requests.post(f"{self.api_url}/sandbox/{action}", json=options, timeout=TIMEOUT_SECONDS))
 
     def get(self, name: str, **options: Any) -> Any:
         """Read an endpoint."""
@@ -50,13 +69,57 @@ class StoreControl:
 
     # -- what goes wrong
 
-    def fault(self, kind: str, **options: Any) -> None:
-        """Order a fault; `faults.Faults` says which there are and what they take."""
-        self.post("faults", faults=[{"kind": kind, **options}])
+    def fault(
+        self,
+        kind: FaultKind,
+        *,
+        count: int | None = None,
+        operation: str | None = None,
+        connection: str | None = None,
+        executed: bool | None = None,
+        status: int | None = None,
+        retry_after: str | None = None,
+        seconds: float | None = None,
+        field: str | None = None,
+        scope: str | None = None,
+        code: str | None = None,
+        bytes: int | None = None,
+        times: int | None = None,
+        line: int | None = None,
+        slots: int | None = None,
+    ) -> None:
+        """Order a fault; `faults.Faults` says what each kind does and takes.
+
+        Args:
+            kind: What goes wrong.
+            count: With how many requests (or bulk operations); once by default.
+            operation: Only with GraphQL operations of this name (`OrdersPage`).
+            connection: Only with bulk operations that read this connection (`orders`).
+            executed: Whether a request is carried out before its connection drops (`reset`, `hang`).
+            status: The HTTP status (`status`).
+            retry_after: The header of that name, with status 429.
+            seconds: How long no answer comes (`hang`).
+            field: The field that is denied (`access_denied`).
+            scope: The scope it lacks.
+            code: The error code of the operation (`bulk_fail`).
+            bytes: How many of them arrive (`bulk_truncate`, `bulk_reset`).
+            times: How often a download drops (`bulk_reset`).
+            line: The number of the garbled line (`bulk_malformed`).
+            slots: How many are taken (`bulk_slots`); 0 frees them.
+
+        Raises:
+            ControlError: For what the kind does not take.
+        """
+        self.post("faults", faults=[_given(locals())])
 
     def clear_faults(self) -> None:
         """Nothing goes wrong any more."""
         self.post("faults", clear=True)
+
+    def waiting_faults(self) -> list[dict[str, Any]]:
+        """The faults that were ordered and have not happened yet."""
+        waiting: list[dict[str, Any]] = self.post("faults")["waiting"]
+        return waiting
 
     def set_tokens(self, *tokens: str) -> None:
         """Exactly these access tokens are valid from now on; none revokes all."""
@@ -76,76 +139,142 @@ class StoreControl:
 
     def set_clock(self, *, at: str | None = None, offset_seconds: int | None = None) -> None:
         """Fix the store's clock at an ISO time, or let it run with an offset; without either, real time."""
-        self.post("clock", at=at, offset_seconds=offset_seconds)
+        self.post("clock", **_given({"at": at, "offset_seconds": offset_seconds}))
 
-    # -- what happens in the store
+    # -- what happens in the store: see `changes.py` for what is chosen where an option is left open
 
-    def place_order(self, **options: Any) -> dict[str, list[int]]:
-        """A new order: `customer_id` (or `guest`), `lines` of `{variant_id|sku, quantity, price, discount}`, …"""
-        return self._change("place_order", options)
+    def place_order(
+        self,
+        *,
+        customer_id: int | None = None,
+        new_customer: bool | None = None,
+        guest: bool | None = None,
+        lines: list[dict[str, Any]] | None = None,
+        shipping: str | None = None,
+        discount_codes: list[str] | None = None,
+        tags: list[str] | None = None,
+        processed_at: str | None = None,
+        test: bool | None = None,
+        paid: bool | None = None,
+        fulfilled: bool | None = None,
+    ) -> Touched:
+        """A new order; `lines` are of `{variant_id or sku, quantity, price, discount, title}`, else drawn."""
+        return self._change("place_order", _given(locals()))
 
-    def edit_order(self, order_id: int | None = None, **options: Any) -> dict[str, list[int]]:
-        """Edit an order: `add` a line, `remove` or `set_quantity` of one, or `discount` it."""
-        return self._change("edit_order", {"order_id": order_id, **options})
+    def edit_order(
+        self,
+        order_id: int | None = None,
+        *,
+        add: dict[str, Any] | None = None,
+        remove: int | bool | None = None,
+        set_quantity: dict[str, Any] | None = None,
+        discount: dict[str, Any] | None = None,
+    ) -> Touched:
+        """Edit an order: `add` a line, `remove` one (its id, or true), `set_quantity` or `discount` of one."""
+        return self._change("edit_order", _given(locals()))
 
-    def refund(self, order_id: int | None = None, **options: Any) -> dict[str, list[int]]:
-        """Refund `lines` of `{line_id, quantity}` (default: everything), `shipping`, `adjustment`."""
-        return self._change("refund", {"order_id": order_id, **options})
+    def refund(
+        self,
+        order_id: int | None = None,
+        *,
+        lines: list[dict[str, Any]] | None = None,
+        partial: bool | None = None,
+        shipping: bool | None = None,
+        adjustment: str | None = None,
+    ) -> Touched:
+        """Refund `lines` of `{line_id, quantity}`, one unit (`partial`) or all, less an `adjustment`."""
+        return self._change("refund", _given(locals()))
 
-    def cancel_order(self, order_id: int | None = None, **options: Any) -> dict[str, list[int]]:
-        """Cancel an order, for a `reason`."""
-        return self._change("cancel_order", {"order_id": order_id, **options})
+    def cancel_order(self, order_id: int | None = None, *, reason: str | None = None) -> Touched:
+        """Cancel an order."""
+        return self._change("cancel_order", _given(locals()))
 
-    def delete_order(self, order_id: int | None = None) -> dict[str, list[int]]:
+    def delete_order(self, order_id: int | None = None) -> Touched:
         """Delete an order."""
-        return self._change("delete_order", {"order_id": order_id})
+        return self._change("delete_order", _given(locals()))
 
-    def update_order(self, order_id: int | None = None, **options: Any) -> dict[str, list[int]]:
-        """Change an order's `tags`, `source_name` or `test`."""
-        return self._change("update_order", {"order_id": order_id, **options})
+    def update_order(
+        self,
+        order_id: int | None = None,
+        *,
+        tags: list[str] | None = None,
+        source_name: str | None = None,
+        test: bool | None = None,
+    ) -> Touched:
+        """Change these fields of an order."""
+        return self._change("update_order", _given(locals()))
 
-    def create_customer(self, **options: Any) -> dict[str, list[int]]:
-        """A new customer with the given fields."""
-        return self._change("create_customer", options)
+    def create_customer(self, **fields: Any) -> Touched:
+        """A new customer, with the fields of `update_customer`."""
+        return self._change("create_customer", fields)
 
-    def update_customer(self, customer_id: int | None = None, **options: Any) -> dict[str, list[int]]:
-        """Change a customer's fields."""
-        return self._change("update_customer", {"customer_id": customer_id, **options})
+    def update_customer(
+        self,
+        customer_id: int | None = None,
+        *,
+        first_name: str | None = None,
+        last_name: str | None = None,
+        email: str | None = None,
+        phone: str | None = None,
+        country: str | None = None,
+        locale: str | None = None,
+        state: str | None = None,
+        tags: list[str] | None = None,
+    ) -> Touched:
+        """Change these fields of a customer."""
+        return self._change("update_customer", _given(locals()))
 
-    def delete_customer(self, customer_id: int | None = None) -> dict[str, list[int]]:
+    def delete_customer(self, customer_id: int | None = None) -> Touched:
         """Delete a customer who has no orders."""
-        return self._change("delete_customer", {"customer_id": customer_id})
+        return self._change("delete_customer", _given(locals()))
 
-    def merge_customers(self, winner_id: int, loser_id: int) -> dict[str, list[int]]:
+    def merge_customers(self, winner_id: int, loser_id: int, *, touch_orders: bool | None = None) -> Touched:
         """Merge a customer into another: the orders move, the loser is gone."""
-        return self._change("merge_customers", {"winner_id": winner_id, "loser_id": loser_id})
+        return self._change("merge_customers", _given(locals()))
 
-    def create_product(self, **options: Any) -> dict[str, list[int]]:
-        """A new product: `title`, `price`, `sku`, …"""
-        return self._change("create_product", options)
+    def create_product(self, *, sku: str | None = None, **fields: Any) -> Touched:
+        """A new product of one variant, with the fields of `update_product`."""
+        return self._change("create_product", fields | _given({"sku": sku}))
 
-    def update_product(self, product_id: int | None = None, **options: Any) -> dict[str, list[int]]:
-        """Change a product's fields, or the `price` of its first variant."""
-        return self._change("update_product", {"product_id": product_id, **options})
+    def update_product(
+        self,
+        product_id: int | None = None,
+        *,
+        title: str | None = None,
+        vendor: str | None = None,
+        product_type: str | None = None,
+        status: str | None = None,
+        tags: list[str] | None = None,
+        price: str | None = None,
+    ) -> Touched:
+        """Change these fields of a product, or the `price` of its first variant."""
+        return self._change("update_product", _given(locals()))
 
-    def delete_product(self, product_id: int | None = None) -> dict[str, list[int]]:
+    def delete_product(self, product_id: int | None = None) -> Touched:
         """Delete a product; lines of orders lose their reference to it."""
-        return self._change("delete_product", {"product_id": product_id})
+        return self._change("delete_product", _given(locals()))
 
-    def start_checkout(self, **options: Any) -> dict[str, list[int]]:
-        """A new abandoned checkout."""
-        return self._change("start_checkout", options)
+    def start_checkout(
+        self,
+        *,
+        customer_id: int | None = None,
+        new_customer: bool | None = None,
+        guest: bool | None = None,
+        lines: int | None = None,
+    ) -> Touched:
+        """A new abandoned checkout, with so many drawn lines."""
+        return self._change("start_checkout", _given(locals()))
 
-    def update_checkout(self, checkout_id: int | None = None, **options: Any) -> dict[str, list[int]]:
-        """One more line in a checkout."""
-        return self._change("update_checkout", {"checkout_id": checkout_id, **options})
+    def update_checkout(self, checkout_id: int | None = None) -> Touched:
+        """One more line in an open checkout."""
+        return self._change("update_checkout", _given(locals()))
 
-    def complete_checkout(self, checkout_id: int | None = None) -> dict[str, list[int]]:
-        """Complete a checkout: it becomes an order, linked by its token."""
-        return self._change("complete_checkout", {"checkout_id": checkout_id})
+    def complete_checkout(self, checkout_id: int | None = None) -> Touched:
+        """Complete an open checkout: it becomes an order, linked by its token."""
+        return self._change("complete_checkout", _given(locals()))
 
-    def _change(self, action: str, options: dict[str, Any]) -> dict[str, list[int]]:
-        touched: dict[str, list[int]] = self.post(action, **options)
+    def _change(self, action: str, options: dict[str, Any]) -> Touched:
+        touched: Touched = self.post(action, **options)
         return touched
 
     # -- what is known
@@ -163,6 +292,11 @@ class StoreControl:
         """The store's own sales report: ten measures and orders, from a day to a day, by day or month."""
         rows: list[dict[str, Any]] = self.get("report", **{"from": start, "to": end, "by": by})
         return rows
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that are not None (of a method's arguments)."""
+    return {name: value for name, value in options.items() if name != "self" and value is not None}
 
 
 def _content(response: requests.Response) -> Any:

@@ -15,7 +15,6 @@ from xeno_pipeline.sandbox.api import AdminApi, Stats
 from xeno_pipeline.sandbox.changes import CHANGES
 from xeno_pipeline.sandbox.report import sales_report
 from xeno_pipeline.sandbox.spec import PLANS
-from xeno_pipeline.sandbox.store import Store
 from xeno_pipeline.sandbox.times import instant
 
 
@@ -96,7 +95,10 @@ def _latency(api: AdminApi, body: dict[str, Any]) -> Any:
 
 
 def _clock(api: AdminApi, body: dict[str, Any]) -> Any:
-    fixed = None if body.get("at") is None else instant(datetime.fromisoformat(body["at"]))
+    at = None if body.get("at") is None else datetime.fromisoformat(body["at"])
+    if at is not None and at.tzinfo is None:
+        raise ValueError("The clock needs a time with a zone, such as 2026-06-30T00:00:00Z.")
+    fixed = None if at is None else instant(at)
     api.store.overlay.set("clock_fixed", fixed)
     api.store.overlay.set("clock_offset", int(body.get("offset_seconds", 0)))
     return {"now": api.store.now()}
@@ -107,8 +109,8 @@ def _reset_stats(api: AdminApi, _body: dict[str, Any]) -> Any:
     return {}
 
 
-def _change(change: Callable[[Store, dict[str, Any]], Any]) -> Callable[[AdminApi, dict[str, Any]], Any]:
-    return lambda api, body: change(api.store, body)
+def _change(change: Callable[..., Any]) -> Callable[[AdminApi, dict[str, Any]], Any]:
+    return lambda api, body: change(api.store, **body)
 
 
 _ACTIONS: dict[str, Callable[[AdminApi, dict[str, Any]], Any]] = {

@@ -198,6 +198,13 @@ class CostBucket:
         """Return what was charged and not needed."""
         self._available = min(self.maximum, self._available + points)
 
+    def report_throttled(self, requested: int) -> Document:
+        """What a throttled answer says: that there is less than was requested, even where a test ordered so."""
+        report = self.report(requested, None)
+        status = report["throttleStatus"]
+        status["currentlyAvailable"] = min(status["currentlyAvailable"], max(0, requested - 1))
+        return report
+
     def report(self, requested: int, actual: int | None) -> Document:
         """What an answer says under `extensions.cost`."""
         return {

@@ -24,8 +24,8 @@ def download(request: Request, path: Path, fault: dict[str, Any] | None) -> Resp
     Args:
         request: Whose `Range` header counts (`bytes=from-` or `bytes=from-to`).
         path: The result.
-        fault: Of kind bulk_truncate (the file seems to end at `bytes`), bulk_reset (the connection drops after
-            that many) or bulk_malformed (line `line`, the third by default, is garbled).
+        fault: Of kind bulk_truncate (the file seems to end at `bytes`), bulk_reset (the connection drops once
+            that many were sent) or bulk_malformed (line `line`, the third by default, is garbled).
     """
     size = path.stat().st_size
     kind = fault["kind"] if fault else None
@@ -33,7 +33,7 @@ def download(request: Request, path: Path, fault: dict[str, Any] | None) -> Resp
         size = min(size, int(fault.get("bytes", size // 2)))
     first, last, partial = 0, size - 1, False
     asked = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("range", ""))
-    if asked:
+    if asked and not (asked[2] and int(asked[2]) < int(asked[1])):
         first, partial = int(asked[1]), True
         last = min(int(asked[2]), size - 1) if asked[2] else size - 1
         if first >= size:
@@ -41,7 +41,7 @@ def download(request: Request, path: Path, fault: dict[str, Any] | None) -> Resp
     headers = {"Content-Length": str(last - first + 1), "Accept-Ranges": "bytes"}
     if partial:
         headers["Content-Range"] = f"bytes {first}-{last}/{size}"
-    drop_at = int(fault.get("bytes", size // 2)) if fault and kind == "bulk_reset" else None
+    drop_at = first + int(fault.get("bytes", size // 2)) if fault and kind == "bulk_reset" else None
     garbled = int(fault.get("line", 3)) if fault and kind == "bulk_malformed" else None
     content = _read(path, first, last + 1, drop_at, garbled)
     return StreamingResponse(content, 206 if partial else 200, headers, media_type="application/jsonl")

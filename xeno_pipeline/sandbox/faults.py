@@ -5,39 +5,68 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-REQUEST_FAULTS = ("throttled", "status", "reset", "hang", "internal_error", "access_denied")
-BULK_FAULTS = ("bulk_fail", "bulk_expire", "bulk_stuck", "bulk_truncate", "bulk_reset", "bulk_malformed")
-OTHER_FAULTS = ("refuse_ledger", "bulk_slots")
+REQUEST_FAULTS: dict[str, frozenset[str]] = {
+    "throttled": frozenset(),
+    "status": frozenset({"status", "retry_after"}),
+    "reset": frozenset({"executed"}),
+    "hang": frozenset({"seconds", "executed"}),
+    "internal_error": frozenset(),
+    "access_denied": frozenset({"field", "scope"}),
+}
+"""What can go wrong with a GraphQL request, and what each takes besides `operation` and `count`."""
+
+BULK_FAULTS: dict[str, frozenset[str]] = {
+    "bulk_fail": frozenset({"code"}),
+    "bulk_expire": frozenset(),
+    "bulk_stuck": frozenset(),
+    "bulk_truncate": frozenset({"bytes"}),
+    "bulk_reset": frozenset({"bytes", "times"}),
+    "bulk_malformed": frozenset({"line"}),
+}
+"""What can go wrong with a bulk operation, and what each takes besides `connection` and `count`."""
+
+BULK_ERROR_CODES = ("ACCESS_DENIED", "INTERNAL_SERVER_ERROR", "TIMEOUT")
+
+_OPTIONS: dict[str, frozenset[str]] = {
+    **{kind: options | {"operation", "count"} for kind, options in REQUEST_FAULTS.items()},
+    **{kind: options | {"connection", "count"} for kind, options in BULK_FAULTS.items()},
+    "refuse_ledger": frozenset({"count"}),
+    "bulk_slots": frozenset({"slots"}),
+}
+
+Fault = dict[str, Any]
 
 
 class Faults:
     """The faults waiting at one store.
 
-    Each is an object with its `kind`, how often it applies (`count`, once by default), for request faults the
-    `operation` name it waits for (any by default), and what its kind takes:
+    Each is an object with its `kind`, how often it applies (`count`, once by default), and
 
-    - `throttled`, `internal_error`, `reset`; `status`: `status`, `retry_after`; `hang`: `seconds`;
-      `access_denied`: `field`, `scope`
-    - `bulk_fail`: `code`; `bulk_expire`; `bulk_stuck`; `bulk_truncate`: `bytes`; `bulk_reset`: `bytes`, `times`;
-      `bulk_malformed`: `line`
-    - `refuse_ledger`; `bulk_slots`: `slots` (stays until it is set again)
+    - for the next GraphQL request, or the next of an `operation`: `throttled`; `internal_error`; `reset`, the
+      connection drops within the answer; `status` (500 by default) with `retry_after` where it is 429; `hang`, no
+      answer for `seconds` (30), then the connection drops; `access_denied` to a `field`, for want of a `scope`.
+      A request that was reset or hangs did nothing, or did what it should where it is to be `executed`
+    - for the next bulk operation, or the next that reads a `connection` (`orders`): `bulk_fail` with a `code`;
+      `bulk_expire`; `bulk_stuck`, it stays RUNNING; and of its download: `bulk_truncate`, it ends early but cleanly
+      after `bytes` (half, by default); `bulk_reset`, the connection drops after `bytes`, so many `times` (once);
+      `bulk_malformed`, a `line` (the third) is garbled
+    - `refuse_ledger`: bulk takes no query of agreements; `bulk_slots`: so many `slots` (all five) are taken by
+      others' operations, until it is ordered again
     """
 
     def __init__(self) -> None:
-        self._waiting: list[dict[str, Any]] = []
+        self._waiting: list[Fault] = []
         self._lock = threading.Lock()
         self.occupied_slots = 0
 
-    def order(self, faults: list[dict[str, Any]]) -> None:
+    def order(self, faults: list[Fault]) -> None:
         """Add faults to the queue.
 
         Raises:
-            ValueError: For a kind there is not.
+            ValueError: For a kind there is not, or what its kind does not take; nothing was added then.
         """
         for fault in faults:
-            if fault.get("kind") not in (*REQUEST_FAULTS, *BULK_FAULTS, *OTHER_FAULTS):
-                kinds = ", ".join((*REQUEST_FAULTS, *BULK_FAULTS, *OTHER_FAULTS))
-                raise ValueError(f"There is no fault {fault.get('kind')!r}: {kinds}.")
+            _check(fault)
         with self._lock:
             for fault in faults:
                 if fault["kind"] == "bulk_slots":
@@ -51,26 +80,41 @@ class Faults:
             self._waiting.clear()
             self.occupied_slots = 0
 
-    def waiting(self) -> list[dict[str, Any]]:
+    def waiting(self) -> list[Fault]:
         """The faults that were ordered and have not happened yet."""
         with self._lock:
-            return list(self._waiting)
+            return [dict(fault) for fault in self._waiting]
 
-    def take(self, *kinds: str, operation: str | None = None) -> dict[str, Any] | None:
-        """The next fault of these kinds for an operation, used up by this."""
+    def take_for_request(self, operation: str | None) -> Fault | None:
+        """The next fault for a GraphQL request."""
+        return self._take(REQUEST_FAULTS, "operation", {operation})
+
+    def take_for_bulk(self, connections: set[str]) -> Fault | None:
+        """The next fault for a bulk operation, given the connections at the root of its query."""
+        return self._take(BULK_FAULTS, "connection", connections)
+
+    def take_refusal(self) -> bool:
+        """Whether the ledger is refused this time."""
+        return self._take(("refuse_ledger",), "connection", set()) is not None
+
+    def _take(self, kinds: Any, target: str, targets: set[Any]) -> Fault | None:
+        """The first fault of some kinds that is aimed at nothing or at one of some targets, used up by this."""
         with self._lock:
             for fault in self._waiting:
-                if fault["kind"] in kinds and fault.get("operation") in (None, operation):
+                if fault["kind"] in kinds and (fault.get(target) is None or fault[target] in targets):
                     fault["count"] -= 1
                     if fault["count"] <= 0:
                         self._waiting.remove(fault)
                     return dict(fault)
         return None
 
-    def take_for_request(self, operation: str | None) -> dict[str, Any] | None:
-        """The next fault for a GraphQL request."""
-        return self.take(*REQUEST_FAULTS, operation=operation)
 
-    def take_for_bulk(self) -> dict[str, Any] | None:
-        """The next fault for a bulk operation."""
-        return self.take(*BULK_FAULTS)
+def _check(fault: Fault) -> None:
+    kind = fault.get("kind")
+    if kind not in _OPTIONS:
+        raise ValueError(f"There is no fault {kind!r}: {', '.join(_OPTIONS)}.")
+    unknown = sorted(fault.keys() - _OPTIONS[kind] - {"kind"})
+    if unknown:
+        raise ValueError(f"The fault {kind} takes no {unknown[0]}: {', '.join(sorted(_OPTIONS[kind]))}.")
+    if fault.get("code", "TIMEOUT") not in BULK_ERROR_CODES:
+        raise ValueError(f"A bulk operation does not fail with {fault['code']}: {', '.join(BULK_ERROR_CODES)}.")

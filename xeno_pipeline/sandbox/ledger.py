@@ -411,6 +411,9 @@ def remove_units(order: Order, at: int, position: int, quantity: int) -> None:
 def discount_line(order: Order, at: int, position: int, discount: int) -> None:
     """Edit an order: a discount on a line after the fact, an UPDATE sale."""
     line = order.lines[position]
+    amount, _, _, tax = _worth(order, line.kind, position)
+    if not 0 <= discount <= (amount if order.taxes_included else amount - tax):
+        raise ValueError(f"Line {position + 1} is not worth a discount of {discount} minor units.")
     figures = _taxed(order, 0, discount, taxable=line.taxable)
     units = order.units(position)
     _record(order, _agree(order, "ORDER_EDIT", at), line.kind, "UPDATE", units, figures, position)

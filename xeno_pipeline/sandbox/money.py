@@ -66,14 +66,15 @@ def decimal_string(amount: int, places: int) -> str:
 def allocate(total: int, weights: list[int]) -> list[int]:
     """Share a total by weights; the units that do not divide go one at a time from the first share on.
 
-    The rule is Shopify's (schema, type Sale).
+    The rule is Shopify's (schema, type Sale). What weighs nothing gets nothing.
     """
     whole = sum(weights)
     if not whole:
         return [0] * len(weights)
     shares = [total * weight // whole for weight in weights]
-    for position in range(total - sum(shares)):
-        shares[position % len(shares)] += 1
+    left_over = total - sum(shares)
+    for position in [n for n, weight in enumerate(weights) if weight][:left_over]:
+        shares[position] += 1
     return shares
 
 

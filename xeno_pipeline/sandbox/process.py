@@ -58,7 +58,7 @@ class SandboxProcess:
         with self._log.open("w") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603
         deadline = time.monotonic() + START_SECONDS
-        while not (said := self.log()).endswith("ready\n"):
+        while "\nready\n" not in (said := self.log()):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
                 raise RuntimeError(f"The sandbox did not start: {said.strip()}")
@@ -105,7 +105,7 @@ def arguments(specs: Sequence[StoreSpec]) -> list[str]:
     for spec in specs:
         source = ("--generate", spec.orders) if spec.orders_csv is None else ("--orders-csv", spec.orders_csv)
         facts = [source, ("--currency", spec.currency), ("--timezone", spec.timezone), ("--seed", spec.seed)]
-        facts += [("--plan", spec.plan)]
+        facts += [("--plan", spec.plan), ("--scopes", ",".join(spec.scopes)), ("--token", spec.token)]
         if spec.until is not None:
             facts.append(("--until", spec.until.isoformat()))
         if spec.taxes_included is not None:

@@ -29,6 +29,7 @@ from graphql.execution.values import get_argument_values
 
 from xeno_pipeline.sandbox.access import FIELD_SCOPES
 from xeno_pipeline.sandbox.errors import access_denied
+from xeno_pipeline.sandbox.filters import DocumentTest, select
 from xeno_pipeline.sandbox.money import Document
 from xeno_pipeline.sandbox.references import REFERENCES, STUB_FIELDS, resolve
 from xeno_pipeline.sandbox.store import Store
@@ -47,7 +48,9 @@ class NestedConnection:
     """A connection inside a node: where its documents are, and how each is answered."""
 
     name: str
-    arguments: dict[str, Any]
+    reverse: bool
+    test: DocumentTest | None
+    """What of it is asked for; None is everything."""
     node: NodeProjection
 
 
@@ -99,7 +102,10 @@ class Projector:
             named = get_named_type(definition.type) if definition else None
             if definition and isinstance(named, GraphQLObjectType) and named.name.endswith("Connection"):
                 arguments = get_argument_values(definition, field_nodes[0], self._variables)
-                nested.append(NestedConnection(name, arguments, self.node(named, field_nodes)))
+                query = arguments.get("query")
+                test = select(f"{kind.name}.{name}", query, None, self._store.clock()).documents if query else None
+                reverse = bool(arguments.get("reverse"))
+                nested.append(NestedConnection(name, reverse, test, self.node(named, field_nodes)))
             else:
                 plain[key] = field_nodes
         return self._object(kind, plain) or (lambda document: document), nested

@@ -20,7 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from xeno_pipeline.sandbox import downloads
-from xeno_pipeline.sandbox.api import AdminApi, BadRequestError
+from xeno_pipeline.sandbox.api import AdminApi, BadRequestError, operation_name
 from xeno_pipeline.sandbox.bulk import RESULTS_PATH, BulkOperations
 from xeno_pipeline.sandbox.bulk_worker import Workers
 from xeno_pipeline.sandbox.control_routes import ControlRoutes
@@ -122,8 +122,10 @@ class Sandbox:
             return json_response({"errors": message}, 401)
         try:
             body = orjson.loads(await request.body())
-            fault = api.faults.take_for_request(body.get("operationName") if isinstance(body, dict) else None)
+            fault = api.faults.take_for_request(operation_name(body))
             if fault is not None and fault["kind"] in ("status", "reset", "hang"):
+                if fault.get("executed"):
+                    await run_in_threadpool(api.answer, body)
                 return await _broken(fault)
             return json_response(await run_in_threadpool(api.answer, body, fault))
         except (orjson.JSONDecodeError, BadRequestError) as problem:
