@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -10,6 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
+
+from xeno_pipeline.errors import XenoError
 from xeno_pipeline.extraction.mapping import rows
 from xeno_pipeline.extraction.report import ProgressSink, StreamFailure, StreamReport, StreamResult, no_progress
 from xeno_pipeline.extraction.stream_sync import StreamSync
@@ -18,7 +22,7 @@ from xeno_pipeline.shopify.client import ShopifyClient
 from xeno_pipeline.shopify.queries import operation, selection_version
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.credentials import KeyRing
-from xeno_pipeline.tenants.onboarding import history_warning, open_client, tenant_from
+from xeno_pipeline.tenants.onboarding import check_same_shop, history_warning, open_client, tenant_from
 from xeno_pipeline.tenants.registry import Tenant
 from xeno_pipeline.warehouse import raw_tables as raw
 from xeno_pipeline.warehouse.connection import Database
@@ -27,6 +31,8 @@ from xeno_pipeline.warehouse.loading import Load
 log = logging.getLogger(__name__)
 
 TENANTS_AT_ONCE = 4
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -107,6 +113,7 @@ class Syncer:
             client = open_client(connection, self.ring, tenant)
         data = client.execute(operation("Shop")).data
         facts = tenant_from(data, tenant.tenant_id, tenant.api_url)
+        check_same_shop(tenant, facts)
         now = datetime.now(UTC)
         node = {
             **data["shop"],
@@ -134,4 +141,18 @@ def _guarded(tenant: Tenant, stream: str, sync: Callable[[], StreamReport]) -> S
         return sync()
     except Exception as error:
         log.debug("%s: %s failed.", tenant.tenant_id, stream, exc_info=True)
-        return StreamFailure(tenant.tenant_id, stream, error)
+        return StreamFailure(tenant.tenant_id, stream, _without_room(tenant, stream, error) or error)
+
+
+def _without_room(tenant: Tenant, stream: str, error: Exception) -> XenoError | None:
+    """What to say where a disk was full: the spool's, or the database's."""
+    if isinstance(error, psycopg.errors.DiskFull):
+        place = "The database's disk"
+    elif isinstance(error, OSError) and error.errno in _NO_ROOM:
+        place = "The disk of the spool (in XENO_HOME)"
+    else:
+        return None
+    return XenoError(
+        f"{place} has no room left for {stream} of {tenant.tenant_id}; nothing was loaded. "
+        "Make room, and run the sync again."
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 import secrets
 from collections.abc import Mapping
@@ -163,9 +162,11 @@ def _parse(pairs: list[str], source: str) -> dict[str, bytes]:
         key_id, _, encoded = pair.strip().partition(":")
         try:
             key = base64.b64decode(encoded, validate=True)
-        except binascii.Error:
+        except ValueError:
             key = b""
-        if not key_id or len(key) != _KEY_BYTES:
-            raise UsageError(f"{source} must hold `id:base64` pairs of {_KEY_BYTES} random bytes each.")
+        if not key_id or len(key) != _KEY_BYTES or key_id in keys:
+            raise UsageError(f"{source} must hold `id:base64` pairs of {_KEY_BYTES} random bytes each, every id once.")
         keys[key_id] = key
+    if not keys:
+        raise UsageError(f"{source} holds no key; restore it from a backup, or remove it and give every token anew.")
     return keys

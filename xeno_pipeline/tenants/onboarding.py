@@ -23,6 +23,10 @@ class MissingScopeError(XenoError):
     """The token does not reach what the pipeline reads."""
 
 
+class OtherShopError(XenoError):
+    """What answers is another shop than the one that was meant."""
+
+
 def connect_store(database: Database, ring: KeyRing, *, handle: str, api_url: str | None, token: str) -> Tenant:
     """Register a store as a tenant, after its token was tried.
 
@@ -36,6 +40,7 @@ def connect_store(database: Database, ring: KeyRing, *, handle: str, api_url: st
     Raises:
         UsageError: handle or URL is none.
         TenantExistsError: the store is registered already.
+        OtherShopError: the shop that answers has another handle.
         MissingScopeError: the token lacks a scope that nothing works without.
         ShopifyError: the store cannot be reached, or refuses the token.
     """
@@ -44,6 +49,12 @@ def connect_store(database: Database, ring: KeyRing, *, handle: str, api_url: st
     with database.connect() as connection:
         registry.refuse_known(connection, handle)
     tenant = read_facts(ShopifyClient(tenant=handle, api_url=url, token=token, patience=_AT_ONCE), handle, url)
+    its_handle = tenant.shop_domain.partition(".")[0]
+    if its_handle != handle:
+        raise OtherShopError(
+            f"{handle}: what answers at {url} is the store {its_handle} ({tenant.shop_domain}); nothing was "
+            f"registered. Correct the address, or add the store as {its_handle!r}."
+        )
     with database.connect() as connection:
         registry.add(connection, tenant)
         store_token(connection, ring, handle, token)
@@ -55,14 +66,15 @@ def replace_token(database: Database, ring: KeyRing, *, handle: str, token: str)
 
     Raises:
         UnknownTenantError: there is no such tenant.
-        XenoError: the token is of another shop, or does not work.
+        OtherShopError: the token is of another shop.
+        MissingScopeError: the token lacks a scope that nothing works without.
+        ShopifyError: the store cannot be reached, or refuses the token.
     """
     with database.connect() as connection:
         known = registry.get(connection, handle)
     client = ShopifyClient(tenant=handle, api_url=known.api_url, token=token, patience=_AT_ONCE)
     tenant = read_facts(client, handle, known.api_url)
-    if tenant.shop_gid != known.shop_gid:
-        raise XenoError(f"{handle}: the token is that of another shop ({tenant.shop_domain}); it was not stored.")
+    check_same_shop(known, tenant)
     with database.connect() as connection:
         registry.update_facts(connection, tenant)
         store_token(connection, ring, handle, token)
@@ -110,6 +122,19 @@ def tenant_from(data: Mapping[str, Any], handle: str, api_url: str) -> Tenant:
         plan=shop["plan"]["publicDisplayName"],
         access_scopes=sorted(s["handle"] for s in data["currentAppInstallation"]["accessScopes"]),
     )
+
+
+def check_same_shop(known: Tenant, facts: Tenant) -> None:
+    """Do nothing where what a store told of itself is of the shop that the tenant is.
+
+    Raises:
+        OtherShopError: it is of another: its data must never come to lie among the tenant's.
+    """
+    if facts.shop_gid != known.shop_gid:
+        raise OtherShopError(
+            f"{known.tenant_id}: what answers at {known.api_url} is another shop ({facts.shop_domain}) than the one "
+            "that was registered; nothing was changed. Correct the address or the token."
+        )
 
 
 def history_warning(tenant: Tenant) -> str | None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import psycopg
 from psycopg.rows import class_row
 
 from xeno_pipeline.errors import UsageError, XenoError
@@ -23,6 +24,10 @@ class UnknownTenantError(UsageError):
 
 class TenantExistsError(XenoError):
     """The store is registered already."""
+
+
+class UnusableFactsError(XenoError):
+    """What a store tells of itself cannot be worked with."""
 
 
 class TenantNotActiveError(XenoError):
@@ -66,13 +71,17 @@ def check_handle(handle: str) -> str:
 
 
 def refuse_known(connection: Connection, handle: str, shop_gid: str | None = None) -> None:
-    """Do nothing where neither the handle nor the shop is registered.
+    """Do nothing where neither the handle nor the shop is registered; a removed one may come back.
 
     Raises:
         TenantExistsError: one of them is.
     """
     known = connection.execute(
-        "select tenant_id, status from ops.tenants where tenant_id = %s or shop_gid = %s", [handle, shop_gid]
+        """
+        select tenant_id, status from ops.tenants
+        where status <> 'removed' and (tenant_id = %s or shop_gid = %s)
+        """,
+        [handle, shop_gid],
     ).fetchone()
     if known is not None:
         hint = " Use `xeno tenant resume` to read it again." if known[1] == "suspended" else ""
@@ -80,12 +89,18 @@ def refuse_known(connection: Connection, handle: str, shop_gid: str | None = Non
 
 
 def add(connection: Connection, tenant: Tenant) -> None:
-    """Register a tenant.
+    """Register a tenant, in place of the tombstone where it was one before.
 
     Raises:
         TenantExistsError: the handle, or the shop under another handle, is registered already.
+        UnusableFactsError: see `check_facts`.
     """
+    connection.execute("lock table ops.tenants in share row exclusive mode")  # two may be adding the same store
     refuse_known(connection, tenant.tenant_id, tenant.shop_gid)
+    check_facts(connection, tenant)
+    connection.execute(
+        "delete from ops.tenants where tenant_id = %s or shop_gid = %s", [tenant.tenant_id, tenant.shop_gid]
+    )
     connection.execute(
         f"""
         insert into ops.tenants ({_COLUMNS})
@@ -97,7 +112,12 @@ def add(connection: Connection, tenant: Tenant) -> None:
 
 
 def update_facts(connection: Connection, tenant: Tenant) -> None:
-    """Take over what the store tells of itself now."""
+    """Take over what the store tells of itself now.
+
+    Raises:
+        UnusableFactsError: see `check_facts`.
+    """
+    check_facts(connection, tenant)
     connection.execute(
         """
         update ops.tenants
@@ -108,6 +128,29 @@ def update_facts(connection: Connection, tenant: Tenant) -> None:
             (%(shop_domain)s, %(name)s, %(currency)s, %(plan)s, %(iana_timezone)s, %(access_scopes)s)
         """,
         {**vars(tenant), "access_scopes": list(tenant.access_scopes)},
+    )
+
+
+def check_facts(connection: Connection, tenant: Tenant) -> None:
+    """Do nothing where the database knows the shop's time zone: its days are counted there.
+
+    Raises:
+        UnusableFactsError: it does not; with such a tenant no query over all tenants would run.
+    """
+    try:
+        with connection.transaction():
+            connection.execute("select now() at time zone %s", [tenant.iana_timezone])
+    except psycopg.errors.InvalidParameterValue:
+        raise UnusableFactsError(
+            f"{tenant.tenant_id}: its time zone is {tenant.iana_timezone!r}, which the database does not know; "
+            "set another in the store's admin (Settings, General), or upgrade the database."
+        ) from None
+
+
+def move(connection: Connection, handle: str, api_url: str) -> None:
+    """Read a tenant's store at another address from now on."""
+    connection.execute(
+        "update ops.tenants set api_url = %s, updated_at = now() where tenant_id = %s", [api_url, handle]
     )
 
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import Conninfo, ConninfoOption
 from psycopg.rows import TupleRow
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL
 
-from xeno_pipeline.errors import XenoError
+from xeno_pipeline.errors import UsageError, XenoError
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.warehouse.embedded import EmbeddedServer
 
 Connection = psycopg.Connection[TupleRow]
+
+_SCHEME = re.compile(r"^postgres(ql)?(\+\w+)?://")
+_NEEDED_BY_DBT = ("PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE")
 
 
 class DatabaseUnavailableError(XenoError):
@@ -51,18 +56,25 @@ class Database:
     def place(self) -> str:
         """Where the database is, for people: no password."""
         parts = conninfo_to_dict(self.url)
-        return f"{parts.get('dbname', '')} at {parts.get('host', 'localhost')}"
+        return f"{parts.get('dbname') or parts.get('user', 'postgres')} at {parts.get('host', 'localhost')}"
 
     def sqlalchemy_url(self, driver: str, *, schema: str | None = None) -> URL:
         """The same place for SQLAlchemy with `driver` (psycopg, psycopg2), unqualified names in `schema`."""
-        url = make_url(self.url).set(drivername=f"postgresql+{driver}")
-        return url.update_query_dict({"options": f"-csearch_path={schema}"}) if schema else url
+        parts = {name: str(value) for name, value in conninfo_to_dict(self.url).items()}
+        if schema:
+            parts["options"] = f"{parts.get('options', '')} -csearch_path={schema}".lstrip()
+        user, password, name = (parts.pop(part, None) for part in ("user", "password", "dbname"))
+        return URL.create(f"postgresql+{driver}", username=user, password=password, database=name, query=parts)
 
 
 def database_url(settings: Settings) -> str:
-    """The libpq URL of the database that the settings name, whether it runs or not."""
+    """The libpq URL of the database that the settings name, whether it runs or not.
+
+    Raises:
+        UsageError: XENO_DATABASE_URL is no PostgreSQL URL.
+    """
     if settings.database_url is not None:
-        return settings.database_url.get_secret_value()
+        return _libpq_url(settings.database_url.get_secret_value())
     return EmbeddedServer(settings.home).url
 
 
@@ -70,18 +82,40 @@ def open_database(settings: Settings) -> Database:
     """The database that the settings name; the embedded server is started where it is the one.
 
     Raises:
+        UsageError: XENO_DATABASE_URL is no PostgreSQL URL.
         EmbeddedServerError: the embedded server cannot be started.
     """
     if settings.database_url is not None:
-        return Database(settings.database_url.get_secret_value())
+        return Database(database_url(settings))
     return Database(EmbeddedServer(settings.home).ensure_running())
 
 
 def connection_variables(url: str) -> dict[str, str]:
-    """Libpq's variables for a URL: what `dbt_project/profiles.yml` reads."""
-    parts = conninfo_to_dict(url)
-    known = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "user", "PGPASSWORD": "password", "PGDATABASE": "dbname"}
-    return {variable: str(parts[name]) for variable, name in known.items() if parts.get(name) is not None}
+    """Libpq's variables for a URL: what `dbt_project/profiles.yml` reads, and libpq itself (PGSSLMODE and its like)."""
+    defaults = _variables(Conninfo.get_defaults())
+    needed = {name: defaults[name] for name in _NEEDED_BY_DBT if name in defaults}
+    known = needed | _variables(Conninfo.parse(url.encode()))
+    return {"PGHOST": "", "PGDATABASE": known["PGUSER"], **known}  # an empty host is libpq's default, a socket
+
+
+def _variables(options: Sequence[ConninfoOption]) -> dict[str, str]:
+    return {option.envvar.decode(): option.val.decode() for option in options if option.envvar and option.val}
+
+
+def _libpq_url(text: str) -> str:
+    """What XENO_DATABASE_URL says, without the driver that SQLAlchemy's spelling names.
+
+    Raises:
+        UsageError: it is no PostgreSQL URL.
+    """
+    url = _SCHEME.sub("postgresql://", text.strip())
+    try:
+        conninfo_to_dict(url)
+    except psycopg.ProgrammingError:  # its text may repeat the password
+        raise UsageError(
+            "XENO_DATABASE_URL is no PostgreSQL URL: it is written postgresql://user:password@host:5432/database."
+        ) from None
+    return url
 
 
 def _reason(error: psycopg.OperationalError) -> str:

@@ -14,10 +14,13 @@ import shutil
 import stat
 import subprocess
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import quote
 
 import psutil
 import psycopg
@@ -77,7 +80,10 @@ class EmbeddedServer:
     @property
     def url(self) -> str:
         """The libpq URL of its database."""
-        return f"postgresql://{OWNER}@/{DATABASE}?host={self.socket_dir}"
+        return self._url(DATABASE)
+
+    def _url(self, database: str) -> str:
+        return f"postgresql://{OWNER}@/{database}?host={quote(str(self.socket_dir), safe='/')}"
 
     def ensure_running(self) -> str:
         """Start the server unless it runs, creating the cluster the first time.
@@ -90,9 +96,9 @@ class EmbeddedServer:
         """
         if not self._accepts_connections():
             try:
-                with self._lock():
+                with self._locked():
                     if not self._accepts_connections():
-                        self._start()
+                        self._bring_up()
             except OSError as error:
                 raise EmbeddedServerError(
                     f"The embedded database could not be started under {self.home}: {error.strerror or error}. "
@@ -111,37 +117,46 @@ class EmbeddedServer:
         """
         if not self.data_dir.exists():
             return False
-        with self._lock():
+        with self._locked():
             if self._postmaster() is None:
                 return False
             self._run("pg_ctl", "stop", "-w", "-m", "fast", "-D", str(self.data_dir))
             return True
 
-    def _lock(self) -> FileLock:
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Keep every other process from starting or stopping the server meanwhile."""
         self.home.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.home / "postgres.lock", timeout=_START_TIMEOUT_SECONDS)
         try:
-            lock.acquire()
+            with FileLock(self.home / "postgres.lock", timeout=_START_TIMEOUT_SECONDS):
+                yield
         except Timeout:
             raise EmbeddedServerError(
                 f"Another process has been starting or stopping the embedded database under {self.home} for "
                 f"{_START_TIMEOUT_SECONDS} seconds; look for a hanging `xeno` process."
             ) from None
-        return lock
 
-    def _accepts_connections(self) -> bool:
-        """Whether the database answers; a server that is still starting up is waited for by `_start`."""
+    def _accepts_connections(self, database: str = DATABASE) -> bool:
+        """Whether a database of the server answers."""
         if not (self.socket_dir / ".s.PGSQL.5432").exists():
             return False
         try:
-            psycopg.connect(self.url, connect_timeout=5).close()
+            psycopg.connect(self._url(database), connect_timeout=5).close()
         except psycopg.OperationalError:
             return False
         return True
 
-    def _start(self) -> None:
+    def _bring_up(self) -> None:
+        """Do what is left to do: whoever tried before may have been killed at any moment of it."""
         if not (self.data_dir / "PG_VERSION").exists():
             self._create_cluster()
+        if self._postmaster() is None:
+            self._start()
+        self._await(lambda: self._accepts_connections("postgres"), "does not answer")
+        self._create_database()
+
+    def _start(self) -> None:
+        self._await(lambda: not self._has_orphans(), "was killed, and its last sessions do not end")
         self._clear_stale_locks()
         self.socket_dir.mkdir(parents=True, exist_ok=True)
         self._hand_over(self.socket_dir)
@@ -152,7 +167,16 @@ class EmbeddedServer:
             *("pg_ctl", "start", "-w", "-t", str(_START_TIMEOUT_SECONDS), "-D", str(self.data_dir)),
             *("-l", log, "-o", options),
         )
-        self._create_database()
+
+    def _await(self, condition: Callable[[], bool], otherwise: str) -> None:
+        """Wait until the condition holds: at once most often, at the latest when crash recovery is through."""
+        deadline = time.monotonic() + _START_TIMEOUT_SECONDS
+        while not condition():
+            if time.monotonic() > deadline:
+                raise EmbeddedServerError(
+                    f"The embedded database under {self.home} {otherwise}; see {self.data_dir / 'server.log'}."
+                )
+            time.sleep(0.05)
 
     def _create_cluster(self) -> None:
         """Make the cluster in a folder of its own first, so that a killed initdb leaves nothing half-made."""
@@ -171,7 +195,7 @@ class EmbeddedServer:
         draft.rename(self.data_dir)
 
     def _create_database(self) -> None:
-        with psycopg.connect(self.url.replace(f"/{DATABASE}?", "/postgres?"), autocommit=True) as connection:
+        with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
             known = connection.execute("select from pg_database where datname = %s", [DATABASE]).fetchone()
             if known is None:
                 connection.execute(f'create database "{DATABASE}"')
@@ -186,12 +210,16 @@ class EmbeddedServer:
             return None
         return process if is_ours else None
 
+    def _has_orphans(self) -> bool:
+        """Whether sessions of a killed server live on: a second server beside them would destroy the data."""
+        sessions = (process.info for process in psutil.process_iter(["name", "cwd"]))
+        return any(info["name"] == "postgres" and info["cwd"] == str(self.data_dir) for info in sessions)
+
     def _clear_stale_locks(self) -> None:
         """Remove what a killed server left behind; PostgreSQL itself trips over a recycled process id."""
-        if self._postmaster() is None:
-            (self.data_dir / "postmaster.pid").unlink(missing_ok=True)
-            for leftover in self.socket_dir.glob(".s.PGSQL.*"):
-                leftover.unlink(missing_ok=True)
+        (self.data_dir / "postmaster.pid").unlink(missing_ok=True)
+        for leftover in self.socket_dir.glob(".s.PGSQL.*"):
+            leftover.unlink(missing_ok=True)
 
     def _run(self, name: str, *arguments: str) -> None:
         environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"}

@@ -5,19 +5,37 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, text
+from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy.exc import DBAPIError
 
 from xeno_pipeline.errors import XenoError
-from xeno_pipeline.warehouse.connection import Database
+from xeno_pipeline.settings import Settings
+from xeno_pipeline.warehouse.connection import Database, open_database
 
 _LOCK = "select pg_advisory_lock(hashtextextended('xeno migrate', 0))"
 
 
 class SchemaTooNewError(XenoError):
     """The database was migrated by a newer version of the package."""
+
+
+class NotPermittedError(XenoError):
+    """The database's role may not create what the package needs."""
+
+
+def open_migrated(settings: Settings) -> Database:
+    """The database that the settings name, running and migrated where it was behind.
+
+    Raises:
+        XenoError: it cannot be reached, or is ahead of this package.
+    """
+    database = open_database(settings)
+    migrate(database)
+    return database
 
 
 def migrate(database: Database) -> bool:
@@ -28,20 +46,34 @@ def migrate(database: Database) -> bool:
 
     Raises:
         SchemaTooNewError: the database is ahead of this package.
+        NotPermittedError: the role may not read or create the schemas.
     """
-    if schema_version(database) == newest_version():
-        return False
-    engine = create_engine(database.sqlalchemy_url("psycopg"))
-    with engine.connect() as connection:
-        connection.execute(text(_LOCK))
-        connection.execute(text("create schema if not exists ops"))
-        connection.commit()
-        _refuse_newer(schema_version(database))
-        config = _config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-    engine.dispose()
+    try:
+        if schema_version(database) == newest_version():
+            return False
+        _upgrade(database)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise NotPermittedError(
+            f"The role that XENO_DATABASE_URL names may not do what is needed in {database.place} "
+            f"({str(error).splitlines()[0]}): it must own the database, or be granted CREATE on it."
+        ) from error
     return True
+
+
+def _upgrade(database: Database) -> None:
+    # Without a pool the connection closes at the end, however that comes, and the lock with it.
+    engine = create_engine(database.sqlalchemy_url("psycopg"), poolclass=NullPool)
+    try:
+        with engine.connect() as connection:
+            connection.execute(text(_LOCK))
+            _refuse_newer(schema_version(database))
+            connection.execute(text("create schema if not exists ops"))
+            connection.commit()
+            config = _config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except DBAPIError as error:
+        raise error.orig or error from None
 
 
 def schema_version(database: Database) -> str | None:
