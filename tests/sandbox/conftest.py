@@ -1,25 +1,25 @@
-"""One running sandbox for the tests that only read, and a way to ask it."""
+"""Sandboxes for the tests: one server for those that only read, stores in this process for those that change them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
 
 import pytest
-from sandbox_client import AdminClient
+from sandbox_client import UNTIL, AdminClient, LocalClient, opened
 
 from xeno_pipeline.sandbox.process import SandboxProcess
 from xeno_pipeline.sandbox.spec import StoreSpec
 
-UNTIL = datetime(2026, 6, 30, tzinfo=UTC)
-
 
 @pytest.fixture(scope="session")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
-    """A server of two stores, shared: tests that change a store take `fresh` ones of their own."""
+    """A server of two stores that no test changes."""
     specs = [
-        StoreSpec("berlin", orders=1200, currency="EUR", timezone="Europe/Berlin", until=UNTIL),
-        StoreSpec("tokyo", orders=300, currency="JPY", timezone="Asia/Tokyo", until=UNTIL),
+        StoreSpec("berlin", orders=1200, currency="EUR", timezone="Europe/Berlin", until=UNTIL, plan="Enterprise"),
+        StoreSpec("tokyo", orders=300, currency="JPY", timezone="Asia/Tokyo", until=UNTIL, plan="Enterprise"),
     ]
     with SandboxProcess(specs, tmp_path_factory.mktemp("sandbox")) as process:
         yield process
@@ -28,3 +28,14 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess
 @pytest.fixture(scope="session")
 def berlin(sandbox: SandboxProcess) -> AdminClient:
     return AdminClient(f"{sandbox.url}/berlin")
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Iterator[Callable[..., LocalClient]]:
+    """Opens stores in this process."""
+    with ExitStack() as stack:
+
+        def open_store(handle: str = "acme", **facts: Any) -> LocalClient:
+            return stack.enter_context(opened(tmp_path, handle, **facts))
+
+        yield open_store

@@ -1,10 +1,14 @@
-"""A client as simple as one can be, that knows nothing of this package's own: an outsider's view of the API."""
+"""Clients as simple as can be, over HTTP or without: an outsider's view of the API."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -20,6 +24,12 @@ from graphql import (
     visit,
 )
 
+from xeno_pipeline.sandbox.api import AdminApi
+from xeno_pipeline.sandbox.changes import CHANGES
+from xeno_pipeline.sandbox.server import Sandbox
+from xeno_pipeline.sandbox.spec import StoreSpec
+
+UNTIL = datetime(2026, 6, 30, tzinfo=UTC)
 TOKEN = "shpat_sandbox"
 FINISHED = {"COMPLETED", "FAILED", "CANCELED", "EXPIRED"}
 
@@ -57,8 +67,90 @@ def operation(name: str) -> str:
     return "\n\n".join(print_ast(node) for node in (main, *needed.values()))
 
 
-class AdminClient:
-    """Asks one store."""
+class Client:
+    """Asks one store; how, its subclasses know."""
+
+    def ask(self, query: str, /, **variables: Any) -> dict[str, Any]:
+        """The whole answer to a query."""
+        raise NotImplementedError
+
+    def data(self, query: str, /, **variables: Any) -> dict[str, Any]:
+        """The data of an answer that must have no errors."""
+        answer = self.ask(query, **variables)
+        assert "errors" not in answer, answer["errors"]
+        found: dict[str, Any] = answer["data"]
+        return found
+
+    def error(self, query: str, /, **variables: Any) -> dict[str, Any]:
+        """The only error of an answer."""
+        (problem,) = self.ask(query, **variables)["errors"]
+        found: dict[str, Any] = problem
+        return found
+
+    def pages(self, name: str, /, **variables: Any) -> list[dict[str, Any]]:
+        """All nodes of a paged operation of the product."""
+        nodes: list[dict[str, Any]] = []
+        after = None
+        while True:
+            (connection,) = self.data(operation(name), after=after, **variables).values()
+            nodes += connection["nodes"]
+            if not connection["pageInfo"]["hasNextPage"]:
+                return nodes
+            after = connection["pageInfo"]["endCursor"]
+
+
+class Ticker:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+class LocalClient(Client):
+    """Asks a store in this process."""
+
+    def __init__(self, api: AdminApi, ticker: Ticker) -> None:
+        self.api = api
+        self.store = api.store
+        self.ticker = ticker
+
+    def ask(self, query: str, /, **variables: Any) -> dict[str, Any]:
+        """The whole answer to a query."""
+        return self.api.answer({"query": query, "variables": variables})
+
+    def change(self, name: str, **options: Any) -> dict[str, list[int]]:
+        """Change the store."""
+        with self.store.changing():
+            return CHANGES[name](self.store, **options)
+
+    def set_clock(self, text: str) -> None:
+        """Stop the store's clock at a time."""
+        self.store.overlay.set("clock_fixed", int(datetime.fromisoformat(text).timestamp()))
+
+    def order(self, number: int) -> dict[str, Any]:
+        """An order's document."""
+        found = self.store.find("Order", number)
+        assert found is not None
+        return found
+
+
+@contextmanager
+def opened(folder: Path, handle: str, **facts: Any) -> Iterator[LocalClient]:
+    """A store in this process (of 120 orders, unless it is said otherwise), with a clock of points that stands."""
+    ticker = Ticker()
+    source = {} if "orders_csv" in facts else {"orders": 120, "until": UNTIL}
+    sandbox = Sandbox([StoreSpec(handle, **{**source, **facts})], folder, "http://sandbox", ticker)
+    try:
+        yield LocalClient(sandbox.apis[handle], ticker)
+    finally:
+        sandbox.close()
+
+
+class AdminClient(Client):
+    """Asks a store over HTTP."""
 
     def __init__(self, api_url: str, token: str | None = TOKEN, version: str = "2026-10") -> None:
         self.url = f"{api_url}/admin/api/{version}/graphql.json"
@@ -77,24 +169,6 @@ class AdminClient:
             if (answer.get("errors") or [{}])[0].get("message") != "Throttled":
                 return answer
             time.sleep(0.2)
-
-    def data(self, query: str, /, **variables: Any) -> dict[str, Any]:
-        """The data of an answer that must have no errors."""
-        answer = self.ask(query, **variables)
-        assert "errors" not in answer, answer["errors"]
-        found: dict[str, Any] = answer["data"]
-        return found
-
-    def pages(self, name: str, /, **variables: Any) -> list[dict[str, Any]]:
-        """All nodes of a paged operation of the product."""
-        nodes: list[dict[str, Any]] = []
-        after = None
-        while True:
-            (connection,) = self.data(operation(name), after=after, **variables).values()
-            nodes += connection["nodes"]
-            if not connection["pageInfo"]["hasNextPage"]:
-                return nodes
-            after = connection["pageInfo"]["endCursor"]
 
     def start_bulk(self, query: str, *, grouped: bool = False) -> dict[str, Any]:
         """What `bulkOperationRunQuery` answers."""
