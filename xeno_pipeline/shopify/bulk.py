@@ -6,7 +6,6 @@ https://shopify.dev/docs/api/usage/bulk-operations/queries
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,13 +13,14 @@ from typing import IO, Any
 
 import orjson
 import requests
-from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from xeno_pipeline.shopify.backoff import pause_after
 from xeno_pipeline.shopify.client import ShopifyClient, is_loopback
 from xeno_pipeline.shopify.errors import (
     BulkFailedError,
     BulkRefusedError,
     BulkResultError,
+    MalformedAnswerError,
     OverloadedError,
     ShopifyError,
 )
@@ -34,7 +34,12 @@ _NO_SLOT = ("OPERATION_IN_PROGRESS", "LIMIT_REACHED")
 _FIRST_POLL_SECONDS = 0.3
 _SLOWEST_POLL_SECONDS = 15.0
 _LONGEST_WAIT_SECONDS = 24 * 3600.0
+_STUCK_AFTER_SECONDS = 6 * 3600.0
+"""Without one more object. Shopify itself gives a bulk operation ten days."""
+_START_ATTEMPTS = 3
 _DOWNLOAD_ATTEMPTS = 8
+_LONGEST_DOWNLOAD_PAUSE = 10.0
+_DOWNLOAD_TIMEOUTS = (10.0, 60.0)
 _CHUNK_BYTES = 1 << 18
 
 
@@ -90,17 +95,16 @@ class BulkReader:
             OverloadedError: no slot became free in a day.
         """
         pause = _FIRST_POLL_SECONDS
-        given_up_at = time.monotonic() + _LONGEST_WAIT_SECONDS
-        while time.monotonic() < given_up_at:
+        given_up_at = self._client.clock() + _LONGEST_WAIT_SECONDS
+        while self._client.clock() < given_up_at:
             started = self._running(query) or self._run(query)
             if started is not None:
                 return started
             log.info("%s: all slots for bulk operations are taken; waiting %.0f s.", self._client.tenant, pause)
             self._client.sleep(pause)
             pause = min(2 * pause, _SLOWEST_POLL_SECONDS)
-        raise OverloadedError(
-            self._client.tenant, "BulkOperationStart", "found no free slot for a bulk operation in a day."
-        )
+        problem = "found no free slot for a bulk operation in a day: run the sync again when the others are done."
+        raise OverloadedError(self._client.tenant, "BulkOperationStart", problem)
 
     def find(self, operation_id: str) -> BulkOperation | None:
         """The operation of that id, or None where Shopify has forgotten it."""
@@ -114,15 +118,22 @@ class BulkReader:
             The completed operation; its `url` is None where it found nothing.
 
         Raises:
-            BulkFailedError: it failed, expired or was cancelled.
+            BulkFailedError: it failed, expired, was cancelled, or got stuck.
         """
         current, pause = started, _FIRST_POLL_SECONDS
+        progressed_at = self._client.clock()
         while current.status in UNFINISHED:
             self._client.sleep(pause)
             pause = min(1.5 * pause, _SLOWEST_POLL_SECONDS)
             found = self.find(started.id)
             if found is None:
                 raise self._failed(current, "has vanished at Shopify")
+            if (found.status, found.object_count) != (current.status, current.object_count):
+                progressed_at = self._client.clock()
+            elif self._client.clock() - progressed_at > _STUCK_AFTER_SECONDS:
+                self.cancel(found)
+                hours = f"{_STUCK_AFTER_SECONDS / 3600:.0f} hours"
+                raise self._failed(found, f"made no progress for {hours} and was cancelled")
             current = found
             self._on_progress(current)
         if current.status != "COMPLETED":
@@ -141,17 +152,7 @@ class BulkReader:
             BulkResultError: it is not as large, or has not as many lines, as Shopify announced.
         """
         if completed.url is not None:
-            attempts = Retrying(
-                retry=retry_if_exception_type((requests.RequestException, _IncompleteError)),
-                stop=stop_after_attempt(_DOWNLOAD_ATTEMPTS),
-                wait=wait_random_exponential(multiplier=0.3, max=10),
-                sleep=self._client.sleep,
-            )
-            try:
-                attempts(self._fetch_rest, completed, completed.url, into)
-            except RetryError as error:
-                problem = f"could not be downloaded whole ({_short(error.last_attempt.exception())})"
-                raise self._bad_result(completed, problem) from error
+            self._fetch(completed, completed.url, into)
         lines = _count_lines(into)
         if lines != completed.object_count:
             problem = f"has {lines:,} lines where Shopify announced {completed.object_count:,}"
@@ -169,9 +170,11 @@ class BulkReader:
         for index, line in enumerate(result, start=1):
             try:
                 node = loads(line)
-                roots += "__parentId" not in node
-            except (ValueError, TypeError) as error:
-                raise self._bad_result(completed, f"is malformed in line {index:,}") from error
+            except ValueError:
+                node = None
+            if not isinstance(node, dict):
+                raise self._bad_result(completed, f"is malformed in line {index:,}")
+            roots += "__parentId" not in node
             yield node
         if roots != completed.root_object_count:
             problem = f"has {roots:,} root objects where Shopify announced {completed.root_object_count:,}"
@@ -180,14 +183,18 @@ class BulkReader:
     def _run(self, query: str) -> BulkOperation | None:
         """Start the operation; None means that no slot was free."""
         start = operation("BulkOperationStart")
-        try:
-            payload = self._client.execute(start, {"query": query}, repeatable=False).data["bulkOperationRunQuery"]
-        except OverloadedError:
-            # No answer came, but the operation may run: look before starting it twice.
-            running = self._running(query)
-            if running is None:
-                raise
-            return running
+        for attempt in range(1, _START_ATTEMPTS + 1):
+            try:
+                data = self._client.execute(start, {"query": query}, repeatable=False).data
+                break
+            except (OverloadedError, MalformedAnswerError):
+                # No answer came, but the operation may run: look before starting it twice.
+                running = self._running(query)
+                if running is not None:
+                    return running
+                if attempt == _START_ATTEMPTS:
+                    raise
+        payload = data["bulkOperationRunQuery"]
         problems = payload["userErrors"]
         if any(problem["code"] in _NO_SLOT for problem in problems):
             return None
@@ -205,6 +212,23 @@ class BulkReader:
                 return found
         return None
 
+    def _fetch(self, completed: BulkOperation, url: str, into: IO[bytes]) -> None:
+        """Bring the file at `url`, however often its connection breaks, as long as each try brings more of it."""
+        furthest = failures = 0
+        while True:
+            try:
+                return self._fetch_rest(completed, url, into)
+            except (requests.RequestException, _IncompleteError) as error:
+                have = into.seek(0, 2)
+                failures = failures + 1 if have <= furthest else 1
+                furthest = max(furthest, have)
+                if failures == _DOWNLOAD_ATTEMPTS:
+                    problem = f"could not be downloaded whole ({_short(error)})"
+                    raise self._bad_result(completed, problem) from None  # the cause quotes the result's URL
+                pause = pause_after(failures, _LONGEST_DOWNLOAD_PAUSE)
+                log.info("%s: a download broke off at byte %s; resuming.", self._client.tenant, f"{have:,}")
+            self._client.sleep(pause)
+
     def _fetch_rest(self, completed: BulkOperation, url: str, into: IO[bytes]) -> None:
         """Append what is missing of the result to the file."""
         have = into.seek(0, 2)
@@ -214,20 +238,20 @@ class BulkReader:
         with requests.Session() as session:
             session.trust_env = not is_loopback(url)
             headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
-            with session.get(url, headers=headers, stream=True, timeout=(10, 60)) as response:
-                if response.status_code == requests.codes.ok and have:
-                    have = into.truncate(0)  # the host does not resume: from the start again
-                    into.seek(0)
-                elif response.status_code == requests.codes.requested_range_not_satisfiable:
-                    have = into.truncate(0)
+            with session.get(url, headers=headers, stream=True, timeout=_DOWNLOAD_TIMEOUTS) as response:
+                if response.status_code == requests.codes.requested_range_not_satisfiable:
+                    into.truncate(0)
                     raise _IncompleteError(f"nothing was found beyond byte {have:,}")
-                elif response.status_code in (401, 403, 404, 410):
+                if response.status_code in (401, 403, 404, 410):
                     raise self._bad_result(completed, f"is gone (HTTP {response.status_code})")
                 response.raise_for_status()
+                if response.status_code != requests.codes.partial_content:
+                    into.seek(0)  # the host does not resume: from the start again
+                    into.truncate()
                 for chunk in response.iter_content(_CHUNK_BYTES):
                     into.write(chunk)
-                    have += len(chunk)
-        if completed.file_size is not None and have < completed.file_size:
+        have = into.tell()
+        if completed.file_size is not None and have != completed.file_size:
             raise _IncompleteError(f"{have:,} of {completed.file_size:,} bytes came")
 
     def _failed(self, current: BulkOperation, problem: str) -> ShopifyError:
@@ -246,10 +270,10 @@ class BulkReader:
 
 
 class _IncompleteError(Exception):
-    """A download ended early on a clean end of file."""
+    """A download ended on a clean end of file, but not with the file's."""
 
 
-def _short(error: BaseException | None) -> str:
+def _short(error: Exception) -> str:
     """What broke a download, without the result's URL, which opens it to whoever has it."""
     return str(error) if isinstance(error, _IncompleteError) else type(error).__name__
 

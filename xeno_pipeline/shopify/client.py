@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from copy import copy
@@ -13,8 +14,9 @@ from urllib.parse import urlsplit
 
 import orjson
 import requests
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
+from urllib3.exceptions import LocationParseError
 
+from xeno_pipeline.shopify.backoff import pause_after
 from xeno_pipeline.shopify.errors import (
     AccessDeniedError,
     IgnoredFilterError,
@@ -29,17 +31,27 @@ from xeno_pipeline.shopify.errors import (
     UnsupportedVersionError,
 )
 from xeno_pipeline.shopify.queries import API_VERSION, Operation
-from xeno_pipeline.shopify.throttle import CostBucket
+from xeno_pipeline.shopify.throttle import MAX_QUERY_COST, CostBucket, Reservation
 
 log = logging.getLogger(__name__)
 
+FIRST_COST = 300.0
+"""The points that an operation is thought to cost until it was sent once: more than any of ours costs at first."""
+
 _INTERNAL_CODES = {"INTERNAL_SERVER_ERROR", "TIMEOUT", "SERVICE_UNAVAILABLE"}
-_UNKNOWN_COST = 100.0
+_BAD_URL = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.MissingSchema,
+    LocationParseError,
+)
+_NO_CONNECTION = (requests.ConnectTimeout, requests.exceptions.SSLError, requests.exceptions.ProxyError)
+_REPORT_IT = "Upgrade xeno-pipeline; if that does not help, report it."
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a call tries before it gives up, in seconds."""
+    """How long a call tries before it gives up, in seconds; waiting for points is not counted."""
 
     deadline: float = 180.0
     connect_deadline: float = 20.0
@@ -101,7 +113,11 @@ class ShopifyClient:
         api_url: the root that `/admin/api/<version>/graphql.json` is appended to.
         token: the access token; it goes nowhere but into the request's header.
         patience: how long to keep trying.
+        clock: seconds that only go forward.
         sleep: waits for a number of seconds.
+
+    Raises:
+        TokenRejectedError: the token has characters that no header can hold.
     """
 
     def __init__(
@@ -111,12 +127,18 @@ class ShopifyClient:
         api_url: str,
         token: str,
         patience: Patience | None = None,
+        clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        if not token.isascii() or not token.isprintable() or token != token.strip() or not token:
+            # Told here, because the libraries below would quote it.
+            problem = "was not tried: it has characters that no token has. " + _new_token(tenant)
+            raise TokenRejectedError(tenant, "the access token", problem)
         self.tenant = tenant
         self.patience = patience or Patience()
         self.usage = Usage()
-        self.bucket = CostBucket(sleep=sleep)
+        self.bucket = CostBucket(clock, sleep)
+        self.clock = clock
         self.sleep = sleep
         self._url = f"{api_url.rstrip('/')}/admin/api/{API_VERSION}/graphql.json"
         self._session = requests.Session()
@@ -146,18 +168,27 @@ class ShopifyClient:
             QueryRejectedError, TooCostlyError, IgnoredFilterError: repeating cannot help.
             UnreachableError, OverloadedError, MalformedAnswerError: it was tried until the deadline.
         """
-        cost = expected_cost if expected_cost is not None else self._costs.get(operation.name, _UNKNOWN_COST)
-        try:
-            for attempt in self._retrying(repeatable):
-                with attempt, self.bucket.reserve(cost) as waited:
-                    self.usage.seconds_waiting += waited
-                    answer = self._send(operation, variables or {})
-        except _TransientError as error:
-            problem = f"{error} No attempt came through: try again later."
-            raise error.kind(self.tenant, operation.name, problem) from error
-        if answer.requested_cost is not None:
-            self._costs[operation.name] = answer.requested_cost
-        return answer
+        failures, trying = 0, 0.0
+        while True:
+            cost = max(expected_cost or 0.0, self._costs.get(operation.name, FIRST_COST))
+            with self.bucket.reserve(cost) as reservation:
+                self.usage.seconds_waiting += reservation.waited
+                sent_at = self.clock()
+                try:
+                    return self._send(operation, variables or {}, reservation)
+                except _TransientError as error:
+                    failure = error
+                trying += self.clock() - sent_at
+            failures += 1
+            pause = max(failure.retry_after or 0.0, pause_after(failures, self.patience.longest_pause))
+            trying += pause
+            if self._gives_up(failure, trying, repeatable):
+                problem = f"{failure} No attempt came through: try again later."
+                raise failure.kind(self.tenant, operation.name, problem) from failure
+            log.warning("%s: %s %s Trying again in %.1f s.", self.tenant, operation.name, failure, pause)
+            self.usage.retries += 1
+            self.usage.seconds_waiting += pause
+            self.sleep(pause)
 
     def twin(self) -> ShopifyClient:
         """A client of the same store on the same session and bucket, with a usage of its own."""
@@ -169,39 +200,14 @@ class ShopifyClient:
         """Let go of the connections, those of the twins too."""
         self._session.close()
 
-    def _retrying(self, repeatable: bool) -> Retrying:
-        patience = self.patience
-        backoff = wait_random_exponential(multiplier=0.5, max=patience.longest_pause)
+    def _gives_up(self, failure: _TransientError, seconds: float, repeatable: bool) -> bool:
+        """Whether not to try again, given how long it would have been tried by then."""
+        if failure.sent and not repeatable:
+            return True
+        unreachable = failure.kind is UnreachableError
+        return seconds > (self.patience.connect_deadline if unreachable else self.patience.deadline)
 
-        def pause(state: RetryCallState) -> float:
-            error = state.outcome.exception() if state.outcome else None
-            asked = error.retry_after if isinstance(error, _TransientError) else None
-            return max(asked or 0.0, backoff(state))
-
-        def stop(state: RetryCallState) -> bool:
-            error = state.outcome.exception() if state.outcome else None
-            if not isinstance(error, _TransientError) or (error.sent and not repeatable):
-                return True
-            unreachable = error.kind is UnreachableError
-            limit = patience.connect_deadline if unreachable else patience.deadline
-            return (state.seconds_since_start or 0.0) + state.upcoming_sleep > limit
-
-        return Retrying(
-            retry=retry_if_exception_type(_TransientError),
-            wait=pause,
-            stop=stop,
-            sleep=self.sleep,
-            before_sleep=self._note_retry,
-            reraise=True,
-        )
-
-    def _note_retry(self, state: RetryCallState) -> None:
-        self.usage.retries += 1
-        self.usage.seconds_waiting += state.upcoming_sleep
-        error = state.outcome.exception() if state.outcome else None
-        log.warning("%s: a call %s Trying again in %.1f s.", self.tenant, error, state.upcoming_sleep)
-
-    def _send(self, operation: Operation, variables: Mapping[str, Any]) -> Answer:
+    def _send(self, operation: Operation, variables: Mapping[str, Any], reservation: Reservation) -> Answer:
         self.usage.requests += 1
         try:
             response = self._session.post(
@@ -210,7 +216,10 @@ class ShopifyClient:
                 timeout=(self.patience.connect_timeout, self.patience.read_timeout),
                 allow_redirects=False,  # the token must not follow to another host
             )
-        except requests.Timeout as error:
+        except _BAD_URL as error:
+            problem = "could not be sent: the API URL is none; it is written as https://acme.myshopify.com is."
+            raise UnreachableError(self.tenant, operation.name, problem) from error
+        except requests.ReadTimeout as error:
             raise _TransientError("got no answer in time.") from error
         except requests.ConnectionError as error:
             raise self._connection_failure(error) from error
@@ -219,12 +228,12 @@ class ShopifyClient:
         self.usage.bytes += len(response.content)
         self._check_status(operation, response)
         self._check_version(operation, response)
-        return self._read(operation, response)
+        return self._read(operation, response, reservation)
 
     def _connection_failure(self, error: requests.ConnectionError) -> _TransientError:
         host = urlsplit(self._url).netloc
         never_connected = "NewConnectionError" in repr(error) or "NameResolutionError" in repr(error)
-        if never_connected or isinstance(error, requests.exceptions.SSLError | requests.exceptions.ProxyError):
+        if never_connected or isinstance(error, _NO_CONNECTION):
             problem = f"could not connect to {host}: check the API URL and that the host can be reached."
             return _TransientError(problem, UnreachableError, sent=False)
         return _TransientError(f"lost its connection to {host}.")
@@ -243,7 +252,7 @@ class ShopifyClient:
                 self.tenant,
                 operation.name,
                 "was refused: Shopify does not accept the access token (wrong, expired or revoked). "
-                f"Give a new one with `xeno tenant set-token {self.tenant}`.",
+                + _new_token(self.tenant),
             )
         raise StoreUnavailableError(self.tenant, operation.name, _unavailable(status, urlsplit(self._url).netloc))
 
@@ -257,38 +266,42 @@ class ShopifyClient:
                 "does not support (any more): upgrade xeno-pipeline.",
             )
 
-    def _read(self, operation: Operation, response: requests.Response) -> Answer:
+    def _read(self, operation: Operation, response: requests.Response, reservation: Reservation) -> Answer:
         try:
             body = orjson.loads(response.content)
-            extensions = body.get("extensions") or {}
-            errors = body.get("errors") or []
-        except (ValueError, AttributeError) as error:
+            requested = self._settle(operation, body, reservation)
+            self._check_errors(operation, body.get("errors"), reservation)
+            self._check_search(operation, body.get("extensions") or {})
+            data = body["data"]
+            data.keys()
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
             problem = "was answered with something that is no GraphQL answer."
             raise _TransientError(problem, MalformedAnswerError) from error
-        requested = self._settle(extensions.get("cost") or {})
-        if errors:
-            self._raise(operation, errors)
-        self._check_search(operation, extensions.get("search") or [])
-        data = body.get("data")
-        if not isinstance(data, dict):
-            raise _TransientError("was answered without data.", MalformedAnswerError)
         return Answer(data, requested)
 
-    def _settle(self, cost: Mapping[str, Any]) -> float | None:
+    def _settle(self, operation: Operation, body: Mapping[str, Any], reservation: Reservation) -> float | None:
+        """Note what the answer says of costs; returns what the call was charged before it ran."""
+        cost = (body.get("extensions") or {}).get("cost") or {}
         if cost.get("throttleStatus"):
-            self.bucket.learn(cost["throttleStatus"])
+            self.bucket.learn(cost["throttleStatus"], reservation)
         self.usage.points += float(cost.get("actualQueryCost") or 0.0)
-        requested = cost.get("requestedQueryCost")
-        return None if requested is None else float(requested)
+        if cost.get("requestedQueryCost") is None:
+            return None
+        requested = float(cost["requestedQueryCost"])
+        self._costs[operation.name] = min(requested, MAX_QUERY_COST)
+        return requested
 
-    def _raise(self, operation: Operation, errors: Any) -> None:
-        """Raise what the GraphQL errors say; the worst decides."""
+    def _check_errors(self, operation: Operation, errors: Any, reservation: Reservation) -> None:
+        """Raise what the GraphQL errors say, if there are any; the worst decides."""
+        if not errors:
+            return
         if not isinstance(errors, list):
-            raise QueryRejectedError(self.tenant, operation.name, f"was rejected: {str(errors)[:300]}")
+            raise QueryRejectedError(self.tenant, operation.name, f"was rejected: {str(errors)[:300]}. {_REPORT_IT}")
         codes = {str((error.get("extensions") or {}).get("code")) for error in errors}
         message = "; ".join(str(error.get("message")) for error in errors)[:500]
         if "THROTTLED" in codes:
-            self.bucket.empty()
+            if not reservation.learned_from:
+                self.bucket.empty()
             raise _TransientError("was throttled.", sent=False)
         if codes <= _INTERNAL_CODES:
             raise _TransientError(f"met an internal error ({message}).")
@@ -299,12 +312,12 @@ class ShopifyClient:
                 f"was denied: {message} Grant the app that scope and approve it in the store.",
             )
         if "MAX_COST_EXCEEDED" in codes:
-            raise TooCostlyError(self.tenant, operation.name, f"costs too much for one query: {message}")
-        raise QueryRejectedError(self.tenant, operation.name, f"was rejected: {message}")
+            raise TooCostlyError(self.tenant, operation.name, f"costs too much for one query: {message} {_REPORT_IT}")
+        raise QueryRejectedError(self.tenant, operation.name, f"was rejected: {message} {_REPORT_IT}")
 
-    def _check_search(self, operation: Operation, searches: list[Mapping[str, Any]]) -> None:
+    def _check_search(self, operation: Operation, extensions: Mapping[str, Any]) -> None:
         """Refuse an answer whose filter was ignored: it holds everything instead of what was asked for."""
-        warnings = [warning for search in searches for warning in search.get("warnings") or []]
+        warnings = [warning for search in extensions.get("search") or [] for warning in search.get("warnings") or []]
         if warnings:
             said = "; ".join(f"{w.get('field')}: {w.get('message')}" for w in warnings)
             raise IgnoredFilterError(
@@ -314,11 +327,15 @@ class ShopifyClient:
 
 def is_loopback(url: str) -> bool:
     """Whether the URL's host is this machine."""
-    host = urlsplit(url).hostname or ""
     try:
-        return ip_address(host).is_loopback
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost"
+        return False
+
+
+def _new_token(tenant: str) -> str:
+    return f"Give a new one with `xeno tenant set-token {tenant}`."
 
 
 def _unavailable(status: int, host: str) -> str:
@@ -333,12 +350,13 @@ def _unavailable(status: int, host: str) -> str:
         return "was refused: Shopify has locked the store (HTTP 423); its owner must ask Shopify's support."
     if status in range(300, 400):
         return f"was redirected away from {host} (HTTP {status}): use the store's myshopify.com address."
-    return f"was refused with HTTP {status}."
+    return f"was refused with HTTP {status}: check the API URL. {_REPORT_IT}"
 
 
 def _seconds(retry_after: str | None) -> float | None:
     """A `Retry-After` header in seconds; its other form, a date, is left to the back-off."""
     try:
-        return float(retry_after) if retry_after else None
+        seconds = float(retry_after) if retry_after else math.nan
     except ValueError:
         return None
+    return None if math.isnan(seconds) else seconds

@@ -5,7 +5,6 @@ Every object comes whole: where it has more children than its page held, the res
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -64,6 +63,31 @@ class Page:
     read_up_to: datetime | None
 
 
+@dataclass
+class _BatchSize:
+    """How many objects of an operation to ask for at once: as many as its cost allows.
+
+    Args:
+        size: how many.
+        cost: what the last batch was charged in points; None before the first.
+        of: the size of that batch.
+    """
+
+    size: int
+    cost: float | None = None
+    of: int = 1
+
+    def expected_cost(self, objects: int) -> float | None:
+        """The points that so many objects will be charged at most: cost grows no faster than their number."""
+        return None if self.cost is None else self.cost * max(1.0, objects / self.of)
+
+    def learn(self, cost: float | None, of: int) -> None:
+        """Take the cost of a batch into account; None where the answer does not tell it."""
+        self.cost, self.of = cost, of
+        affordable = int(_QUERY_BUDGET / cost * of) if cost else MAX_PAGE
+        self.size = max(1, min(affordable, 4 * self.size, MAX_PAGE))
+
+
 class Pager:
     """Reads one kind of object of one store.
 
@@ -75,8 +99,7 @@ class Pager:
     def __init__(self, client: ShopifyClient, query: PagedQuery) -> None:
         self._client = client
         self._query = query
-        self._size = query.first
-        self._cost_each: float | None = None
+        self._batches = {name: _BatchSize(query.first) for name in (query.page, query.by_id)}
 
     def changes(self, since: datetime) -> Iterator[Page]:
         """Every object updated at or after `since`, in pages; one that changes meanwhile may come twice.
@@ -90,35 +113,40 @@ class Pager:
         Read in the order of `updatedAt`, what changes during the read moves to its end and is met there. By
         id it may be missed, so that only changes older than the read's own duration count as read.
         """
-        anchor = since
+        anchor = latest = since
         while self._query.sort_key == "UPDATED_AT":
-            latest, count = anchor, 0
+            reached, count = anchor, 0
             for nodes in self._walk(f"updated_at:>='{_iso(anchor)}'", "UPDATED_AT"):
-                latest = max(latest, _latest(nodes))
+                updated = [datetime.fromisoformat(node["updatedAt"]) for node in nodes]
+                # The search index lags: a node may come in the place of an older update than it tells of itself,
+                # so only the oldest of a page tells how far the index has been read.
+                reached, latest = max(reached, min(updated)), max(latest, *updated)
                 count += len(nodes)
-                yield Page(nodes, latest)
+                yield Page(nodes, reached)
                 if count >= REANCHOR_AFTER:
                     break
             else:
+                if latest > since:
+                    yield Page([], latest)
                 return
-            if latest <= anchor:
+            if reached <= anchor:
                 break  # more objects than one paging may hold share an instant, or the filter is coarser
-            anchor = latest
+            anchor = reached
         yield from self._changes_by_id(anchor)
 
     def by_id(self, gids: Sequence[str]) -> Iterator[list[Node]]:
         """The objects that the gids name, in batches; what does not exist (any more) is left out."""
-        remaining = list(gids)
-        while remaining:
-            size = self._size
-            answer = self._ask(self._query.by_id, {"ids": remaining[:size]}, size)
+        batch, done = self._batches[self._query.by_id], 0
+        while done < len(gids):
+            ids = gids[done : done + batch.size]
+            answer = self._ask(self._query.by_id, {"ids": ids}, len(ids))
             if answer is None:
                 continue
             yield [self._whole(node) for node in answer["nodes"] if node]
-            remaining = remaining[size:]
+            done += len(ids)
 
     def _changes_by_id(self, since: datetime) -> Iterator[Page]:
-        started = time.monotonic()
+        started = self._client.clock()
         latest, last_id = since, 0
         exhausted = False
         while not exhausted:
@@ -132,13 +160,13 @@ class Pager:
                     exhausted = False
                     break
         if latest > since:
-            yield Page([], latest - timedelta(seconds=time.monotonic() - started))
+            yield Page([], latest - timedelta(seconds=self._client.clock() - started))
 
     def _walk(self, filter_: str, sort_key: str) -> Iterator[list[Node]]:
         """Page through the root connection until it ends; pages are never empty."""
         after: str | None = None
         while True:
-            size = self._size
+            size = self._batches[self._query.page].size
             variables = {"first": size, "after": after, "query": filter_, "sortKey": sort_key}
             data = self._ask(self._query.page, variables, size)
             if data is None:
@@ -148,31 +176,25 @@ class Pager:
                 yield [self._whole(node) for node in connection["nodes"]]
             if not connection["pageInfo"]["hasNextPage"]:
                 return
-            after = self._advance(after, connection["pageInfo"]["endCursor"])
+            after = self._advance(self._query.page, after, connection["pageInfo"]["endCursor"])
 
-    def _advance(self, before: str | None, after: str | None) -> str:
+    def _advance(self, name: str, before: str | None, after: str | None) -> str:
         if after is None or after == before:
-            raise MalformedAnswerError(
-                self._client.tenant, self._query.page, "promises a next page but gives no new cursor to it."
-            )
+            problem = "promises a next page but gives no new cursor to it: run the sync again."
+            raise MalformedAnswerError(self._client.tenant, name, problem)
         return after
 
     def _ask(self, name: str, variables: Mapping[str, Any], size: int) -> Mapping[str, Any] | None:
         """Ask for `size` objects at once; None means that these were too many, and that fewer are next."""
-        expected = self._cost_each * size if self._cost_each is not None else MAX_QUERY_COST
+        batch = self._batches[name]
         try:
-            answer = self._client.execute(operation(name), variables, expected_cost=expected)
+            answer = self._client.execute(operation(name), variables, expected_cost=batch.expected_cost(size))
         except TooCostlyError:
-            if size <= 1:
+            if batch.size <= 1:
                 raise
-            self._size = size // 2
+            batch.size //= 2
             return None
-        if answer.requested_cost:
-            self._cost_each = max(answer.requested_cost / size, 0.001)
-            affordable = int(_QUERY_BUDGET / self._cost_each)
-            self._size = max(1, min(affordable, 4 * size, MAX_PAGE))
-        else:
-            self._size = min(4 * size, MAX_PAGE)
+        batch.learn(answer.requested_cost, size)
         return answer.data
 
     def _whole(self, node: Node, parent: Node | None = None) -> Node:
@@ -180,9 +202,10 @@ class Pager:
         for field, value in node.items():
             if isinstance(value, dict) and "pageInfo" in value:
                 children = list(value["nodes"])
-                info = value["pageInfo"]
+                info, after = value["pageInfo"], None
                 while info["hasNextPage"]:
-                    more = self._more(node, field, info["endCursor"], parent)
+                    after = self._advance(f"{field} of {node['id']}", after, info["endCursor"])
+                    more = self._more(node, field, after, parent)
                     children.extend(more["nodes"])
                     info = more["pageInfo"]
                 node[field] = [self._whole(child, node) for child in children]

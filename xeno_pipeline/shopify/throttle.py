@@ -11,16 +11,37 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 MAX_QUERY_COST = 1000.0
 """The most points that one query may cost."""
 
-_MARGIN = 1.0  # the bucket's level is told in whole points
+_UNKNOWN_RESTORE_RATE = 50.0
+_SHORTEST_PAUSE = 0.01
+_PAUSE_WHILE_CALLS_ARE_OUT = 0.05
+"""Seconds; the answer of a call under way may bring points back at any moment."""
+
+
+@dataclass
+class Reservation:
+    """Points held for one call.
+
+    Args:
+        cost: how many.
+        waited: seconds until there were so many.
+        answers_before: how many answers the bucket had learned from by then.
+        learned_from: whether the bucket has learned from this call's own answer.
+    """
+
+    cost: float
+    waited: float
+    answers_before: int
+    learned_from: bool = False
 
 
 class CostBucket:
-    """What is known of one shop's bucket. May be shared by the threads that read the shop.
+    """What is known of one shop's bucket; it errs on the low side. The threads that read the shop share it.
 
     Args:
         clock: seconds that only go forward.
@@ -32,57 +53,78 @@ class CostBucket:
     ) -> None:
         self._clock = clock
         self._sleep = sleep
+        self._turn = threading.Lock()
         self._lock = threading.Lock()
-        self._available = MAX_QUERY_COST
         self._maximum = MAX_QUERY_COST
-        self._restore_rate = 50.0
+        self._restore_rate = _UNKNOWN_RESTORE_RATE
         self._reserved = 0.0
+        self._answers = 0
+        self._available = self._maximum
         self._as_of = clock()
 
     @contextmanager
-    def reserve(self, cost: float) -> Iterator[float]:
-        """Hold `cost` points for the length of a call, waiting until the bucket holds them.
+    def reserve(self, cost: float) -> Iterator[Reservation]:
+        """Hold `cost` points for the length of a call, waiting until the bucket holds them twice.
 
-        Points of calls under way count as spent: their answers are not in yet.
+        Once for the call, and once for whoever else drinks from this bucket, another process of ours say, whose
+        last sip is not known here. Points of calls under way count as spent: their answers are not in yet.
 
-        Yields:
-            The seconds that were waited.
+        Args:
+            cost: what the call will be charged at most.
         """
-        waited = self._wait_for(cost)
+        asked_at = self._clock()
+        with self._turn:  # who waits for many points must not be overtaken for ever by those who need few
+            reservation = self._wait_for(cost, asked_at)
         try:
-            yield waited
+            yield reservation
         finally:
             with self._lock:
-                self._reserved -= min(cost, self._maximum)
+                self._reserved -= reservation.cost
+                if not reservation.learned_from:  # no answer, but Shopify may have charged for it
+                    self._set_level(self._level() - reservation.cost)
 
-    def learn(self, throttle_status: Mapping[str, Any]) -> None:
-        """Take over the bucket's state from an answer's `extensions.cost.throttleStatus`."""
+    def learn(self, throttle_status: Mapping[str, Any], reservation: Reservation) -> None:
+        """Take over the bucket's state from the `extensions.cost.throttleStatus` of the call's answer.
+
+        An answer that another one overtook may tell of the time before that other call was charged: then the
+        lower level counts.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is none.
+        """
+        level, maximum, rate = (
+            float(throttle_status[name]) for name in ("currentlyAvailable", "maximumAvailable", "restoreRate")
+        )
         with self._lock:
-            self._available = float(throttle_status["currentlyAvailable"])
-            self._maximum = float(throttle_status["maximumAvailable"])
-            self._restore_rate = max(float(throttle_status["restoreRate"]), 1.0)
-            self._as_of = self._clock()
+            overtaken = self._answers != reservation.answers_before
+            self._set_level(min(level, self._level()) if overtaken else level)
+            self._maximum, self._restore_rate = max(maximum, 1.0), max(rate, 1.0)
+            self._answers += 1
+            reservation.learned_from = True
 
     def empty(self) -> None:
-        """Note that Shopify throttled: someone else spends from the same bucket."""
+        """Note that Shopify throttled, and did not say at what level."""
         with self._lock:
-            self._available = 0.0
-            self._as_of = self._clock()
+            self._set_level(0.0)
 
-    def _wait_for(self, cost: float) -> float:
-        waited = 0.0
+    def _wait_for(self, cost: float, asked_at: float) -> Reservation:
         while True:
             with self._lock:
                 wanted = min(cost, self._maximum)
-                goal = min(wanted + self._reserved + _MARGIN, self._maximum)
-                lacking = goal - self._refilled()
+                for_others = min(wanted, self._maximum - wanted)
+                lacking = wanted + for_others + self._reserved - self._level()
                 if lacking <= 0:
                     self._reserved += wanted
-                    return waited
-                pause = lacking / self._restore_rate
-            waited += pause
+                    return Reservation(wanted, self._clock() - asked_at, self._answers)
+                pause = max(lacking / self._restore_rate, _SHORTEST_PAUSE)
+                if self._reserved:
+                    pause = min(pause, _PAUSE_WHILE_CALLS_ARE_OUT)
             self._sleep(pause)
 
-    def _refilled(self) -> float:
+    def _level(self) -> float:
         elapsed = self._clock() - self._as_of
         return min(self._maximum, self._available + elapsed * self._restore_rate)
+
+    def _set_level(self, points: float) -> None:
+        self._available = max(points, 0.0)
+        self._as_of = self._clock()
