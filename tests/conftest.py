@@ -1,0 +1,120 @@
+"""What tests share: one embedded server for each worker, a migrated database for each test, stores to play with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.installation import Installation, Shop
+from xeno_pipeline.sandbox.process import SandboxProcess
+from xeno_pipeline.sandbox.spec import StoreSpec
+from xeno_pipeline.tenants.credentials import KeyRing
+from xeno_pipeline.warehouse.connection import Database
+from xeno_pipeline.warehouse.embedded import EmbeddedServer
+from xeno_pipeline.warehouse.migrate import migrate
+
+_TEMPLATE = "migrated"
+_STORES = 60
+"""Stores in the pool of a worker; each test that changes one takes the next."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads the settings, or touches the data, of whoever runs it."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name in [name for name in os.environ if name.startswith(("XENO_", "PG")) or name == "DAGSTER_HOME"]:
+            if name != "XENO_SHARED":
+                environment.delenv(name)
+        environment.setenv("XENO_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    """The worker's own embedded server."""
+    running = EmbeddedServer(tmp_path_factory.mktemp("server"))
+    running.ensure_running()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def make_database(server: EmbeddedServer) -> Callable[[str | None], Database]:
+    """Makes a database: a copy of the migrated one, or an empty one where the template is None."""
+    count = 0
+
+    def make(template: str | None = _TEMPLATE) -> Database:
+        nonlocal count
+        count += 1
+        name = f"test_{count}"
+        with Database(server.url).connect(autocommit=True) as connection:
+            connection.execute(f"create database {name} template {template or 'template0'}")
+        return Database(server.url.replace("/xeno?", f"/{name}?"))
+
+    migrate(make(None))
+    with Database(server.url).connect(autocommit=True) as connection:
+        connection.execute(f"alter database test_1 rename to {_TEMPLATE}")
+    return make
+
+
+@pytest.fixture
+def database(make_database: Callable[[], Database]) -> Database:
+    """A migrated database of the test's own."""
+    return make_database()
+
+
+@pytest.fixture
+def empty_database(make_database: Callable[[str | None], Database]) -> Database:
+    """A database of the test's own that was never migrated."""
+    return make_database(None)
+
+
+@pytest.fixture(scope="session")
+def ring() -> KeyRing:
+    """Encryption keys; the same in every test."""
+    return KeyRing({"first": bytes(range(32))})
+
+
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
+    """A server of small stores: `shelf`, which no test may change, and many for one test each."""
+    names = ["shelf", *(f"shop-{number:04}" for number in range(_STORES))]
+    zones = ("Europe/Berlin", "America/New_York", "Asia/Tokyo")
+    specs = [
+        StoreSpec(name, orders=60, currency="EUR", timezone=zones[n % 3], seed=n, plan="Enterprise")
+        for n, name in enumerate(names)
+    ]
+    with SandboxProcess(specs, tmp_path_factory.mktemp("stores")) as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def _unused_shops(sandbox: SandboxProcess) -> Iterator[Shop]:
+    return (Shop(sandbox, f"shop-{number:04}") for number in range(_STORES))
+
+
+@pytest.fixture
+def shelf(sandbox: SandboxProcess) -> Shop:
+    """A store of 60 orders to read from; tests must not change it."""
+    return Shop(sandbox, "shelf")
+
+
+@pytest.fixture
+def shop(_unused_shops: Iterator[Shop]) -> Shop:
+    """A store of 60 orders that the test may do with as it likes."""
+    return next(_unused_shops)
+
+
+@pytest.fixture
+def other_shop(_unused_shops: Iterator[Shop]) -> Shop:
+    """One more."""
+    return next(_unused_shops)
+
+
+@pytest.fixture
+def installation(database: Database, ring: KeyRing, tmp_path: Path) -> Installation:
+    """Everything a sync needs, without a tenant yet."""
+    return Installation(database, ring, tmp_path / "spool")
