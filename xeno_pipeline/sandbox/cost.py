@@ -1,10 +1,10 @@
 """What a query costs and whether the shop's bucket can pay it.
 
 Shopify documents that cost follows from the fields asked for, and neither the weights nor the growth with page
-size. The weights here reproduce every requested cost in the recorded traffic: an object costs 1, a scalar, a
-money bag or an address nothing, a list as much as one of its elements, a count 10, a mutation 10 with what its
-payload's object holds on top, and a connection 2 plus its node's cost times a factor that grows with the
-logarithm of the page: 1, 1, 2, 3, 4, 7 for pages of 1, 2, 3, 5, 10, 50.
+size. The weights here reproduce the requested costs of the recorded traffic: an object costs 1, a scalar, a money
+bag or an address nothing, a list as much as one of its elements, a count 10, a mutation 10 with what its payload's
+object holds on top, and a connection 2 plus its node's cost times a factor that grows with the logarithm of the
+page: 1, 1, 2, 3, 4, 7 for pages of 1, 2, 3, 5, 10, 50.
 """
 
 from __future__ import annotations
