@@ -37,6 +37,7 @@ app.add_typer(sandbox_app, name="sandbox")
 
 Handle = Annotated[str, typer.Argument(help="The store's handle: `acme` of acme.myshopify.com.")]
 Handles = Annotated[list[str] | None, typer.Argument(help="Handles of stores; all active ones without any.")]
+PerStore = Annotated[list[str] | None, typer.Option(metavar="HANDLE=VALUE", help="May be repeated.")]
 TokenOption = Annotated[
     str | None, typer.Option("--token", help="`-` reads the token from standard input; else it is asked for.")
 ]
@@ -55,18 +56,18 @@ def tenant_add(
 ) -> None:
     """Connect a store: its token is tried, its facts are read, and it becomes a tenant."""
     from xeno_pipeline.console import say, warn
-    from xeno_pipeline.orchestration.launch import align
-    from xeno_pipeline.orchestration.pipeline import Pipeline
+    from xeno_pipeline.orchestration.partitions import align
     from xeno_pipeline.tenants.credentials import load_key_ring
     from xeno_pipeline.tenants.onboarding import connect_store, history_warning
     from xeno_pipeline.tenants.registry import check_handle
+    from xeno_pipeline.warehouse.migrate import open_migrated
 
     settings = load_settings()
     check_handle(handle)
     secret = _read_token(token, api_url)
-    pipeline = Pipeline(settings)
-    tenant = connect_store(pipeline.database, load_key_ring(settings), handle=handle, api_url=api_url, token=secret)
-    align(pipeline)
+    database = open_migrated(settings)
+    tenant = connect_store(database, load_key_ring(settings), handle=handle, api_url=api_url, token=secret)
+    align(settings, database)
     say(
         f"{handle} is connected: {tenant.name}, {tenant.currency}, {tenant.iana_timezone}. "
         f"`xeno sync {handle}` reads it."
@@ -80,13 +81,13 @@ def tenant_add(
 def tenant_set_token(handle: Handle, token: TokenOption = None) -> None:
     """Give a store a new access token, after it was tried."""
     from xeno_pipeline.console import say
-    from xeno_pipeline.orchestration.pipeline import Pipeline
     from xeno_pipeline.tenants.credentials import load_key_ring
     from xeno_pipeline.tenants.onboarding import replace_token
+    from xeno_pipeline.warehouse.migrate import open_migrated
 
     settings = load_settings()
     secret = _read_token(token, None)
-    replace_token(Pipeline(settings).database, load_key_ring(settings), handle=handle, token=secret)
+    replace_token(open_migrated(settings), load_key_ring(settings), handle=handle, token=secret)
     say(f"{handle} has a new token.")
 
 
@@ -94,10 +95,10 @@ def tenant_set_token(handle: Handle, token: TokenOption = None) -> None:
 def tenant_list() -> None:
     """Show all tenants."""
     from xeno_pipeline.console import say, show_tenants
-    from xeno_pipeline.orchestration.pipeline import Pipeline
     from xeno_pipeline.tenants import registry
+    from xeno_pipeline.warehouse.migrate import open_migrated
 
-    with Pipeline(load_settings()).database.connect() as connection:
+    with open_migrated(load_settings()).connect() as connection:
         tenants = registry.every(connection)
     if tenants:
         show_tenants(tenants)
@@ -110,10 +111,10 @@ def tenant_show(handle: Handle) -> None:
     """Show one tenant, and how far each of its streams was read."""
     from xeno_pipeline.console import show_tenant
     from xeno_pipeline.extraction.state import load_states
-    from xeno_pipeline.orchestration.pipeline import Pipeline
     from xeno_pipeline.tenants import registry
+    from xeno_pipeline.warehouse.migrate import open_migrated
 
-    with Pipeline(load_settings()).database.connect() as connection:
+    with open_migrated(load_settings()).connect() as connection:
         show_tenant(registry.get(connection, handle), load_states(connection, handle))
 
 
@@ -136,19 +137,20 @@ def tenant_remove(
 ) -> None:
     """Delete a store's data, token and state for good."""
     from xeno_pipeline.console import say
-    from xeno_pipeline.orchestration.launch import align
-    from xeno_pipeline.orchestration.pipeline import Pipeline
+    from xeno_pipeline.orchestration.partitions import align
     from xeno_pipeline.tenants import registry
     from xeno_pipeline.tenants.offboarding import remove_tenant
+    from xeno_pipeline.warehouse.migrate import open_migrated
 
-    pipeline = Pipeline(load_settings())
-    with pipeline.database.connect() as connection:
+    settings = load_settings()
+    database = open_migrated(settings)
+    with database.connect() as connection:
         registry.get(connection, handle)
     if not yes:
         typer.confirm(f"Delete everything of {handle}, for good?", abort=True)
-    with pipeline.database.connect() as connection:
+    with database.connect() as connection:
         deleted = remove_tenant(connection, handle)
-    align(pipeline)
+    align(settings, database)
     say(f"{handle} is removed; {deleted:,} rows were deleted.")
 
 
@@ -215,6 +217,64 @@ def transform(
         raise typer.Exit(1)
 
 
+@app.command()
+def demo() -> None:
+    """Three sandbox stores to marts, through Dagster, with a summary to read."""
+    from xeno_pipeline.demo.tour import give_tour
+
+    give_tour(load_settings())
+
+
+@app.command()
+def dev() -> None:
+    """Serve the Dagster UI and daemon, and the demo's stores, on loopback until interrupted."""
+    from xeno_pipeline.demo.dev import serve_dev
+
+    raise typer.Exit(serve_dev(load_settings()))
+
+
+# --- sandbox ---
+
+
+@sandbox_app.callback()
+def sandbox() -> None:
+    """Local stores to try things on."""
+
+
+@sandbox_app.command("serve")
+def sandbox_serve(
+    port: Annotated[int | None, typer.Option(help="Where to listen on loopback; 0 takes a free port.")] = None,
+    generate: PerStore = None,
+    orders_csv: PerStore = None,
+    currency: PerStore = None,
+    timezone: PerStore = None,
+    until: PerStore = None,
+    seed: PerStore = None,
+    plan: PerStore = None,
+    taxes_included: PerStore = None,
+) -> None:
+    """Serve stores until interrupted: generated ones, ones from a file of order lines, else the demo's."""
+    from xeno_pipeline.sandbox.__main__ import main as serve
+
+    settings = load_settings()
+    chosen = settings.sandbox_port if port is None else port
+    arguments = ["--port", str(chosen), "--state-dir", str(settings.home / "sandbox")]
+    per_store = {
+        "--generate": generate,
+        "--orders-csv": orders_csv,
+        "--currency": currency,
+        "--timezone": timezone,
+        "--until": until,
+        "--seed": seed,
+        "--plan": plan,
+        "--taxes-included": taxes_included,
+    }
+    for option, values in per_store.items():
+        for value in values or ():
+            arguments += [option, value]
+    raise typer.Exit(serve(arguments))
+
+
 # --- the database ---
 
 
@@ -276,11 +336,11 @@ def db_stop() -> None:
 def db_rotate_key() -> None:
     """Encrypt all tokens anew, under a new key (or the first of XENO_ENCRYPTION_KEYS)."""
     from xeno_pipeline.console import say
-    from xeno_pipeline.orchestration.pipeline import Pipeline
     from xeno_pipeline.tenants.credentials import rotate
+    from xeno_pipeline.warehouse.migrate import open_migrated
 
     settings = load_settings()
-    with Pipeline(settings).database.connect() as connection:
+    with open_migrated(settings).connect() as connection:
         key_id, count = rotate(settings, connection)
     say(f"{count} token{'s' * (count != 1)} encrypted anew under key {key_id}.")
 
@@ -318,14 +378,15 @@ def _read_token(option: str | None, api_url: str | None) -> str:
 
 def _set_status(handle: str, status: str) -> None:
     from xeno_pipeline.console import say
-    from xeno_pipeline.orchestration.launch import align
-    from xeno_pipeline.orchestration.pipeline import Pipeline
+    from xeno_pipeline.orchestration.partitions import align
     from xeno_pipeline.tenants import registry
+    from xeno_pipeline.warehouse.migrate import open_migrated
 
-    pipeline = Pipeline(load_settings())
-    with pipeline.database.connect() as connection:
+    settings = load_settings()
+    database = open_migrated(settings)
+    with database.connect() as connection:
         registry.set_status(connection, handle, status)
-    align(pipeline)
+    align(settings, database)
     say(f"{handle} is {status}.")
 
 

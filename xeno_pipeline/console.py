@@ -18,7 +18,9 @@ from xeno_pipeline.extraction.state import SyncState
 from xeno_pipeline.tenants.registry import Tenant
 from xeno_pipeline.transformation.transform import TransformReport
 
-out = Console(highlight=False)
+_WIDTH_OF_A_PIPE = 160
+
+out = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _SECONDS_BETWEEN_LINES = 5.0

@@ -12,7 +12,6 @@ from xeno_pipeline.errors import XenoError
 from xeno_pipeline.extraction.report import StreamResult
 from xeno_pipeline.orchestration.build import build_defs
 from xeno_pipeline.orchestration.instance import bury_dead_runs, open_instance, process_tags
-from xeno_pipeline.orchestration.partitions import align_partitions
 from xeno_pipeline.orchestration.pipeline import Pipeline, PipelineResource
 from xeno_pipeline.orchestration.tenant_jobs import SYNC_JOB, TRANSFORM_JOB
 from xeno_pipeline.transformation.transform import TransformReport
@@ -55,12 +54,6 @@ def run_transform(pipeline: Pipeline, tenants: Sequence[str], config: Mapping[st
     ops = {"build_marts": {"config": {**config, "tenants": list(tenants)}}}
     report: TransformReport = _output(_run(pipeline, TRANSFORM_JOB, ops, tenants), "build_marts")
     return report
-
-
-def align(pipeline: Pipeline) -> None:
-    """Bring Dagster's partitions in step with the tenants."""
-    with open_instance(pipeline.settings) as instance:
-        align_partitions(instance, pipeline.database)
 
 
 def _run(pipeline: Pipeline, name: str, ops: Mapping[str, Any], tenants: Sequence[str]) -> ExecuteInProcessResult:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dagster import DagsterInstance, DynamicPartitionsDefinition
 
+from xeno_pipeline.orchestration.instance import open_instance
+from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.warehouse.connection import Database
 
@@ -23,3 +25,9 @@ def align_partitions(instance: DagsterInstance, database: Database) -> None:
         instance.add_dynamic_partitions("tenants", missing)
     for handle in known.difference(wanted):
         instance.delete_dynamic_partition("tenants", handle)
+
+
+def align(settings: Settings, database: Database) -> None:
+    """Bring the partitions in step with the registry, on the instance that the settings name."""
+    with open_instance(settings) as instance:
+        align_partitions(instance, database)

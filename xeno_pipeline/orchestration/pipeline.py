@@ -15,8 +15,8 @@ from xeno_pipeline.settings import Settings, load_settings
 from xeno_pipeline.tenants.credentials import load_key_ring
 from xeno_pipeline.transformation.dbt import DbtProject, NodeSink
 from xeno_pipeline.transformation.transform import make_relations
-from xeno_pipeline.warehouse.connection import Database, open_database
-from xeno_pipeline.warehouse.migrate import migrate
+from xeno_pipeline.warehouse.connection import Database
+from xeno_pipeline.warehouse.migrate import open_migrated
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +42,7 @@ class Pipeline:
         Raises:
             XenoError: it cannot be reached, or is ahead of this package.
         """
-        database = open_database(self.settings)
-        migrate(database)
-        return database
+        return open_migrated(self.settings)
 
     @cached_property
     def dbt_project(self) -> DbtProject:

@@ -1,0 +1,1 @@
+"""`make demo`: sandbox stores, all the way to their marts; and `make dev` over what it left."""

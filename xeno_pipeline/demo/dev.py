@@ -1,0 +1,68 @@
+"""`make dev`: the Dagster UI and daemon, and the sandbox stores, together on loopback until interrupted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from types import FrameType
+
+from xeno_pipeline.console import say
+from xeno_pipeline.demo.stores import connect_demo_stores, serve_demo_stores, usable_port
+from xeno_pipeline.errors import XenoError
+from xeno_pipeline.orchestration.instance import dagster_home
+from xeno_pipeline.orchestration.partitions import align
+from xeno_pipeline.orchestration.pipeline import Pipeline
+from xeno_pipeline.settings import PROJECT_DIR, Settings
+
+_SECONDS_TO_END = 20.0
+
+
+class PortTakenError(XenoError):
+    """Something else listens where the UI is to be."""
+
+
+def serve_dev(settings: Settings) -> int:
+    """Serve until SIGINT or SIGTERM, or until Dagster ends by itself.
+
+    Returns:
+        The exit code: 0 where it was told to end.
+
+    Raises:
+        PortTakenError: the port of the UI is in use.
+    """
+    if usable_port(settings.dagster_port) == 0:
+        raise PortTakenError(
+            f"Port {settings.dagster_port} is in use: stop what listens there, or set XENO_DAGSTER_PORT."
+        )
+    pipeline = Pipeline(settings)
+    _ = pipeline.dbt_project
+    with serve_demo_stores(settings, pipeline.database) as url:
+        connect_demo_stores(settings, pipeline.database, url)
+        align(settings, pipeline.database)
+        say(f"The sandbox stores: {url}")
+        say(f"The Dagster UI:     http://127.0.0.1:{settings.dagster_port}  (Ctrl-C ends all)")
+        return _run_dagster(settings)
+
+
+def _run_dagster(settings: Settings) -> int:
+    command = [sys.executable, "-m", "dagster", "dev", "--workspace", str(PROJECT_DIR / "workspace.yaml")]
+    command += ["--host", "127.0.0.1", "--port", str(settings.dagster_port), "--log-level", "warning"]
+    environment = {**os.environ, "DAGSTER_HOME": str(dagster_home(settings)), "XENO_HOME": str(settings.home)}
+    # In a session of its own: a Ctrl-C in the terminal then reaches it once, through us, and not twice.
+    process = subprocess.Popen(command, cwd=PROJECT_DIR, env=environment, start_new_session=True)  # noqa: S603
+    told_to_end = False
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        nonlocal told_to_end
+        told_to_end = True
+        process.send_signal(signal.SIGINT)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        code = process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return 0 if told_to_end else code

@@ -1,0 +1,88 @@
+"""The tour that `make demo` gives: stores are connected, read and modelled through Dagster, and shown."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import RenderableType
+from rich.table import Table
+
+from xeno_pipeline.console import Board, out, say, show_sync, show_tenants, show_transform
+from xeno_pipeline.demo.stores import connect_demo_stores, serve_demo_stores
+from xeno_pipeline.demo.tables import tenant_summary
+from xeno_pipeline.errors import XenoError
+from xeno_pipeline.extraction.report import StreamFailure
+from xeno_pipeline.orchestration.launch import run_sync
+from xeno_pipeline.orchestration.partitions import align
+from xeno_pipeline.orchestration.pipeline import Pipeline
+from xeno_pipeline.settings import Settings
+from xeno_pipeline.tenants.registry import Tenant
+
+
+class DemoFailedError(XenoError):
+    """Something that the demo shows did not come about."""
+
+
+def give_tour(settings: Settings) -> None:
+    """Run the demo; a second time it reads what changed since.
+
+    Raises:
+        DemoFailedError: a store could not be read or modelled.
+    """
+    started = time.monotonic()
+    board = Board()
+    pipeline = Pipeline(settings, board.on_progress, board.on_node)
+    _headline(1, "A database: PostgreSQL, migrated, with the relations that dbt makes")
+    database = pipeline.database
+    _ = pipeline.dbt_project
+    say(f"It is {database.place}.")
+
+    _headline(2, "Three stores, each in its own time zone and currency, connected as tenants")
+    with serve_demo_stores(settings, database) as url:
+        tenants = connect_demo_stores(settings, database, url)
+        align(settings, database)
+        show_tenants(tenants)
+
+        _headline(3, "Extracted into raw, and modelled into marts, in a run of Dagster's")
+        _materialise(pipeline, board, tenants)
+
+    _headline(4, "What the marts say")
+    with database.connect() as connection:
+        for tenant in tenants:
+            out.print(tenant_summary(connection, tenant))
+    _headline(5, "Where everything is, and what to try next")
+    out.print(_what_next(settings, tenants))
+    say(f"\nDone in {time.monotonic() - started:.0f} s.")
+
+
+def _materialise(pipeline: Pipeline, board: Board, tenants: list[Tenant]) -> None:
+    with board.shown():
+        results, report = run_sync(pipeline, [tenant.tenant_id for tenant in tenants], {})
+    show_sync(results)
+    show_transform(report)
+    if report.failures or any(isinstance(result, StreamFailure) for result in results):
+        raise DemoFailedError("The demo did not come to its end: see above what failed, and run it again.")
+
+
+def _headline(number: int, text: str) -> None:
+    out.print(f"\n[bold cyan]{number}. {text}")
+
+
+def _what_next(settings: Settings, tenants: list[Tenant]) -> RenderableType:
+    query = (
+        f"select * from marts.revenue_daily where tenant_id = '{tenants[0].tenant_id}' order by date_day"
+    )
+    lines = {
+        "All local state": str(settings.home),
+        "The graph, its partitions and runs": f"make dev, then http://127.0.0.1:{settings.dagster_port}",
+        "The marts, in SQL": f'.venv/bin/xeno db psql -c "{query}"',
+        "Read again what changed": ".venv/bin/xeno sync (while make dev runs)",
+        "A store of your own": "echo $TOKEN | .venv/bin/xeno tenant add HANDLE --token -",
+        "Stop the database": ".venv/bin/xeno db stop",
+    }
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for what, how in lines.items():
+        table.add_row(what, how)
+    return table
