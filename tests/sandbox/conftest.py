@@ -30,6 +30,11 @@ def berlin(sandbox: SandboxProcess) -> AdminClient:
     return AdminClient(f"{sandbox.url}/berlin")
 
 
+@pytest.fixture(scope="session")
+def tokyo(sandbox: SandboxProcess) -> AdminClient:
+    return AdminClient(f"{sandbox.url}/tokyo")
+
+
 @pytest.fixture
 def local(tmp_path: Path) -> Iterator[Callable[..., LocalClient]]:
     """Opens stores in this process."""

@@ -98,6 +98,32 @@ class Client:
                 return nodes
             after = connection["pageInfo"]["endCursor"]
 
+    def start_bulk(self, query: str, *, grouped: bool = False) -> dict[str, Any]:
+        """What `bulkOperationRunQuery` answers."""
+        mutation = """mutation Start($query: String!, $grouped: Boolean!) {
+          bulkOperationRunQuery(query: $query, groupObjects: $grouped) {
+            bulkOperation { id status objectCount } userErrors { field message code }
+          }
+        }"""
+        started: dict[str, Any] = self.data(mutation, query=query, grouped=grouped)["bulkOperationRunQuery"]
+        return started
+
+    def finish_bulk(self, identity: str, seconds: float = 30) -> dict[str, Any]:
+        """A bulk operation once it has ended."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            found: dict[str, Any] = self.data(operation("BulkOperationStatus"), id=identity)["bulkOperation"]
+            if found["status"] in FINISHED:
+                return found
+            time.sleep(0.02)
+        raise AssertionError(f"{identity} is still {found['status']} after {seconds} s")
+
+    def bulk(self, query: str, *, grouped: bool = False) -> dict[str, Any]:
+        """Run a bulk query to its end."""
+        started = self.start_bulk(query, grouped=grouped)
+        assert not started["userErrors"], started["userErrors"]
+        return self.finish_bulk(started["bulkOperation"]["id"])
+
 
 class Ticker:
     """A clock that a test moves."""
@@ -169,29 +195,3 @@ class AdminClient(Client):
             if (answer.get("errors") or [{}])[0].get("message") != "Throttled":
                 return answer
             time.sleep(0.2)
-
-    def start_bulk(self, query: str, *, grouped: bool = False) -> dict[str, Any]:
-        """What `bulkOperationRunQuery` answers."""
-        mutation = """mutation Start($query: String!, $grouped: Boolean!) {
-          bulkOperationRunQuery(query: $query, groupObjects: $grouped) {
-            bulkOperation { id status objectCount } userErrors { field message code }
-          }
-        }"""
-        started: dict[str, Any] = self.data(mutation, query=query, grouped=grouped)["bulkOperationRunQuery"]
-        return started
-
-    def finish_bulk(self, identity: str, seconds: float = 30) -> dict[str, Any]:
-        """A bulk operation once it has ended."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            found: dict[str, Any] = self.data(operation("BulkOperationStatus"), id=identity)["bulkOperation"]
-            if found["status"] in FINISHED:
-                return found
-            time.sleep(0.02)
-        raise AssertionError(f"{identity} is still {found['status']} after {seconds} s")
-
-    def bulk(self, query: str, *, grouped: bool = False) -> dict[str, Any]:
-        """Run a bulk query to its end."""
-        started = self.start_bulk(query, grouped=grouped)
-        assert not started["userErrors"], started["userErrors"]
-        return self.finish_bulk(started["bulkOperation"]["id"])
