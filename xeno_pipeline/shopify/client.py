@@ -222,10 +222,13 @@ class ShopifyClient:
         except requests.ReadTimeout as error:
             raise _TransientError("got no answer in time.") from error
         except requests.ConnectionError as error:
-            raise self._connection_failure(error) from error
+            failure = self._connection_failure(error)
+            reservation.spent = failure.sent
+            raise failure from error
         except requests.RequestException as error:
             raise _TransientError("broke off while its answer came in.") from error
         self.usage.bytes += len(response.content)
+        reservation.spent = response.status_code == requests.codes.ok
         self._check_status(operation, response)
         self._check_version(operation, response)
         return self._read(operation, response, reservation)
@@ -270,7 +273,7 @@ class ShopifyClient:
         try:
             body = orjson.loads(response.content)
             requested = self._settle(operation, body, reservation)
-            self._check_errors(operation, body.get("errors"), reservation)
+            self._check_errors(operation, body.get("errors"))
             self._check_search(operation, body.get("extensions") or {})
             data = body["data"]
             data.keys()
@@ -291,7 +294,7 @@ class ShopifyClient:
         self._costs[operation.name] = min(requested, MAX_QUERY_COST)
         return requested
 
-    def _check_errors(self, operation: Operation, errors: Any, reservation: Reservation) -> None:
+    def _check_errors(self, operation: Operation, errors: Any) -> None:
         """Raise what the GraphQL errors say, if there are any; the worst decides."""
         if not errors:
             return
@@ -300,8 +303,6 @@ class ShopifyClient:
         codes = {str((error.get("extensions") or {}).get("code")) for error in errors}
         message = "; ".join(str(error.get("message")) for error in errors)[:500]
         if "THROTTLED" in codes:
-            if not reservation.learned_from:
-                self.bucket.empty()
             raise _TransientError("was throttled.", sent=False)
         if codes <= _INTERNAL_CODES:
             raise _TransientError(f"met an internal error ({message}).")

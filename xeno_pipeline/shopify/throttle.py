@@ -31,13 +31,13 @@ class Reservation:
         cost: how many.
         waited: seconds until there were so many.
         answers_before: how many answers the bucket had learned from by then.
-        learned_from: whether the bucket has learned from this call's own answer.
+        spent: whether they count as spent once the call has ended: until it is known what became of them.
     """
 
     cost: float
     waited: float
     answers_before: int
-    learned_from: bool = False
+    spent: bool = True
 
 
 class CostBucket:
@@ -80,7 +80,7 @@ class CostBucket:
         finally:
             with self._lock:
                 self._reserved -= reservation.cost
-                if not reservation.learned_from:  # no answer, but Shopify may have charged for it
+                if reservation.spent:
                     self._set_level(self._level() - reservation.cost)
 
     def learn(self, throttle_status: Mapping[str, Any], reservation: Reservation) -> None:
@@ -100,12 +100,7 @@ class CostBucket:
             self._set_level(min(level, self._level()) if overtaken else level)
             self._maximum, self._restore_rate = max(maximum, 1.0), max(rate, 1.0)
             self._answers += 1
-            reservation.learned_from = True
-
-    def empty(self) -> None:
-        """Note that Shopify throttled, and did not say at what level."""
-        with self._lock:
-            self._set_level(0.0)
+            reservation.spent = False
 
     def _wait_for(self, cost: float, asked_at: float) -> Reservation:
         while True:
