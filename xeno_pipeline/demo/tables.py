@@ -62,7 +62,7 @@ def _revenue(connection: Connection, tenant: Tenant) -> Table:
     table = _table(f"Revenue by month, {tenant.currency}", "month", "orders", "new customers", "gross sales")
     for header in ("discounts", "returns", "net sales", "total sales"):
         table.add_column(header, justify="right")
-    table.add_column("net sales", justify="left")
+    table.add_column()  # a bar of the net sales
     rows = connection.execute(_REVENUE, [tenant.tenant_id, _MONTHS]).fetchall()[::-1]
     largest = max((row[6] for row in rows), default=Decimal(0)) or Decimal(1)
     for month, orders, new, *amounts in rows:
