@@ -104,6 +104,7 @@ class FakeShop:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # an answer in two writes would wait for the client's acknowledgement of the first
 
             def do_POST(self) -> None:
                 self._answer(self.rfile.read(int(self.headers.get("Content-Length", 0))))

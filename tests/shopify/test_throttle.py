@@ -267,9 +267,9 @@ def test_streams_side_by_side_on_one_client_are_never_throttled(slow_store: Slow
 
 def test_two_clients_that_drink_from_one_bucket_are_never_throttled(slow_store: SlowStore) -> None:
     """Two processes, say: neither knows of the other's calls."""
-    slow_store.api.bucket.charge(1_000)
+    slow_store.api.bucket.charge(1_200)
     clients = [slow_store.client() for _ in range(2)]
-    turns = [Pager(client, STREAMS[2].pages).changes(SINCE) for _ in range(5) for client in clients]
+    turns = [Pager(client, STREAMS[2].pages).changes(SINCE) for _ in range(8) for client in clients]
     while turns:
         turns = [pages for pages in turns if next(pages, None) is not None]
     assert all(client.usage.seconds_waiting > 0 for client in clients)
