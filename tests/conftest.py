@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.installation import Installation, Shop
@@ -36,7 +37,10 @@ def _no_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
     """The worker's own embedded server."""
     running = EmbeddedServer(tmp_path_factory.mktemp("server"))
-    running.ensure_running()
+    with psycopg.connect(running.ensure_running(), autocommit=True) as connection:
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):  # nobody keeps this server's data
+            connection.execute(f"alter system set {setting} = off")
+        connection.execute("select pg_reload_conf()")
     yield running
     running.stop()
 
@@ -80,12 +84,12 @@ def ring() -> KeyRing:
 
 @pytest.fixture(scope="session")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
-    """A server of small stores: `shelf`, which no test may change, and many for one test each."""
-    names = ["shelf", *(f"shop-{number:04}" for number in range(_STORES))]
+    """A server of stores: some that no test may change (`shelf`, `void`, `depot`), and many for one test each."""
+    orders = {"shelf": 60, "void": 0, "depot": 1500, **dict.fromkeys(map(_shop_name, range(_STORES)), 60)}
     zones = ("Europe/Berlin", "America/New_York", "Asia/Tokyo")
     specs = [
-        StoreSpec(name, orders=60, currency="EUR", timezone=zones[n % 3], seed=n, plan="Enterprise")
-        for n, name in enumerate(names)
+        StoreSpec(name, orders=count, currency="EUR", timezone=zones[n % 3], seed=n, plan="Enterprise")
+        for n, (name, count) in enumerate(orders.items())
     ]
     with SandboxProcess(specs, tmp_path_factory.mktemp("stores")) as process:
         yield process
@@ -93,13 +97,29 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess
 
 @pytest.fixture(scope="session")
 def _unused_shops(sandbox: SandboxProcess) -> Iterator[Shop]:
-    return (Shop(sandbox, f"shop-{number:04}") for number in range(_STORES))
+    return (Shop(sandbox, _shop_name(number)) for number in range(_STORES))
+
+
+def _shop_name(number: int) -> str:
+    return f"shop-{number:04}"
 
 
 @pytest.fixture
 def shelf(sandbox: SandboxProcess) -> Shop:
     """A store of 60 orders to read from; tests must not change it."""
     return Shop(sandbox, "shelf")
+
+
+@pytest.fixture
+def void(sandbox: SandboxProcess) -> Shop:
+    """A store without orders."""
+    return Shop(sandbox, "void")
+
+
+@pytest.fixture(scope="session")
+def depot(sandbox: SandboxProcess) -> Shop:
+    """A store of 1,500 orders to read from; tests must not change it."""
+    return Shop(sandbox, "depot")
 
 
 @pytest.fixture
@@ -118,3 +138,9 @@ def other_shop(_unused_shops: Iterator[Shop]) -> Shop:
 def installation(database: Database, ring: KeyRing, tmp_path: Path) -> Installation:
     """Everything a sync needs, without a tenant yet."""
     return Installation(database, ring, tmp_path / "spool")
+
+
+@pytest.fixture
+def other_installation(make_database: Callable[[], Database], ring: KeyRing, tmp_path: Path) -> Installation:
+    """One more, with a database of its own."""
+    return Installation(make_database(), ring, tmp_path / "other-spool")
