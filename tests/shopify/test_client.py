@@ -243,7 +243,7 @@ def test_a_host_that_takes_no_connection_is_given_up_soon(connect: Connect, cloc
 
 def test_a_host_that_does_not_even_refuse_is_unreachable_too(connect: Connect) -> None:
     client = connect(api_url="https://127.0.0.1:9", patience=Patience(connect_timeout=1e-9, connect_deadline=1))
-    with pytest.raises(UnreachableError, match="could not connect to 127.0.0.1:9"):
+    with pytest.raises(UnreachableError, match=r"could not connect to 127\.0\.0\.1:9"):
         client.execute(COUNT)
 
 
@@ -285,7 +285,7 @@ def test_the_token_shows_in_no_error_log_or_repr(
 
 @pytest.mark.parametrize("bad", ["", f"{TOKEN}\n", f" {TOKEN}", f"{TOKEN}\r\nX: y", f"{TOKEN}’", f"{TOKEN}\x00"])
 def test_a_token_that_no_header_can_hold_is_refused_without_being_quoted(bad: str, connect: Connect) -> None:
-    with pytest.raises(TokenRejectedError, match="acme: the access token .*set-token acme") as raised:
+    with pytest.raises(TokenRejectedError, match=r"acme: the access token .*set-token acme") as raised:
         connect(token=bad)
     assert TOKEN not in "".join(traceback.format_exception(raised.value, limit=0))
 

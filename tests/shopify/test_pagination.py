@@ -309,7 +309,7 @@ def children(*names: str, more: bool) -> dict[str, Any]:
 
 def test_a_parent_that_vanishes_before_its_children_are_read_is_an_error(shop: FakeShop, client: ShopifyClient) -> None:
     shop.answer(data({"nodes": [order(lineItems=children("1", more=True))]}), data({"order": None}))
-    with pytest.raises(MalformedAnswerError, match="OrderLineItems no longer finds gid://shopify/Order/1.*again"):
+    with pytest.raises(MalformedAnswerError, match=r"OrderLineItems no longer finds gid://shopify/Order/1.*again"):
         list(Pager(client, ORDERS).by_id(["gid://shopify/Order/1"]))
 
 
