@@ -20,12 +20,7 @@ from xeno_pipeline.sandbox.control import StoreControl
 from xeno_pipeline.shopify import bulk
 from xeno_pipeline.shopify.bulk import BulkOperation, BulkReader
 from xeno_pipeline.shopify.client import ShopifyClient
-from xeno_pipeline.shopify.errors import (
-    BulkFailedError,
-    BulkRefusedError,
-    BulkResultError,
-    OverloadedError,
-)
+from xeno_pipeline.shopify.errors import BulkFailedError, BulkRefusedError, BulkResultError, OverloadedError
 from xeno_pipeline.shopify.queries import bulk_query
 
 QUERY = bulk_query("CustomersBulk")
