@@ -15,7 +15,7 @@ import pytest
 from xeno_pipeline.sandbox.spec import StoreSpec, demo_specs
 from xeno_pipeline.sandbox.store import Store
 
-ORDERS = 6000
+ORDERS = 4000
 UNTIL = datetime(2026, 6, 30, tzinfo=UTC)
 SPEC = StoreSpec("varied", orders=ORDERS, currency="EUR", timezone="Europe/Berlin", until=UNTIL)
 KINDS = ("Order", "Customer", "Product", "AbandonedCheckout")
@@ -134,7 +134,7 @@ def test_everything_that_can_become_of_an_order_does(varied: Documents) -> None:
     }
     lines = Counter(len(order["lineItems"]) for order in orders)
     assert lines[1] > lines[2] > lines[4] > 0
-    assert sum(count for size, count in lines.items() if size >= 300) in (2, 3)
+    assert sum(count for size, count in lines.items() if size >= 300) in (1, 2)
     assert 0.002 < share([order["test"] for order in orders]) < 0.01
     assert 0 < share([order["processedAt"] != order["createdAt"] for order in orders]) < 0.01
     assert any(float(order["totalPriceSet"]["shopMoney"]["amount"]) == 0 for order in orders)
@@ -161,7 +161,7 @@ def test_products_are_archived_deleted_unnumbered_and_oddly_named(varied: Docume
     assert sum(len(product["variants"]) > 100 for product in products) == 2
     assert any(variant["sku"] is None for product in products for variant in product["variants"])
     titles = "".join(product["title"] for product in products)
-    assert all(odd in titles for odd in ('"', "'", "\\", "\t", "🎁", "ペン", "ï"))
+    assert all(odd in titles for odd in ('"', "'", "\\", "\t", "🎁", "ペン", "ø"))
     lines = [line for order in varied["Order"] for line in order["lineItems"]]
     assert 0 < share([line["product"] is None for line in lines]) < 0.2
     ids = {product["id"] for product in products}

@@ -13,7 +13,7 @@ import pytest
 from xeno_pipeline.sandbox.spec import StoreSpec
 from xeno_pipeline.sandbox.store import Store
 
-ORDERS = 2500
+ORDERS = 2000
 UNTIL = datetime(2026, 6, 30, tzinfo=UTC)
 SPECS = [
     StoreSpec("dollars", orders=ORDERS, currency="USD", timezone="America/New_York", until=UNTIL),

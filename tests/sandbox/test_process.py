@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +13,7 @@ import pytest
 import requests
 from sandbox_client import UNTIL, AdminClient, operation
 
-from xeno_pipeline.sandbox.__main__ import stores
+from xeno_pipeline.sandbox.__main__ import main, stores
 from xeno_pipeline.sandbox.process import SandboxProcess, arguments
 from xeno_pipeline.sandbox.spec import StoreSpec, demo_specs
 
@@ -61,14 +59,14 @@ def test_everything_survives_a_restart(tmp_path: Path, end: Callable[[SandboxPro
 
 
 def test_a_bulk_operation_that_was_running_completes_after_a_restart(tmp_path: Path) -> None:
-    spec = StoreSpec("acme", orders=20_000, until=UNTIL, plan="Enterprise")
+    spec = StoreSpec("acme", orders=6_000, until=UNTIL, plan="Enterprise")
     with SandboxProcess([spec], tmp_path) as sandbox:
         client = AdminClient(f"{sandbox.url}/acme")
         started = client.start_bulk(operation("OrdersBulk"))["bulkOperation"]["id"]
         sandbox.kill()
         sandbox.start()
         done = client.finish_bulk(started, seconds=60)
-        assert (done["status"], done["rootObjectCount"]) == ("COMPLETED", "20000")
+        assert (done["status"], done["rootObjectCount"]) == ("COMPLETED", "6000")
         assert requests.get(done["url"], timeout=60).content.count(b"\n") == int(done["objectCount"])
 
 
@@ -143,17 +141,18 @@ def test_the_api_answers_while_a_bulk_operation_runs(tmp_path: Path) -> None:
 # -- the command line
 
 
-def run(*options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "xeno_pipeline.sandbox", *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-
-
-def test_a_port_in_use_is_said_so(tmp_path: Path) -> None:
+def test_a_port_in_use_is_said_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        refused = run("--state-dir", str(tmp_path), "--port", str(port), "--generate", "a=1")
-    assert refused.returncode == 2
-    assert refused.stderr == f"Port {port} is in use: stop what listens there, or choose another with --port.\n"
+        assert main(["--state-dir", str(tmp_path), "--port", str(port), "--generate", "a=1"]) == 2
+    refused = capsys.readouterr().err
+    assert refused == f"Port {port} is in use: stop what listens there, or choose another with --port.\n"
+
+
+def test_stores_that_another_server_serves_are_left_to_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with SandboxProcess([SPEC], tmp_path):
+        assert main(["--state-dir", str(tmp_path), "--port", "0", "--generate", "a=1"]) == 2
+    assert capsys.readouterr().err == f"Another sandbox serves the stores of {tmp_path}: stop it first.\n"
 
 
 @pytest.mark.parametrize(
@@ -168,11 +167,13 @@ def test_a_port_in_use_is_said_so(tmp_path: Path) -> None:
         (["--generate", "a=1", "--orders-csv", "a=x.csv"], "Store a cannot be both generated and read from a file."),
     ],
 )
-def test_what_cannot_be_served_is_refused_in_a_sentence(tmp_path: Path, options: list[str], sentence: str) -> None:
-    refused = run("--state-dir", str(tmp_path), "--port", "0", *options)
-    assert refused.returncode == 2
-    assert refused.stderr.startswith(sentence)
-    assert refused.stderr.count("\n") == 1
+def test_what_cannot_be_served_is_refused_in_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], sentence: str
+) -> None:
+    assert main(["--state-dir", str(tmp_path), "--port", "0", *options]) == 2
+    refused = capsys.readouterr().err
+    assert refused.startswith(sentence)
+    assert refused.count("\n") == 1
 
 
 def test_without_a_store_the_demo_is_served() -> None:

@@ -208,6 +208,8 @@ def _find(info: Info, identity: str, kind: str | None = None) -> Document | None
         return _shop(None, info) if parsed[1] == request.store.shop_id else None
     if parsed[0] == "BulkOperation":
         return request.bulk.document(parsed[1])
+    if needed is None and parsed[0] in info.schema.type_map:
+        raise UnsupportedError(f"Finding a {parsed[0]} by its id is not part of this sandbox.")
     return request.store.find(*parsed)
 
 

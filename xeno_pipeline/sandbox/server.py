@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -212,10 +213,33 @@ def serve(
         on_ready: Called with the list of stores once requests are answered.
 
     Raises:
-        OSError: If the port is taken.
+        OSError: If the port is taken, or a file of orders cannot be read.
+        ValueError: If a file of orders is none, or another server serves the same stores.
     """
-    listener = socket.create_server((host, port))
-    base_url = f"http://{host}:{listener.getsockname()[1]}"
+    with socket.create_server((host, port)) as listener, _only_server_of(state_dir):
+        _run(listener, specs, state_dir, on_ready)
+
+
+@contextmanager
+def _only_server_of(state_dir: Path) -> Iterator[None]:
+    """Two servers would each remember the half of what changed."""
+    state_dir.mkdir(parents=True, exist_ok=True)
+    with (state_dir / "server.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"Another sandbox serves the stores of {state_dir}: stop it first.") from None
+        yield
+
+
+def _run(
+    listener: socket.socket,
+    specs: Sequence[StoreSpec],
+    state_dir: Path,
+    on_ready: Callable[[list[dict[str, Any]]], None] | None,
+) -> None:
+    host, port = listener.getsockname()
+    base_url = f"http://{host}:{port}"
     app = create_app(specs, state_dir, base_url)
     logging.getLogger("uvicorn.error").addFilter(_not_dropped)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3))
