@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -34,15 +35,33 @@ def _no_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+def make_home() -> Iterator[Callable[[], Path]]:
+    """Makes folders for servers to live in; whatever server runs there is stopped at the end.
+
+    They are no children of pytest's own folder, which each run of pytest closes to all other users: where tests run
+    as root, the servers run as another.
+    """
+    with tempfile.TemporaryDirectory(prefix="xeno-tests-", ignore_cleanup_errors=True) as folder:
+        made: list[Path] = []
+
+        def make() -> Path:
+            made.append(Path(folder) / f"{len(made)}")
+            return made[-1]
+
+        yield make
+        for home in made:
+            EmbeddedServer(home).stop()
+
+
+@pytest.fixture(scope="session")
+def server(make_home: Callable[[], Path]) -> EmbeddedServer:
     """The worker's own embedded server."""
-    running = EmbeddedServer(tmp_path_factory.mktemp("server"))
+    running = EmbeddedServer(make_home())
     with psycopg.connect(running.ensure_running(), autocommit=True) as connection:
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):  # nobody keeps this server's data
             connection.execute(f"alter system set {setting} = off")
         connection.execute("select pg_reload_conf()")
-    yield running
-    running.stop()
+    return running
 
 
 @pytest.fixture(scope="session")

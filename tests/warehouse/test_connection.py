@@ -172,9 +172,8 @@ def test_a_transaction_commits_at_the_end_and_rolls_back_on_an_error(database: D
     assert found == ("kept", None)
 
 
-def test_without_a_url_the_embedded_server_is_started(tmp_path: Path) -> None:
-    database = open_database(Settings(home=tmp_path / "home"))
+def test_without_a_url_the_embedded_server_is_started(make_home: Callable[[], Path]) -> None:
+    database = open_database(Settings(home=make_home()))
 
     with database.connect() as connection:
         assert connection.execute("select current_database()").fetchone() == ("xeno",)
-    EmbeddedServer(tmp_path / "home").stop()

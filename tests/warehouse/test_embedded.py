@@ -33,17 +33,17 @@ sys.stdin.readline()
 
 
 @pytest.fixture
-def make_server(tmp_path: Path) -> Iterator[Callable[[str], EmbeddedServer]]:
-    """Makes servers of the test's own, by the name of their home; they are stopped at its end."""
+def make_server(make_home: Callable[[], Path]) -> Iterator[Callable[[str], EmbeddedServer]]:
+    """Makes servers of the test's own, by what their home is named; they are stopped at its end."""
     made: list[EmbeddedServer] = []
 
     def make(name: str = "home") -> EmbeddedServer:
-        made.append(EmbeddedServer(tmp_path / name))
+        made.append(EmbeddedServer(make_home() / name))
         return made[-1]
 
     yield make
     for server in made:
-        if server.data_dir.is_dir():
+        if (server.data_dir / "PG_VERSION").exists():
             server.stop()
         shutil.rmtree(server.socket_dir, ignore_errors=True)
 

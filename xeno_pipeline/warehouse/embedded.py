@@ -225,6 +225,7 @@ class EmbeddedServer:
         environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"}
         user = _server_user()
         binaries = _binaries()
+        starts_server = "start" in arguments  # which would hold a pipe open for as long as it runs
         if user is not None:
             _open_for_traversal([binaries, self.home])
         try:
@@ -236,8 +237,8 @@ class EmbeddedServer:
                 group=user.pw_gid if user else None,
                 extra_groups=[] if user else None,
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE if name == "initdb" else subprocess.DEVNULL,
-                stderr=subprocess.STDOUT if name == "initdb" else subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL if starts_server else subprocess.PIPE,
+                stderr=subprocess.DEVNULL if starts_server else subprocess.STDOUT,
                 text=True,
                 timeout=_START_TIMEOUT_SECONDS + 30,
                 check=False,
