@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import time
 from collections.abc import Callable, Mapping
 from copy import copy
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 FIRST_COST = 300.0
 """The points that an operation is thought to cost until it was sent once: more than any of ours costs at first."""
 
+_TOKEN = re.compile(r"[!-~]+")
 _INTERNAL_CODES = {"INTERNAL_SERVER_ERROR", "TIMEOUT", "SERVICE_UNAVAILABLE"}
 _BAD_URL = (
     requests.exceptions.InvalidURL,
@@ -117,7 +119,7 @@ class ShopifyClient:
         sleep: waits for a number of seconds.
 
     Raises:
-        TokenRejectedError: the token has characters that no header can hold.
+        TokenRejectedError: the token is empty, or has characters that no header can hold.
     """
 
     def __init__(
@@ -130,9 +132,8 @@ class ShopifyClient:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        if not token.isascii() or not token.isprintable() or token != token.strip() or not token:
-            # Told here, because the libraries below would quote it.
-            problem = "was not tried: it has characters that no token has. " + _new_token(tenant)
+        if not _TOKEN.fullmatch(token):  # told here, because the libraries below would quote it
+            problem = "was not tried: it is empty, or has characters that no token has. " + _new_token(tenant)
             raise TokenRejectedError(tenant, "the access token", problem)
         self.tenant = tenant
         self.patience = patience or Patience()
@@ -159,7 +160,7 @@ class ShopifyClient:
         Args:
             operation: what to send.
             variables: its variables.
-            expected_cost: the points it will be charged; else what it was charged last.
+            expected_cost: the points it will be charged, where that is more than it was charged last.
             repeatable: False for a mutation that must not take effect twice: it is tried again only when it
                 surely did not.
 
