@@ -38,6 +38,7 @@ COLUMNS = (
     "country",
 )
 MAX_LINES_PER_ORDER = 4095
+_VALUES_KNOWN = 100_000
 MAX_ORDER_ID = 2**50
 """Larger ones could not be multiplied into ids of their lines."""
 
@@ -183,7 +184,8 @@ class _Reading:
         self.path = path
         self.zone = zone
         self.pools = {name: Pool() for name in OrderFile.POOLS}
-        self.lines = {name: array("q") for name in ("order", "number", "sku", "description", "quantity", "price", "at")}
+        self.lines = {name: array("i") for name in ("order", "number", "sku", "description", "quantity")}
+        self.lines |= {"price": array("q"), "at": array("i")}
         self.orders = {name: array("q") for name in ("ordered_at", "customer", "country")}
         self._columns = list(self.lines.values())
         self._known: dict[tuple[str, str], int] = {}
@@ -243,8 +245,9 @@ class _Reading:
                 value = read(text)
             except ValueError as problem:
                 raise CsvError(self.path, at, f"{name} {text!r} is {problem}.") from None
-            if len(self._known) < 1_000_000:
-                self._known[key] = value
+            if len(self._known) == _VALUES_KNOWN:
+                self._known.clear()
+            self._known[key] = value
         return value
 
     def _time(self, text: str) -> int:
@@ -256,12 +259,12 @@ class _Reading:
 
     def arranged(self) -> tuple[dict[str, Array], dict[str, Pool]]:
         """The arrays of an `OrderFile`: orders by time and id, lines by order and number."""
-        lines = {name: np.frombuffer(values, dtype=np.int64) for name, values in self.lines.items()}
-        orders = {name: np.frombuffer(values, dtype=np.int64) for name, values in self.orders.items()}
+        lines = {name: np.frombuffer(values, dtype=values.typecode) for name, values in self.lines.items()}
+        orders = {name: np.frombuffer(values, dtype=values.typecode) for name, values in self.orders.items()}
         ids = self._order_ids(lines)
         rank = np.lexsort((ids, orders["ordered_at"]))
-        place = np.empty_like(rank)
-        place[rank] = np.arange(len(rank))
+        place = np.empty(len(rank), dtype=np.int32)
+        place[rank] = np.arange(len(rank), dtype=np.int32)
         order_of_line = place[lines["order"]]
         sequence = np.lexsort((lines["number"], order_of_line))
         order_of_line = order_of_line[sequence]
