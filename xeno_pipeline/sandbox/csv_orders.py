@@ -39,6 +39,7 @@ COLUMNS = (
 )
 MAX_LINES_PER_ORDER = 4095
 _VALUES_KNOWN = 100_000
+_LINES_AT_ONCE = 250_000
 MAX_ORDER_ID = 2**50
 """Larger ones could not be multiplied into ids of their lines."""
 
@@ -261,14 +262,16 @@ class _Reading:
         """The arrays of an `OrderFile`: orders by time and id, lines by order and number."""
         lines = {name: np.frombuffer(values, dtype=values.typecode) for name, values in self.lines.items()}
         orders = {name: np.frombuffer(values, dtype=values.typecode) for name, values in self.orders.items()}
+        self.lines.clear()  # so that each column is freed where it is popped
+        self._columns.clear()
         ids = self._order_ids(lines)
         rank = np.lexsort((ids, orders["ordered_at"]))
         place = np.empty(len(rank), dtype=np.int32)
         place[rank] = np.arange(len(rank), dtype=np.int32)
-        order_of_line = place[lines["order"]]
+        order_of_line = place[lines.pop("order")]
         sequence = np.lexsort((lines["number"], order_of_line))
         order_of_line = order_of_line[sequence]
-        number = lines["number"][sequence]
+        number = lines.pop("number")[sequence]
         twice = np.flatnonzero((np.diff(order_of_line) == 0) & (np.diff(number) == 0))
         if len(twice):
             order_name = self.pools["names"].texts[rank[order_of_line[twice[0]]]]
@@ -283,6 +286,7 @@ class _Reading:
         position = np.arange(len(number)) - first_line[:-1][order_of_line]
         fits = (number > 0) & (number <= MAX_LINES_PER_ORDER)
         number = np.where(np.bincount(order_of_line, ~fits, len(rank))[order_of_line] == 0, number, position + 1)
+        del order_of_line, twice, position, fits, lines["at"]
         arrays = {
             "order_id": ids[rank],
             "order_name": rank.astype(np.int32),
@@ -291,8 +295,7 @@ class _Reading:
             "country": orders["country"][rank].astype(np.int32),
             "first_line": first_line,
             "line_number": number.astype(np.int16),
-            **{name: lines[name][sequence].astype(np.int32) for name in ("sku", "description", "quantity")},
-            "price": lines["price"][sequence],
+            **{name: lines.pop(name)[sequence] for name in ("sku", "description", "quantity", "price")},
         }
         arrays["fingerprint"] = _fingerprints(arrays, self.pools)
         return arrays, self.pools
@@ -321,19 +324,19 @@ def _fingerprints(arrays: dict[str, Array], pools: dict[str, Pool]) -> Array:
             state ^= state >> np.uint64(29)
         return state
 
-    def text(pool: str, numbers: Array) -> Array:
-        known = np.append(pools[pool].fingerprints(), np.uint64(0))
-        return known[numbers]
-
-    of_lines = mixed(
-        arrays["line_number"],
-        text("skus", arrays["sku"]),
-        text("descriptions", arrays["description"]),
-        arrays["quantity"],
-        arrays["price"],
-    )
-    total = np.concatenate([np.zeros(1, dtype=np.uint64), np.cumsum(of_lines)])
+    # The last stands for no text, which has the number -1.
+    texts = {name: np.append(pool.fingerprints(), np.uint64(0)) for name, pool in pools.items() if name != "names"}
+    total = np.zeros(len(arrays["price"]) + 1, dtype=np.uint64)
+    for begin in range(0, len(arrays["price"]), _LINES_AT_ONCE):
+        part = slice(begin, begin + _LINES_AT_ONCE)
+        total[1:][part] = mixed(
+            arrays["line_number"][part],
+            texts["skus"][arrays["sku"][part]],
+            texts["descriptions"][arrays["description"][part]],
+            arrays["quantity"][part],
+            arrays["price"][part],
+        )
+    np.cumsum(total, out=total)
     lines = total[arrays["first_line"][1:]] - total[arrays["first_line"][:-1]]
-    return mixed(
-        arrays["ordered_at"], text("customers", arrays["customer"]), text("countries", arrays["country"]), lines
-    )
+    customers, countries = texts["customers"][arrays["customer"]], texts["countries"][arrays["country"]]
+    return mixed(arrays["ordered_at"], customers, countries, lines)
