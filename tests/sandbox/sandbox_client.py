@@ -25,7 +25,7 @@ from graphql import (
 )
 
 from xeno_pipeline.sandbox.api import AdminApi
-from xeno_pipeline.sandbox.changes import CHANGES
+from xeno_pipeline.sandbox.controls.changes import CHANGES
 from xeno_pipeline.sandbox.server import Sandbox
 from xeno_pipeline.sandbox.spec import StoreSpec
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sandbox_client import LocalClient
 
-from xeno_pipeline.sandbox.changes import CHANGES, ChangeError
+from xeno_pipeline.sandbox.controls.changes import CHANGES, ChangeError
 
 Open = Callable[..., LocalClient]
 Document = dict[str, Any]

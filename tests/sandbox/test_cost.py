@@ -14,7 +14,7 @@ from graphql import FragmentDefinitionNode, GraphQLSchema, OperationDefinitionNo
 from sandbox_client import LocalClient, operation
 
 from xeno_pipeline.sandbox.cost import CostBucket, QueryCost, page_factor
-from xeno_pipeline.sandbox.schema import admin_schema
+from xeno_pipeline.sandbox.execution.schema import admin_schema
 
 Open = Callable[..., LocalClient]
 

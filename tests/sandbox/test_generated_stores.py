@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from xeno_pipeline.sandbox.spec import StoreSpec, demo_specs
-from xeno_pipeline.sandbox.store import Store
+from xeno_pipeline.sandbox.state.store import Store
 
 ORDERS = 4000
 UNTIL = datetime(2026, 6, 30, tzinfo=UTC)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from xeno_pipeline.sandbox.spec import StoreSpec
-from xeno_pipeline.sandbox.store import Store
+from xeno_pipeline.sandbox.state.store import Store
 
 ORDERS = 2000
 UNTIL = datetime(2026, 6, 30, tzinfo=UTC)

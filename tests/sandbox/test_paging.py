@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from sandbox_client import LocalClient, operation
 
-from xeno_pipeline.sandbox.connections import MAX_OBJECTS, Listing, Window
 from xeno_pipeline.sandbox.errors import ApiError
-from xeno_pipeline.sandbox.filters import UnsupportedError
+from xeno_pipeline.sandbox.execution.connections import MAX_OBJECTS, Listing, Window
+from xeno_pipeline.sandbox.search.filters import UnsupportedError
 
 Open = Callable[..., LocalClient]
 

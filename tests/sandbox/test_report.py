@@ -13,8 +13,8 @@ import pytest
 import requests
 from sandbox_client import LocalClient
 
+from xeno_pipeline.sandbox.controls.report import MEASURES, sales_report
 from xeno_pipeline.sandbox.process import SandboxProcess
-from xeno_pipeline.sandbox.report import MEASURES, sales_report
 
 Open = Callable[..., LocalClient]
 Figures = dict[str, dict[str, Decimal]]

@@ -19,14 +19,14 @@ from graphql import (
 )
 
 from xeno_pipeline.sandbox import errors
-from xeno_pipeline.sandbox.bulk import BulkOperations
-from xeno_pipeline.sandbox.bulk_query import syntax_message
+from xeno_pipeline.sandbox.bulk.operations import BulkOperations
+from xeno_pipeline.sandbox.bulk.query import syntax_message
+from xeno_pipeline.sandbox.controls.faults import Faults
 from xeno_pipeline.sandbox.cost import MAX_QUERY_COST, CostBucket, QueryCost
-from xeno_pipeline.sandbox.faults import Faults
-from xeno_pipeline.sandbox.money import Document
-from xeno_pipeline.sandbox.schema import Request, admin_schema, resolve_type
-from xeno_pipeline.sandbox.store import Store
-from xeno_pipeline.sandbox.validation import parse_and_validate
+from xeno_pipeline.sandbox.execution.schema import Request, admin_schema, resolve_type
+from xeno_pipeline.sandbox.execution.validation import parse_and_validate
+from xeno_pipeline.sandbox.model.money import Document
+from xeno_pipeline.sandbox.state.store import Store
 
 
 class BadRequestError(Exception):

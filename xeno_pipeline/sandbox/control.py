@@ -88,7 +88,7 @@ class StoreControl:
         line: int | None = None,
         slots: int | None = None,
     ) -> None:
-        """Order a fault; `faults.Faults` says what each kind does and takes.
+        """Order a fault; `controls.faults.Faults` says what each kind does and takes.
 
         Args:
             kind: What goes wrong.
@@ -141,7 +141,7 @@ class StoreControl:
         """Fix the store's clock at an ISO time, or let it run with an offset; without either, real time."""
         self.post("clock", **_given({"at": at, "offset_seconds": offset_seconds}))
 
-    # -- what happens in the store: see `changes.py` for what is chosen where an option is left open
+    # -- what happens in the store: see `controls/changes` for what is chosen where an option is left open
 
     def place_order(
         self,

@@ -29,7 +29,7 @@ from graphql import (
     is_leaf_type,
 )
 
-from xeno_pipeline.sandbox.money import Document
+from xeno_pipeline.sandbox.model.money import Document
 from xeno_pipeline.sandbox.spec import PLANS
 
 MAX_QUERY_COST = 1000

@@ -20,15 +20,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from xeno_pipeline.sandbox import downloads
 from xeno_pipeline.sandbox.api import AdminApi, BadRequestError, operation_name
-from xeno_pipeline.sandbox.bulk import RESULTS_PATH, BulkOperations
-from xeno_pipeline.sandbox.bulk_worker import Workers
-from xeno_pipeline.sandbox.control_routes import ControlRoutes
-from xeno_pipeline.sandbox.faults import Faults
-from xeno_pipeline.sandbox.filters import UnsupportedError
+from xeno_pipeline.sandbox.bulk import downloads
+from xeno_pipeline.sandbox.bulk.operations import RESULTS_PATH, BulkOperations
+from xeno_pipeline.sandbox.bulk.worker import Workers
+from xeno_pipeline.sandbox.controls.faults import Faults
+from xeno_pipeline.sandbox.controls.routes import ControlRoutes
+from xeno_pipeline.sandbox.search.filters import UnsupportedError
 from xeno_pipeline.sandbox.spec import StoreSpec, demo_specs
-from xeno_pipeline.sandbox.store import Store
+from xeno_pipeline.sandbox.state.store import Store
 
 __all__ = ["StoreSpec", "create_app", "demo_specs", "serve"]
 

@@ -1,0 +1,1 @@
+"""Bulk operations: accepted, run in worker processes, written and downloaded."""

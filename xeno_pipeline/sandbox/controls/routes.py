@@ -1,0 +1,125 @@
+"""The control endpoints: what a test or the demo does to a store, and what it may ask. JSON in, JSON out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Any
+
+import orjson
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from xeno_pipeline.sandbox.api import AdminApi, Stats
+from xeno_pipeline.sandbox.controls.changes import CHANGES
+from xeno_pipeline.sandbox.controls.report import sales_report
+from xeno_pipeline.sandbox.model.times import instant
+from xeno_pipeline.sandbox.spec import PLANS
+
+
+class ControlRoutes:
+    """`POST /{handle}/sandbox/{action}` and `GET /{handle}/sandbox/{name}`."""
+
+    def __init__(self, apis: dict[str, AdminApi]) -> None:
+        self._apis = apis
+
+    async def post(self, request: Request) -> Response:
+        """Do something to a store."""
+        api, action = self._apis.get(request.path_params["handle"]), _ACTIONS.get(request.path_params["action"])
+        if api is None or action is None:
+            return _json({"error": f"There is no {request.url.path}."}, 404)
+        try:
+            body = orjson.loads(await request.body() or b"{}")
+            return _json(await run_in_threadpool(_locked, action, api, body))
+        except (orjson.JSONDecodeError, ValueError, KeyError, TypeError) as problem:
+            return _json({"error": str(problem)}, 422)
+
+    async def stats(self, request: Request) -> Response:
+        """What happened at a store's API since the last reset."""
+        api = self._apis.get(request.path_params["handle"])
+        return _json({"error": "There is no such store."}, 404) if api is None else _json(api.stats)
+
+    async def report(self, request: Request) -> Response:
+        """A store's own sales report: `from` and `to` (days, both included) and `by` (`day` or `month`)."""
+        api = self._apis.get(request.path_params["handle"])
+        if api is None:
+            return _json({"error": "There is no such store."}, 404)
+        try:
+            first, last = (date.fromisoformat(request.query_params[name]) for name in ("from", "to"))
+        except (KeyError, ValueError):
+            return _json({"error": "The report needs from= and to=, days such as 2026-06-30."}, 422)
+        by = request.query_params.get("by", "day")
+        if by not in ("day", "month"):
+            return _json({"error": f"The report is by day or by month, not by {by}."}, 422)
+        return _json(await run_in_threadpool(sales_report, api.store, first, last, by))
+
+
+def _json(content: Any, status: int = 200) -> Response:
+    return Response(orjson.dumps(content, option=orjson.OPT_NON_STR_KEYS), status, media_type="application/json")
+
+
+def _locked(action: Callable[[AdminApi, dict[str, Any]], Any], api: AdminApi, body: dict[str, Any]) -> Any:
+    with api.store.changing():
+        return action(api, body)
+
+
+def _faults(api: AdminApi, body: dict[str, Any]) -> Any:
+    if body.get("clear"):
+        api.faults.clear()
+    api.faults.order(body.get("faults", []))
+    return {"waiting": api.faults.waiting()}
+
+
+def _tokens(api: AdminApi, body: dict[str, Any]) -> Any:
+    api.store.overlay.set("tokens", [str(token) for token in body["tokens"]])
+    return {"tokens": body["tokens"]}
+
+
+def _scopes(api: AdminApi, body: dict[str, Any]) -> Any:
+    api.store.overlay.set("scopes", [str(scope) for scope in body["scopes"]])
+    return {"scopes": api.store.scopes}
+
+
+def _plan(api: AdminApi, body: dict[str, Any]) -> Any:
+    if body["plan"] not in PLANS:
+        raise ValueError(f"{body['plan']!r} is no plan: {', '.join(PLANS)}.")
+    api.store.overlay.set("plan", body["plan"])
+    api.bucket.set_plan(body["plan"])
+    return {"plan": api.store.plan}
+
+
+def _latency(api: AdminApi, body: dict[str, Any]) -> Any:
+    api.latency = float(body["seconds"])
+    return {"seconds": api.latency}
+
+
+def _clock(api: AdminApi, body: dict[str, Any]) -> Any:
+    at = None if body.get("at") is None else datetime.fromisoformat(body["at"])
+    if at is not None and at.tzinfo is None:
+        raise ValueError("The clock needs a time with a zone, such as 2026-06-30T00:00:00Z.")
+    fixed = None if at is None else instant(at)
+    api.store.overlay.set("clock_fixed", fixed)
+    api.store.overlay.set("clock_offset", int(body.get("offset_seconds", 0)))
+    return {"now": api.store.now()}
+
+
+def _reset_stats(api: AdminApi, _body: dict[str, Any]) -> Any:
+    api.stats = Stats()
+    return {}
+
+
+def _change(change: Callable[..., Any]) -> Callable[[AdminApi, dict[str, Any]], Any]:
+    return lambda api, body: change(api.store, **body)
+
+
+_ACTIONS: dict[str, Callable[[AdminApi, dict[str, Any]], Any]] = {
+    **{name: _change(change) for name, change in CHANGES.items()},
+    "faults": _faults,
+    "tokens": _tokens,
+    "scopes": _scopes,
+    "plan": _plan,
+    "latency": _latency,
+    "clock": _clock,
+    "stats/reset": _reset_stats,
+}

@@ -1,0 +1,1 @@
+"""Stores drawn from a seed."""

@@ -1,0 +1,1 @@
+"""Stores read from a file of order lines."""

@@ -1,0 +1,1 @@
+"""The search syntax of `query:` arguments, and the filters of each connection."""
