@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from types import FrameType
+from typing import Any
 
 from xeno_pipeline.console import say
 from xeno_pipeline.demo.stores import connect_demo_stores, serve_demo_stores, usable_port
@@ -17,6 +18,7 @@ from xeno_pipeline.orchestration.pipeline import Pipeline
 from xeno_pipeline.settings import PROJECT_DIR, Settings
 
 _SECONDS_TO_END = 20.0
+_SECONDS_BETWEEN_LOOKS = 0.5
 
 
 class PortTakenError(XenoError):
@@ -50,19 +52,47 @@ def _run_dagster(settings: Settings) -> int:
     command = [sys.executable, "-m", "dagster", "dev", "--workspace", str(PROJECT_DIR / "workspace.yaml")]
     command += ["--host", "127.0.0.1", "--port", str(settings.dagster_port), "--log-level", "warning"]
     environment = {**os.environ, "DAGSTER_HOME": str(dagster_home(settings)), "XENO_HOME": str(settings.home)}
-    # In a session of its own: a Ctrl-C in the terminal then reaches it once, through us, and not twice.
-    process = subprocess.Popen(command, cwd=PROJECT_DIR, env=environment, start_new_session=True)  # noqa: S603
-    told_to_end = False
+    with _Interruptible() as dagster:
+        # In a session of its own: a Ctrl-C in the terminal then reaches it once, through us, and not twice.
+        dagster.process = subprocess.Popen(command, cwd=PROJECT_DIR, env=environment, start_new_session=True)  # noqa: S603
+        return dagster.wait()
 
-    def end(_number: int, _frame: FrameType | None) -> None:
-        nonlocal told_to_end
-        told_to_end = True
-        process.send_signal(signal.SIGINT)
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        code = process.wait()
-    finally:
-        for number, handler in before.items():
+class _Interruptible:
+    """A process that ends when this one is told to.
+
+    The signals are handled before it is started, so that none is lost, and so that it does not inherit the
+    ignored SIGINT of a background job, which would make it deaf.
+    """
+
+    process: subprocess.Popen[bytes]
+
+    def __init__(self) -> None:
+        self._told_to_end = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> _Interruptible:
+        self._before = {number: signal.signal(number, self._end) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def wait(self) -> int:
+        """Wait for its end; 0 where it was told to end."""
+        while not self._told_to_end:
+            try:
+                return self.process.wait(_SECONDS_BETWEEN_LOOKS)
+            except subprocess.TimeoutExpired:
+                continue
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(_SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)  # its session: the webserver and the daemon with it
+            self.process.wait()
+        return 0
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
             signal.signal(number, handler)
-    return 0 if told_to_end else code
+
+    def _end(self, _number: int, _frame: FrameType | None) -> None:
+        self._told_to_end = True

@@ -69,9 +69,7 @@ def _headline(number: int, text: str) -> None:
 
 
 def _what_next(settings: Settings, tenants: list[Tenant]) -> RenderableType:
-    query = (
-        f"select * from marts.revenue_daily where tenant_id = '{tenants[0].tenant_id}' order by date_day"
-    )
+    query = f"select * from marts.revenue_daily where tenant_id = '{tenants[0].tenant_id}' order by date_day"
     lines = {
         "All local state": str(settings.home),
         "The graph, its partitions and runs": f"make dev, then http://127.0.0.1:{settings.dagster_port}",

@@ -88,9 +88,11 @@ def marts_assets(manifest: Path) -> AssetsDefinition:
             for event in mart_materializations(report, keys_of(models)):
                 context.log_event(event)
             raise transform_failure(report)
-        metadata = {node.name: node_metadata(node) for _, node in report.nodes}
-        for key in selected:
-            yield MaterializeResult(asset_key=key, metadata=metadata.get(key.path[-1]))
+        by_name = {key.path[-1]: key for key in selected}
+        # In the order in which dbt made them: Dagster wants each after those it is made from.
+        for name, metadata in {node.name: node_metadata(node) for _, node in report.nodes}.items():
+            if name in by_name:
+                yield MaterializeResult(asset_key=by_name[name], metadata=metadata)
 
     return models
 
