@@ -83,6 +83,8 @@ class AdminApi:
         operation = _operation(document, body.get("operationName"))
         if operation is None:
             return {"errors": [errors.body("An operation name is required", "operationNameMissing")]}
+        if schema.get_root_type(operation.operation) is None:
+            return {"errors": [errors.no_such_root(operation.operation.value)]}
         name = operation.name.value if operation.name else "anonymous"
         with self.store.lock:
             self.stats.operations[name] += 1

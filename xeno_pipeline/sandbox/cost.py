@@ -150,8 +150,8 @@ class QueryCost:
         for argument in selection.arguments:
             if argument.name.value in ("first", "last"):
                 value = argument.value
-                size = self._variables.get(value.name.value) if isinstance(value, VariableNode) else int(value.value)  # type: ignore[attr-defined]
-                if size is not None:
+                size = self._variables.get(value.name.value) if isinstance(value, VariableNode) else value.value  # type: ignore[attr-defined]
+                if size is not None and str(size).isdecimal():
                     return int(size)
         return 0
 

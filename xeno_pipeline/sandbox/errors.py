@@ -54,6 +54,11 @@ def max_cost_exceeded(cost: int, limit: int) -> dict[str, Any]:
     )
 
 
+def no_such_root(kind: str) -> dict[str, Any]:
+    """What an operation is told whose kind the API does not have: a subscription."""
+    return body(f"Schema is not configured for {kind}s", f"missing{kind.title()}Configuration")
+
+
 def internal_error(request_id: str) -> dict[str, Any]:
     """What Shopify says when something broke on its side."""
     return body(

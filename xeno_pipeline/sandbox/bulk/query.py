@@ -11,9 +11,12 @@ from graphql import (
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
+    GraphQLError,
     GraphQLObjectType,
     GraphQLSchema,
     GraphQLSyntaxError,
+    KnownFragmentNamesRule,
+    NoFragmentCyclesRule,
     OperationDefinitionNode,
     OperationType,
     get_named_type,
@@ -55,6 +58,7 @@ def check_bulk_query(schema: GraphQLSchema, text: str) -> DocumentNode:
         document = parse(text)
     except GraphQLSyntaxError as problem:
         raise BulkQueryError(f"Invalid bulk query: {syntax_message(problem)}") from None
+    _refuse(validate(schema, document, [KnownFragmentNamesRule, NoFragmentCyclesRule]))
     operation = _operation(document)
     if operation.operation is not OperationType.QUERY:
         raise BulkQueryError("Invalid operation type. Only `query` operations are supported.")
@@ -63,10 +67,13 @@ def check_bulk_query(schema: GraphQLSchema, text: str) -> DocumentNode:
     problems = shape.problems()
     if problems:
         raise BulkQueryError(*problems)
-    errors = validate(schema, document)
+    _refuse(validate(schema, document))
+    return document
+
+
+def _refuse(errors: list[GraphQLError]) -> None:
     if errors:
         raise BulkQueryError(*(f"Invalid bulk query: {error.message}" for error in errors))
-    return document
 
 
 def syntax_message(problem: GraphQLSyntaxError) -> str:
@@ -128,13 +135,13 @@ class _Shape:
             self.connections += 1
             self.depth = max(self.depth, depth)
             self.within_list = self.within_list or in_list
-            if "nodes" in inner:
+            edges = inner.get("edges")
+            nodes = [n for n in self._fields(edges and edges.selection_set) if n.name.value == "node"]
+            if "nodes" in inner or not nodes:
                 self.by_nodes.append(name)
                 continue
-            edge = _type_of(below, "edges")
-            for node in self._fields(inner["edges"].selection_set):
-                if node.name.value == "node":
-                    self._node(name, node, _type_of(edge, "node"), depth)
+            for node in nodes:
+                self._node(name, node, _type_of(_type_of(below, "edges"), "node"), depth)
 
     def _node(self, connection: str, node: FieldNode, kind: Any, depth: int) -> None:
         before = self.connections
@@ -197,7 +204,8 @@ def compile_bulk_query(store: Store, schema: GraphQLSchema, text: str) -> list[R
     operation, fragments = _operation(document), _fragments(document)
     variables = get_variable_values(schema, list(operation.variable_definitions or ()), {})
     if isinstance(variables, list):
-        raise BulkQueryError(*(f"Invalid bulk query: {error.message}" for error in variables))
+        _refuse(variables)
+        variables = {}
     query_type = schema.query_type
     assert query_type is not None
     projector = Projector(store, schema, fragments, variables)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import queue
 import random
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -48,7 +50,7 @@ def work(pipe: Connection) -> None:
 
 
 def _run(pipe: Connection, spec: StoreSpec, folder: Path, query: str, grouped: bool, result: Path) -> None:
-    # Imported here: the server imports this module too, and a worker should not pay for the web server's.
+    # Imported here: the schema's resolvers start bulk operations, and so import this module.
     from graphql import GraphQLError
 
     from xeno_pipeline.sandbox.bulk.query import bulk_lines, compile_bulk_query
@@ -91,6 +93,14 @@ def _write(write: Callable[[bytes], object], block: list[bytes], shuffle: Callab
         block.clear()
 
 
+def _start_worker() -> tuple[subprocess.Popen[bytes], Connection]:
+    """A worker, and the pipe to it. Not by `multiprocessing`, whose children import whatever main module there is."""
+    ours, theirs = Pipe()
+    with theirs:
+        command = [sys.executable, "-m", __spec__.name, str(theirs.fileno())]
+        return subprocess.Popen(command, pass_fds=[theirs.fileno()]), ours  # noqa: S603
+
+
 class Workers:
     """A small pool: a thread for each process hands it jobs and listens. Processes start when first needed."""
 
@@ -119,29 +129,26 @@ class Workers:
             thread.join(timeout=5)
 
     def _serve(self) -> None:
-        process: multiprocessing.process.BaseProcess | None = None
+        process: subprocess.Popen[bytes] | None = None
         pipe: Connection | None = None
         while (item := self._jobs.get()) is not None:
             job, changed = item
             if job.cancelled.is_set() or self._stopping.is_set():
                 continue
-            if process is None or pipe is None or not process.is_alive():
-                context = multiprocessing.get_context("spawn")
-                pipe, theirs = context.Pipe()
-                process = context.Process(target=work, args=(theirs,), daemon=True)
-                process.start()
-                theirs.close()
+            if process is None or pipe is None or process.poll() is not None:
+                process, pipe = _start_worker()
             try:
                 self._follow(pipe, job, changed)
             except (EOFError, OSError):
-                process = None
+                pipe.close()
+                process.wait()
                 job.error = "INTERNAL_SERVER_ERROR"
                 changed(job, "failed")
         if pipe is not None:
             pipe.close()
         if process is not None:
             process.terminate()
-            process.join(timeout=5)
+            process.wait(timeout=5)
 
     def _follow(self, pipe: Connection, job: Job, changed: Callable[[Job, str], None]) -> None:
         pipe.send((job.spec, job.folder, job.query, job.grouped, job.result))
@@ -161,3 +168,7 @@ class Workers:
                 job.error = state
             changed(job, "cancelled" if job.cancelled.is_set() else "failed" if job.error else "done")
             return
+
+
+if __name__ == "__main__":
+    work(Connection(int(sys.argv[1])))

@@ -121,6 +121,7 @@ class Listing:
 
     def count(self, limit: int | None) -> tuple[int, bool]:
         """How many there are, counted up to a limit, and whether the limit cut it short."""
+        limit = None if limit is None else max(limit, 0)
         if self.test is None:
             found = len(self.rows)
         else:

@@ -18,6 +18,7 @@ from graphql import (
     InlineFragmentNode,
     SelectionSetNode,
     build_schema,
+    is_introspection_type,
 )
 
 from xeno_pipeline.sandbox import access
@@ -62,7 +63,7 @@ def admin_schema() -> GraphQLSchema:
     text = resources.files("xeno_pipeline.shopify").joinpath("schema.graphql").read_text()
     schema = build_schema(text)
     for kind in schema.type_map.values():
-        if isinstance(kind, GraphQLObjectType):
+        if isinstance(kind, GraphQLObjectType) and not is_introspection_type(kind):
             for name, definition in kind.fields.items():
                 definition.resolve = _resolver(kind.name, name)
     return schema

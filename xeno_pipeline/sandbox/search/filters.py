@@ -84,9 +84,9 @@ def _period(text: str, clock: Clock) -> tuple[int, int]:
                 after = date(year + 1, 1, 1)
             return start_of_day(first, clock.zone), start_of_day(after, clock.zone)
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        stamp = (moment if moment.tzinfo else moment.replace(tzinfo=clock.zone)).timestamp()
+    except (ValueError, OverflowError):
         raise InvalidValueError(text) from None
-    stamp = (moment if moment.tzinfo else moment.replace(tzinfo=clock.zone)).timestamp()
     return math.ceil(stamp), math.floor(stamp) + 1
 
 
@@ -106,9 +106,12 @@ def _number(value: str) -> int:
 
 def _decimal(value: str) -> Decimal:
     try:
-        return Decimal(value)
+        number = Decimal(value)
     except InvalidOperation:
         raise InvalidValueError(value) from None
+    if not number.is_finite():
+        raise InvalidValueError(value)
+    return number
 
 
 def _truth(value: str) -> bool:
