@@ -1,0 +1,90 @@
+"""Stores are connected, read, shown and removed by commands that say what they did."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+from tests.cli.xeno import Said, Xeno
+from tests.installation import Installation, Shop
+from xeno_pipeline.sandbox.spec import DEFAULT_TOKEN
+from xeno_pipeline.settings import Settings
+from xeno_pipeline.tenants.credentials import load_key_ring
+from xeno_pipeline.warehouse.embedded import EmbeddedServer
+
+
+def test_a_store_is_added_and_read(xeno: Xeno, machine: Installation, shop: Shop) -> None:
+    name = shop.handle
+    added = xeno("tenant", "add", name, "--api-url", shop.api_url, "--token", "-", stdin=f"{DEFAULT_TOKEN}\n")
+    assert (added.exit_code, added.err) == (0, "")
+    assert f"{name} is connected:" in added.out
+
+    synced = xeno("sync", name, "--no-transform")
+
+    assert synced.exit_code == 0, synced.err
+    orders = next(line.split() for line in synced.out.splitlines() if " orders " in line)
+    assert orders[:3] == [name, "orders", "bulk"]
+    assert machine.value("select count(*) from raw.orders") == 60
+
+
+def test_a_store_is_shown_suspended_resumed_and_removed(
+    main: Callable[..., Said], machine: Installation, shelf: Shop
+) -> None:
+    machine.sync(machine.connect(shelf), "orders")
+
+    shown = main("tenant", "show", "shelf")
+    assert shown.exit_code == 0
+    assert "domain shelf.myshopify.com" in shown.out
+    assert "read_all_orders" in shown.out
+
+    assert main("tenant", "suspend", "shelf").out == "shelf is suspended.\n"
+    refused = main("sync", "shelf")
+    assert (refused.exit_code, refused.out) == (1, "")
+    assert refused.err == "shelf is suspended: `xeno tenant resume shelf` resumes it.\n"
+    assert main("tenant", "resume", "shelf").out == "shelf is active.\n"
+    assert re.search("^shelf .* active ", main("tenant", "list").out, re.MULTILINE)
+
+    assert main("tenant", "remove", "shelf", stdin="n\n").exit_code != 0
+    assert machine.value("select count(*) from raw.orders") == 60
+    removed = main("tenant", "remove", "shelf", "--yes")
+    assert re.fullmatch(r"shelf is removed; [\d,]+ rows were deleted\.\n", removed.out)
+    assert machine.value("select count(*) from raw.orders") == 0
+    assert main("tenant", "list").out == "There are no tenants yet: `xeno tenant add` connects a store.\n"
+
+
+def test_a_token_that_sees_sixty_days_only_is_warned_of_on_stderr(xeno: Xeno, shop: Shop) -> None:
+    shop.control.set_scopes("read_orders", "read_customers", "read_products")
+
+    added = xeno("tenant", "add", shop.handle, "--api-url", shop.api_url)
+
+    assert added.exit_code == 0
+    assert re.match(rf"WARNING  {shop.handle}: without the access scope read_all_orders .* last\s60 days", added.err)
+
+
+def test_a_new_token_and_a_new_key_leave_the_store_readable(xeno: Xeno, machine: Installation, shop: Shop) -> None:
+    machine.connect(shop)
+    shop.control.set_tokens("shpat_new")
+
+    assert xeno("tenant", "set-token", shop.handle, "--token", "-", stdin="shpat_new\n").exit_code == 0
+    rotated = xeno("db", "rotate-key")
+
+    assert rotated.exit_code == 0
+    assert rotated.out.startswith("1 token encrypted anew under key k")
+    assert machine.value("select key_id from ops.tenant_credentials") not in machine.ring.keys
+    after = replace(machine, ring=load_key_ring(Settings(home=xeno.home)))
+    assert after.sync(after.tenants()[0], "products")["products"].rows_read > 0
+
+
+def test_the_embedded_server_starts_by_itself_and_stops_when_told(bare_xeno: Xeno) -> None:
+    started = bare_xeno("tenant", "list")
+    assert (started.exit_code, started.out) == (0, "There are no tenants yet: `xeno tenant add` connects a store.\n")
+
+    assert bare_xeno("db", "stop").out == "The embedded database is stopped.\n"
+    assert EmbeddedServer(bare_xeno.home).stop() is False
+
+
+def test_the_database_url_is_one_for_other_clients(xeno: Xeno, machine: Installation) -> None:
+    assert xeno("db", "url").out == f"{machine.database.url}\n"
+    counted = xeno("db", "psql", "-Atc", "select count(*) from ops.tenants")
+    assert (counted.exit_code, counted.out) == (0, "0\n")

@@ -1,0 +1,57 @@
+"""The `xeno` executable, as a person at a terminal or a script meets it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+EXECUTABLE = Path(sys.executable).with_name("xeno")
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command said, and how it ended."""
+
+    exit_code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Xeno:
+    """Runs commands with settings of its own.
+
+    Args:
+        home: its XENO_HOME.
+        settings: further environment variables.
+    """
+
+    home: Path
+    settings: dict[str, str] = field(default_factory=dict)
+
+    def __call__(
+        self, *arguments: str, stdin: str = "", before: Callable[[], None] | None = None, **settings: str
+    ) -> Said:
+        """Run a command to its end.
+
+        Args:
+            arguments: those of the command line.
+            stdin: what is piped in.
+            before: called in the new process before it becomes `xeno`, to limit it.
+            settings: environment variables for this command alone.
+        """
+        inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+        done = subprocess.run(
+            [EXECUTABLE, *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            env={**inherited, "XENO_HOME": str(self.home), **self.settings, **settings},
+            timeout=120,
+            preexec_fn=before,
+        )
+        return Said(done.returncode, done.stdout, done.stderr)
