@@ -325,3 +325,8 @@ def test_a_result_can_be_downloaded_for_seven_days(tmp_path: Path) -> None:
         assert client.data(operation("BulkOperationStatus"), id=identity)["bulkOperation"]["url"]
         client.set_clock("2026-07-08T01:00:00Z")
         assert client.data(operation("BulkOperationStatus"), id=identity)["bulkOperation"]["url"] is None
+        kept = list((client.store.folder / "bulk-results").iterdir())
+    with opened(tmp_path, "acme") as client:
+        assert client.data(operation("BulkOperationStatus"), id=identity)["bulkOperation"]["status"] == "COMPLETED"
+    assert len(kept) == 1
+    assert not kept[0].exists()

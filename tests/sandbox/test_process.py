@@ -17,7 +17,7 @@ from xeno_pipeline.sandbox.__main__ import main, stores
 from xeno_pipeline.sandbox.process import SandboxProcess, arguments
 from xeno_pipeline.sandbox.spec import StoreSpec, demo_specs
 
-SPEC = StoreSpec("acme", orders=300, until=UNTIL, plan="Enterprise")
+SPEC = StoreSpec("acme", orders=60, until=UNTIL, plan="Enterprise")
 IDS = "{ orders { edges { node { id } } } }"
 
 
@@ -71,7 +71,7 @@ def test_a_bulk_operation_that_was_running_completes_after_a_restart(tmp_path: P
 
 
 def test_another_spec_is_another_store(tmp_path: Path) -> None:
-    for spec, orders in [(SPEC, 301), (StoreSpec("acme", orders=50, until=UNTIL), 51)]:
+    for spec, orders in [(SPEC, 61), (StoreSpec("acme", orders=50, until=UNTIL), 51)]:
         with SandboxProcess([spec], tmp_path) as sandbox:
             sandbox.control.store("acme").place_order()
             assert sandbox.control.stores()[0]["orders"] == orders

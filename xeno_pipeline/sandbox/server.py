@@ -67,12 +67,10 @@ class Sandbox:
     ) -> None:
         self.base_url = base_url
         self.workers = Workers()
-        results = state_dir / "bulk-results"
-        results.mkdir(parents=True, exist_ok=True)
         self.apis: dict[str, AdminApi] = {}
         for spec in specs:
             store, faults = Store(spec, state_dir / spec.handle), Faults()
-            bulk = BulkOperations(store, self.workers, results, faults, lambda: self.base_url)
+            bulk = BulkOperations(store, self.workers, faults, base_url)
             self.apis[spec.handle] = AdminApi(store, bulk, faults, monotonic)
 
     def close(self) -> None:

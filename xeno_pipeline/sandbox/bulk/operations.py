@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -60,12 +59,11 @@ class Operation:
 class BulkOperations:
     """All bulk operations of a store. Every method is called with the store's lock held, or takes it."""
 
-    def __init__(
-        self, store: Store, workers: Workers, results: Path, faults: Faults, base_url: Callable[[], str]
-    ) -> None:
+    def __init__(self, store: Store, workers: Workers, faults: Faults, base_url: str) -> None:
         self._store = store
         self._workers = workers
-        self._results = results
+        self._results = store.folder / "bulk-results"
+        self._results.mkdir(exist_ok=True)
         self._faults = faults
         self._base_url = base_url
         self._operations = {o["id"]: Operation(**o) for o in store.overlay.bulk_operations()}
@@ -75,6 +73,18 @@ class BulkOperations:
                 self._start(operation)
             elif operation.status == "CANCELING":
                 operation.status = "CANCELED"
+        self._clear_away()
+
+    def _clear_away(self) -> None:
+        """Delete the results that nobody can download any more; large stores have large ones."""
+        operations = self._operations.values()
+        wanted = {
+            self.result_path(o)
+            for o in operations
+            if o.status in _ONGOING or (o.completed_at and not self._has_expired(o))
+        }
+        for path in set(self._results.iterdir()) - wanted:
+            path.unlink()
 
     def document(self, number: int) -> Document | None:
         """An operation as the Admin API shows it."""
@@ -90,7 +100,7 @@ class BulkOperations:
         found = next((o for o in self._operations.values() if o.token == token), None)
         if found is None or found.completed_at is None or self._has_expired(found):
             return None
-        return found
+        return found if self.result_path(found).exists() else None
 
     def result_path(self, operation: Operation) -> Path:
         """Where an operation's result is."""
@@ -201,7 +211,7 @@ class BulkOperations:
     def _document(self, operation: Operation) -> Document:
         expired = self._has_expired(operation)
         has_result = operation.completed_at is not None and operation.objects > 0 and not expired
-        url = f"{self._base_url()}{RESULTS_PATH}/{operation.token}.jsonl" if has_result else None
+        url = f"{self._base_url}{RESULTS_PATH}/{operation.token}.jsonl" if has_result else None
         return {
             "__typename": "BulkOperation",
             "id": gid("BulkOperation", operation.id),

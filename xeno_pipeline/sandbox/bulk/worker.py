@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import random
 import subprocess
@@ -61,7 +62,9 @@ def _run(pipe: Connection, spec: StoreSpec, folder: Path, query: str, grouped: b
     shuffle = random.Random(result.name).shuffle  # noqa: S311
     store = Store(spec, folder, snapshot=True)
     try:
-        with result.open("wb") as file:
+        # A file of this process's own: the worker of a server that was killed may write for a moment longer.
+        part = result.with_suffix(f".{os.getpid()}")
+        with part.open("wb") as file:
             block: list[bytes] = []
             for is_root, line in bulk_lines(compile_bulk_query(store, admin_schema(), query)):
                 roots += is_root
@@ -77,6 +80,7 @@ def _run(pipe: Connection, spec: StoreSpec, folder: Path, query: str, grouped: b
             objects += len(block)
             _write(file.write, block, None if grouped else shuffle)
             size = file.tell()
+        part.rename(result)
         pipe.send(("done", objects, roots, size))
     except GraphQLError as problem:
         pipe.send(((problem.extensions or {}).get("code", "INTERNAL_SERVER_ERROR"), objects, roots, 0))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,7 +76,3 @@ class Table:
 
     def __len__(self) -> int:
         return int(self.alive.sum())
-
-    def values(self, column: str, rows: Rows) -> NDArray[Any]:
-        """A column's values in some rows."""
-        return self.columns[column][rows]
