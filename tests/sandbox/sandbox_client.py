@@ -181,6 +181,7 @@ class AdminClient(Client):
     def __init__(self, api_url: str, token: str | None = TOKEN, version: str = "2026-10") -> None:
         self.url = f"{api_url}/admin/api/{version}/graphql.json"
         self.session = requests.Session()
+        self.session.trust_env = False
         if token is not None:
             self.session.headers["X-Shopify-Access-Token"] = token
 

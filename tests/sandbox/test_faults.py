@@ -91,7 +91,7 @@ def test_a_fault_there_is_not_is_refused(control: StoreControl, fault: dict[str,
 # -- requests
 
 
-def test_throttled(control: StoreControl, client: AdminClient) -> None:
+def test_throttled_says_that_there_are_too_few_points(control: StoreControl, client: AdminClient) -> None:
     control.fault("throttled")
     response = client.post(ORDERS)
     assert response.status_code == 200
@@ -101,7 +101,7 @@ def test_throttled(control: StoreControl, client: AdminClient) -> None:
 
 
 @pytest.mark.parametrize("status", [402, 403, 423, 429, 500, 502, 503])
-def test_status(control: StoreControl, client: AdminClient, status: int) -> None:
+def test_status_is_that_of_the_answer(control: StoreControl, client: AdminClient, status: int) -> None:
     control.fault("status", status=status)
     assert client.post(SHOP).status_code == status
 
@@ -111,14 +111,14 @@ def test_status_429_says_when_to_come_again(control: StoreControl, client: Admin
     assert client.post(SHOP).headers["Retry-After"] == "0.5"
 
 
-def test_internal_error(control: StoreControl, client: AdminClient) -> None:
+def test_internal_error_is_an_error_of_an_answer_with_status_200(control: StoreControl, client: AdminClient) -> None:
     control.fault("internal_error")
     response = client.post(SHOP)
     assert response.status_code == 200
     assert code(response.json()) == "INTERNAL_SERVER_ERROR"
 
 
-def test_access_denied(control: StoreControl, client: AdminClient) -> None:
+def test_access_denied_names_the_scope_and_gives_no_data(control: StoreControl, client: AdminClient) -> None:
     control.fault("access_denied", field="customers", scope="read_customers")
     answer = client.post(SHOP).json()
     assert answer["data"] is None
@@ -163,7 +163,7 @@ def test_bulk_fail_leaves_partial_data(control: StoreControl, client: AdminClien
     assert requests.get(done["partialDataUrl"], timeout=30).ok
 
 
-def test_bulk_expire(control: StoreControl, client: AdminClient) -> None:
+def test_bulk_expire_leaves_nothing_to_download(control: StoreControl, client: AdminClient) -> None:
     control.fault("bulk_expire")
     done = client.bulk(BULK_ORDERS)
     assert (done["status"], done["url"], done["partialDataUrl"]) == ("EXPIRED", None, None)

@@ -2,4 +2,9 @@
 
 Nothing else in the package imports it (the command line does, lazily), and it reads of the package only the
 pruned schema and the list of search filters in `xeno_pipeline/shopify`.
+
+A store is described by a `spec`, played by a `server`, started by a `process`, and steered through `control`. Its
+history comes from a `generator` or an `order_file`; `state` keeps it and what changed since, as the objects of `model`.
+The `api` answers queries: `execution` holds the schema and its connections, `search` the filters, `bulk` the bulk
+operations, and `access`, `cost` and `errors` one rule each. `controls` are what tests do: faults, changes, a report.
 """

@@ -41,7 +41,7 @@ class SandboxControl:
 
     def stores(self) -> list[dict[str, Any]]:
         """Handle, api_url, token, currency, timezone and orders of each store."""
-        listing: list[dict[str, Any]] = _content(requests.get(f"{self.base_url}/", timeout=TIMEOUT_SECONDS))
+        listing: list[dict[str, Any]] = _content("GET", f"{self.base_url}/")
         return listing
 
     def store(self, handle: str) -> StoreControl:
@@ -61,11 +61,11 @@ class StoreControl:
         Raises:
             ControlError: If the sandbox refuses.
         """
-        return _content(requests.post(f"{self.api_url}/sandbox/{action}", json=options, timeout=TIMEOUT_SECONDS))
+        return _content("POST", f"{self.api_url}/sandbox/{action}", json=options)
 
     def get(self, name: str, **options: Any) -> Any:
         """Read an endpoint."""
-        return _content(requests.get(f"{self.api_url}/sandbox/{name}", params=options, timeout=TIMEOUT_SECONDS))
+        return _content("GET", f"{self.api_url}/sandbox/{name}", params=options)
 
     # -- what goes wrong
 
@@ -299,7 +299,10 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name != "self" and value is not None}
 
 
-def _content(response: requests.Response) -> Any:
+def _content(method: str, url: str, **options: Any) -> Any:
+    with requests.Session() as session:
+        session.trust_env = False  # a proxy of the machine's does not lead to its loopback
+        response = session.request(method, url, timeout=TIMEOUT_SECONDS, **options)
     if response.status_code >= 400:
         try:
             sentence = response.json()["error"]

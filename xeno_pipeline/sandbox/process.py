@@ -14,7 +14,8 @@ from typing import Self
 from xeno_pipeline.sandbox.control import SandboxControl
 from xeno_pipeline.sandbox.spec import StoreSpec
 
-START_SECONDS = 60.0
+START_SECONDS = 300.0
+"""Reading a file of millions of order lines for the first time takes most of a minute, and tests share the machine."""
 
 
 class SandboxProcess:
