@@ -58,7 +58,7 @@ def server(make_home: Callable[[], Path]) -> EmbeddedServer:
     """The worker's own embedded server."""
     running = EmbeddedServer(make_home())
     with psycopg.connect(running.ensure_running(), autocommit=True) as connection:
-        for setting in ("fsync", "synchronous_commit", "full_page_writes"):  # nobody keeps this server's data
+        for setting in ("fsync", "full_page_writes", "autovacuum"):  # nobody keeps this server's data
             connection.execute(f"alter system set {setting} = off")
         connection.execute("select pg_reload_conf()")
     return running

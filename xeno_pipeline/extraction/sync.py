@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -85,12 +85,13 @@ class Syncer:
             A report or a failure for each stream.
         """
         names = check_streams(request.streams)
-        shop = _guarded(tenant, SHOP, lambda: self._sync_shop(tenant))
-        if isinstance(shop, StreamFailure):
-            return [StreamFailure(tenant.tenant_id, name, shop.error) for name in names]
-        with self.database.connect() as connection:
-            tenant = registry.get(connection, tenant.tenant_id)
-            client = open_client(connection, self.ring, tenant)
+        try:
+            shop = self._sync_shop(tenant)
+            with self.database.connect() as connection:
+                tenant = registry.get(connection, tenant.tenant_id)
+                client = open_client(connection, self.ring, tenant)
+        except Exception as error:  # noqa: BLE001 - a failure is a result like any other
+            return [_failure(tenant, name, error) for name in names]
         streams = [stream for stream in STREAMS if stream.name in names]
         with ThreadPoolExecutor(len(STREAMS), thread_name_prefix=tenant.tenant_id) as pool:
             results = list(pool.map(lambda stream: self._sync_stream(client, tenant, stream, request), streams))
@@ -98,12 +99,12 @@ class Syncer:
         return [shop, *results] if SHOP in names else results
 
     def _sync_stream(self, client: ShopifyClient, tenant: Tenant, stream: Stream, request: SyncRequest) -> StreamResult:
+        """Sync one stream; whatever stops it is its result, and stops no other."""
         sync = StreamSync(stream, tenant, client.twin(), self.database, self.spool, self.on_progress)
-        return _guarded(
-            tenant,
-            stream.name,
-            lambda: sync.run(full=request.full, accept_deletions=request.accept_deletions),
-        )
+        try:
+            return sync.run(full=request.full, accept_deletions=request.accept_deletions)
+        except Exception as error:  # noqa: BLE001 - a failure is a result like any other
+            return _failure(tenant, stream.name, error)
 
     def _sync_shop(self, tenant: Tenant) -> StreamReport:
         """Read what the store tells of itself, into the registry and into raw."""
@@ -135,13 +136,9 @@ class Syncer:
         return report
 
 
-def _guarded(tenant: Tenant, stream: str, sync: Callable[[], StreamReport]) -> StreamResult:
-    """Run one stream's sync; whatever stops it is that stream's result, and stops no other."""
-    try:
-        return sync()
-    except Exception as error:
-        log.debug("%s: %s failed.", tenant.tenant_id, stream, exc_info=True)
-        return StreamFailure(tenant.tenant_id, stream, _without_room(tenant, stream, error) or error)
+def _failure(tenant: Tenant, stream: str, error: Exception) -> StreamFailure:
+    log.debug("%s: %s failed.", tenant.tenant_id, stream, exc_info=error)
+    return StreamFailure(tenant.tenant_id, stream, _without_room(tenant, stream, error) or error)
 
 
 def _without_room(tenant: Tenant, stream: str, error: Exception) -> XenoError | None:
