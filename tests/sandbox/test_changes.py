@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from inspect import signature
 from typing import Any
 
 import pytest
 from sandbox_client import LocalClient
 
+from xeno_pipeline.sandbox.control import StoreControl
 from xeno_pipeline.sandbox.controls.changes import CHANGES, ChangeError
 
 Open = Callable[..., LocalClient]
@@ -76,6 +78,13 @@ def test_exactly_what_a_change_says_it_touched_is_updated_now(acme: LocalClient,
 
 def _updated(documents: dict[str, Document], identity: str) -> str | None:
     return documents[identity]["updatedAt"] if identity in documents else None
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_client_offers_every_change_with_all_its_options(change: str) -> None:
+    offered = set(signature(getattr(StoreControl, change)).parameters) - {"self"}
+    taken = set(signature(CHANGES[change]).parameters) - {"store"}
+    assert offered == taken
 
 
 def test_a_change_that_fails_leaves_no_trace(acme: LocalClient) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import requests
 from sandbox_client import UNTIL, AdminClient, operation
 
-from xeno_pipeline.sandbox.control import ControlError, StoreControl
+from xeno_pipeline.sandbox.control import ControlError, FaultKind, StoreControl
+from xeno_pipeline.sandbox.controls.faults import BULK_FAULTS, OTHER_FAULTS, REQUEST_FAULTS
 from xeno_pipeline.sandbox.process import SandboxProcess
 from xeno_pipeline.sandbox.spec import StoreSpec
 
@@ -65,6 +66,10 @@ def test_a_fault_waits_for_its_operation_named_in_the_request_or_in_its_text(
     assert "errors" in client.post(ORDERS).json()
     assert "errors" in client.post(ORDERS, name="Orders").json()
     assert "errors" not in client.post(ORDERS).json()
+
+
+def test_the_client_knows_every_kind_of_fault() -> None:
+    assert set(get_args(FaultKind)) == {*REQUEST_FAULTS, *BULK_FAULTS, *OTHER_FAULTS}
 
 
 def test_faults_can_be_cleared(control: StoreControl, client: AdminClient) -> None:

@@ -232,9 +232,11 @@ class StoreControl:
         """Merge a customer into another: the orders move, the loser is gone."""
         return self._change("merge_customers", _given(locals()))
 
-    def create_product(self, *, sku: str | None = None, **fields: Any) -> Touched:
-        """A new product of one variant, with the fields of `update_product`."""
-        return self._change("create_product", fields | _given({"sku": sku}))
+    def create_product(
+        self, *, title: str | None = None, price: str | None = None, sku: str | None = None, **fields: Any
+    ) -> Touched:
+        """A new product of one variant, with the fields of `update_product` besides."""
+        return self._change("create_product", fields | _given({"title": title, "price": price, "sku": sku}))
 
     def update_product(
         self,

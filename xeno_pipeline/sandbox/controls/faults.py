@@ -25,13 +25,18 @@ BULK_FAULTS: dict[str, frozenset[str]] = {
 }
 """What can go wrong with a bulk operation, and what each takes besides `connection` and `count`."""
 
+OTHER_FAULTS: dict[str, frozenset[str]] = {
+    "refuse_ledger": frozenset({"count"}),
+    "bulk_slots": frozenset({"slots"}),
+}
+"""What else can be ordered, and all that each takes."""
+
 BULK_ERROR_CODES = ("ACCESS_DENIED", "INTERNAL_SERVER_ERROR", "TIMEOUT")
 
 _OPTIONS: dict[str, frozenset[str]] = {
     **{kind: options | {"operation", "count"} for kind, options in REQUEST_FAULTS.items()},
     **{kind: options | {"connection", "count"} for kind, options in BULK_FAULTS.items()},
-    "refuse_ledger": frozenset({"count"}),
-    "bulk_slots": frozenset({"slots"}),
+    **OTHER_FAULTS,
 }
 
 Fault = dict[str, Any]
