@@ -50,7 +50,7 @@ def rows(nodes: Iterable[Node], tenant_id: str, query_version: int) -> Iterator[
             mapper = _MAPPERS.get(name) or _mapper_of(name)
             for table, id_, columns, payload in mapper(node):
                 typed = "\t".join(columns)
-                yield table, f"{head}{id_}\t{typed}{version}{json(payload)}"
+                yield table, f"{head}{id_}\t{typed}{version}".encode() + json(payload)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             kind = node.get("__typename", "of no kind") if isinstance(node, dict) else "of no kind"
             raise UnknownNodeError(f"a node ({kind}) lacks or misshapes {error}") from error

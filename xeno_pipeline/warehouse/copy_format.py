@@ -43,14 +43,14 @@ def texts(values: Iterable[str] | None) -> str:
     return text("{" + ",".join(quoted) + "}")
 
 
-def json(value: Any) -> str:
+def json(value: Any) -> bytes:
     """A JSON document; jsonb cannot hold a NUL inside a string, which is left out."""
-    document = orjson.dumps(value).decode()
-    if "\\" not in document:
+    document = orjson.dumps(value)
+    if b"\\" not in document:
         return document
-    if "\\u0000" in document:
-        document = orjson.dumps(_without_nul(value)).decode()
-    return document.replace("\\", "\\\\")
+    if b"\\u0000" in document:
+        document = orjson.dumps(_without_nul(value))
+    return document.replace(b"\\", b"\\\\")
 
 
 def _without_nul(value: Any) -> Any:

@@ -11,13 +11,13 @@ from psycopg import sql
 
 from xeno_pipeline.warehouse.connection import Connection
 
-Row = tuple[str, str]
+Row = tuple[str, bytes]
 """A table's name, and one of its rows in COPY's text format."""
 
-_FLUSH_CHARACTERS = 1 << 20
+_FLUSH_BYTES = 1 << 20
 _BATCHES_IN_FLIGHT = 2
 
-_Batch = tuple[str, list[str]]
+_Batch = tuple[str, list[bytes]]
 
 
 def copy_rows(connection: Connection, rows: Iterable[Row], targets: Mapping[str, sql.Composable]) -> Counter[str]:
@@ -36,13 +36,13 @@ def copy_rows(connection: Connection, rows: Iterable[Row], targets: Mapping[str,
     """
     counts: Counter[str] = Counter()
     with _Sender(connection, targets) as sender:
-        buffers: defaultdict[str, list[str]] = defaultdict(list)
+        buffers: defaultdict[str, list[bytes]] = defaultdict(list)
         sizes: Counter[str] = Counter()
         for table, row in rows:
             buffer = buffers[table]
             buffer.append(row)
             sizes[table] += len(row)
-            if sizes[table] > _FLUSH_CHARACTERS:
+            if sizes[table] > _FLUSH_BYTES:
                 counts[table] += len(buffer)
                 sender.send((table, buffer))
                 buffers[table], sizes[table] = [], 0
@@ -90,7 +90,7 @@ class _Sender:
                 except BaseException as failure:  # noqa: BLE001 - raised again where the rows are made
                     self._failure = failure
 
-    def _copy(self, table: str, rows: list[str]) -> None:
+    def _copy(self, table: str, rows: list[bytes]) -> None:
         statement = sql.SQL("copy {} from stdin").format(self._targets[table])
         with self._connection.cursor() as cursor, cursor.copy(statement) as copy:
-            copy.write("\n".join(rows) + "\n")
+            copy.write(b"\n".join([*rows, b""]))
