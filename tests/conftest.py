@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 
 import psycopg
@@ -41,16 +43,18 @@ def make_home() -> Iterator[Callable[[], Path]]:
     They are no children of pytest's own folder, which each run of pytest closes to all other users: where tests run
     as root, the servers run as another.
     """
-    with tempfile.TemporaryDirectory(prefix="xeno-tests-", ignore_cleanup_errors=True) as folder:
-        made: list[Path] = []
+    with (
+        tempfile.TemporaryDirectory(prefix="xeno-tests-", ignore_cleanup_errors=True) as folder,
+        ExitStack() as at_the_end,
+    ):
+        numbers = count()
 
         def make() -> Path:
-            made.append(Path(folder) / f"{len(made)}")
-            return made[-1]
+            home = Path(folder) / f"{next(numbers)}"
+            at_the_end.callback(EmbeddedServer(home).stop)
+            return home
 
         yield make
-        for home in made:
-            EmbeddedServer(home).stop()
 
 
 @pytest.fixture(scope="session")
@@ -67,12 +71,10 @@ def server(make_home: Callable[[], Path]) -> EmbeddedServer:
 @pytest.fixture(scope="session")
 def make_database(server: EmbeddedServer) -> Callable[[str | None], Database]:
     """Makes a database: a copy of the migrated one, or an empty one where the template is None."""
-    count = 0
+    numbers = count(1)
 
     def make(template: str | None = _TEMPLATE) -> Database:
-        nonlocal count
-        count += 1
-        name = f"test_{count}"
+        name = f"test_{next(numbers)}"
         with Database(server.url).connect(autocommit=True) as connection:
             connection.execute(f"create database {name} template {template or 'template0'}")
         return Database(server.url.replace("/xeno?", f"/{name}?"))
@@ -104,11 +106,11 @@ def ring() -> KeyRing:
 @pytest.fixture(scope="session")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
     """A server of stores: some that no test may change (`shelf`, `void`, `depot`), and many for one test each."""
-    orders = {"shelf": 60, "void": 0, "depot": 1500, **dict.fromkeys(map(_shop_name, range(_STORES)), 60)}
+    sizes = {"shelf": 60, "void": 0, "depot": 1500, **dict.fromkeys(map(_shop_name, range(_STORES)), 60)}
     zones = ("Europe/Berlin", "America/New_York", "Asia/Tokyo")
     specs = [
-        StoreSpec(name, orders=count, currency="EUR", timezone=zones[n % 3], seed=n, plan="Enterprise")
-        for n, (name, count) in enumerate(orders.items())
+        StoreSpec(name, orders=orders, currency="EUR", timezone=zones[n % 3], seed=n, plan="Enterprise")
+        for n, (name, orders) in enumerate(sizes.items())
     ]
     with SandboxProcess(specs, tmp_path_factory.mktemp("stores")) as process:
         yield process
