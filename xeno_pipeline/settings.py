@@ -25,6 +25,9 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         default=None, description="A Postgres server to use; without it, one is embedded under `home`."
     )
+    postgres_port: int | None = Field(
+        default=None, ge=1, le=65535, description="Where the embedded server listens on loopback, with passwords."
+    )
     encryption_keys: SecretStr | None = Field(
         default=None,
         description="`id:base64` pairs, comma separated, current key first; else a key file in `home`.",

@@ -75,7 +75,7 @@ def database_url(settings: Settings) -> str:
     """
     if settings.database_url is not None:
         return _libpq_url(settings.database_url.get_secret_value())
-    return EmbeddedServer(settings.home).url
+    return EmbeddedServer(settings.home, settings.postgres_port).url
 
 
 def open_database(settings: Settings) -> Database:
@@ -87,7 +87,7 @@ def open_database(settings: Settings) -> Database:
     """
     if settings.database_url is not None:
         return Database(database_url(settings))
-    return Database(EmbeddedServer(settings.home).ensure_running())
+    return Database(EmbeddedServer(settings.home, settings.postgres_port).ensure_running())
 
 
 def connection_variables(url: str) -> dict[str, str]:

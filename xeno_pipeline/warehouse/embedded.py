@@ -11,6 +11,7 @@ import hashlib
 import os
 import pwd
 import shutil
+import socket
 import stat
 import subprocess
 import tempfile
@@ -33,12 +34,15 @@ OWNER = "xeno"
 
 DATABASE = "xeno"
 
+_DEFAULT_PORT = 5432
+_LOOPBACK = "127.0.0.1"
 _START_TIMEOUT_SECONDS = 120  # crash recovery after a hard kill replays up to max_wal_size
 _SOCKET_PATH_LIMIT = 100  # bytes; Unix allows 103 to 107 for a socket's path
 _UNPRIVILEGED_USERS = ("postgres", "nobody")  # PostgreSQL refuses to run as root
 
 _SERVER_SETTINGS = {
     "listen_addresses": "",
+    "password_encryption": "scram-sha-256",
     "unix_socket_permissions": "0700",  # the socket trusts whoever may open it: the owner (and root)
     "max_connections": "200",
     "shared_buffers": "256MB",
@@ -59,9 +63,16 @@ class EmbeddedServerError(XenoError):
 
 @dataclass(frozen=True)
 class EmbeddedServer:
-    """The server whose data lies under `home`. Every method may be called by many processes at once."""
+    """The server whose data lies under `home`. Every method may be called by many processes at once.
+
+    Args:
+        home: where all of its files are.
+        tcp_port: where it listens on loopback, for users with a password; None: on its owner's socket alone. It is
+            for whoever starts the server to say: one that runs keeps the port that it has.
+    """
 
     home: Path
+    tcp_port: int | None = None
 
     @property
     def data_dir(self) -> Path:
@@ -138,7 +149,7 @@ class EmbeddedServer:
 
     def _accepts_connections(self, database: str = DATABASE) -> bool:
         """Whether a database of the server answers."""
-        if not (self.socket_dir / ".s.PGSQL.5432").exists():
+        if not self._socket(_DEFAULT_PORT).exists():
             return False
         try:
             psycopg.connect(self._url(database), connect_timeout=5).close()
@@ -160,13 +171,37 @@ class EmbeddedServer:
         self._clear_stale_locks()
         self.socket_dir.mkdir(parents=True, exist_ok=True)
         self._hand_over(self.socket_dir)
-        settings = _SERVER_SETTINGS | {"unix_socket_directories": str(self.socket_dir)}
+        settings = _SERVER_SETTINGS | {"unix_socket_directories": str(self.socket_dir)} | self._tcp_settings()
         options = " ".join(f"-c {name}='{value}'" for name, value in settings.items())
         log = str(self.data_dir / "server.log")
         self._run(
             *("pg_ctl", "start", "-w", "-t", str(_START_TIMEOUT_SECONDS), "-D", str(self.data_dir)),
             *("-l", log, "-o", options),
         )
+
+    def _tcp_settings(self) -> dict[str, str]:
+        """What makes the server listen on loopback, where it is to.
+
+        Its socket is named by that port then; the usual name leads there too, so that the server's URL is the same
+        for every process, whatever port it was told.
+        """
+        if self.tcp_port is None:
+            return {}
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server itself does
+            try:
+                probe.bind((_LOOPBACK, self.tcp_port))
+            except OSError as error:
+                raise EmbeddedServerError(
+                    f"The embedded database cannot listen on port {self.tcp_port} of {_LOOPBACK} "
+                    f"({error.strerror or error}): set XENO_POSTGRES_PORT to another one."
+                ) from None
+        if self.tcp_port != _DEFAULT_PORT:
+            self._socket(_DEFAULT_PORT).symlink_to(self._socket(self.tcp_port).name)
+        return {"listen_addresses": _LOOPBACK, "port": str(self.tcp_port)}
+
+    def _socket(self, port: int) -> Path:
+        return self.socket_dir / f".s.PGSQL.{port}"
 
     def _await(self, condition: Callable[[], bool], otherwise: str) -> None:
         """Wait until the condition holds: at once most often, at the latest when crash recovery is through."""
@@ -199,6 +234,8 @@ class EmbeddedServer:
             known = connection.execute("select from pg_database where datname = %s", [DATABASE]).fetchone()
             if known is None:
                 connection.execute(f'create database "{DATABASE}"')
+            databases = f'"{DATABASE}", postgres, template1'
+            connection.execute(f"revoke connect, temporary on database {databases} from public")
 
     def _postmaster(self) -> psutil.Process | None:
         """The running server's process, or None. A recycled process id is not mistaken for it."""
