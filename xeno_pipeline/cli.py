@@ -10,9 +10,11 @@ import errno
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import psycopg
+import sqlalchemy.exc
 import typer
 
 from xeno_pipeline.errors import UsageError, XenoError
@@ -34,6 +36,9 @@ sandbox_app = typer.Typer(no_args_is_help=True, help="Local stores to try things
 app.add_typer(tenant_app, name="tenant")
 app.add_typer(db_app, name="db")
 app.add_typer(sandbox_app, name="sandbox")
+
+_DISK_FULL = "53100"
+"""PostgreSQL's code: https://www.postgresql.org/docs/current/errcodes-appendix.html"""
 
 Handle = Annotated[str, typer.Argument(help="The store's handle: `acme` of acme.myshopify.com.")]
 Handles = Annotated[list[str] | None, typer.Argument(help="Handles of stores; all active ones without any.")]
@@ -152,6 +157,47 @@ def tenant_remove(
         deleted = remove_tenant(connection, handle)
     align(settings, database)
     say(f"{handle} is removed; {deleted:,} rows were deleted.")
+
+
+@tenant_app.command("bi-role")
+def tenant_bi_role(
+    handle: Annotated[str | None, typer.Argument(help="The tenant whose marts the role reads.")] = None,
+    all_tenants: Annotated[
+        bool, typer.Option("--all", help="An operator's role instead, which sees all tenants.")
+    ] = False,
+    revoke: Annotated[
+        bool, typer.Option("--revoke", help="Drop the role; what it has open sees nothing more.")
+    ] = False,
+    password: Annotated[
+        str | None, typer.Option(help="`-` reads the password from standard input; else one is made up.")
+    ] = None,
+) -> None:
+    """Create a read-only database role for a tenant's BI tool, or give it a new password; print how to connect."""
+    from xeno_pipeline.console import say, show_bi_role
+    from xeno_pipeline.tenants import registry
+    from xeno_pipeline.warehouse.migrate import open_migrated
+    from xeno_pipeline.warehouse.roles import grant_bi_role, password_address, revoke_bi_role
+
+    if (handle is None) != all_tenants:
+        raise UsageError("Name one tenant, or give --all for a role that sees all of them.")
+    secret = _read_secret(password, "password") if password is not None else None
+    settings = load_settings()
+    database = open_migrated(settings)
+    if revoke:
+        with database.connect() as connection:
+            if handle is not None:
+                registry.get(connection, handle)
+            revoked = revoke_bi_role(connection, handle)
+        say("The role is dropped." if revoked else "There was no such role.")
+        return
+    if handle is not None:
+        with database.connect() as connection:
+            registry.active(connection, [handle])
+    role = grant_bi_role(database, handle, secret)
+    is_embedded = settings.database_url is None
+    with database.connect() as connection:
+        address = password_address(connection, is_embedded=is_embedded)
+    show_bi_role(role, address, settings.postgres_port if is_embedded else None)
 
 
 # --- running ---
@@ -365,15 +411,20 @@ def _read_token(option: str | None, api_url: str | None) -> str:
 
     if option is None and api_url is not None and is_loopback(api_url):
         return SANDBOX_TOKEN
-    if option not in (None, "-"):
-        raise UsageError("A token on the command line can be seen by others: pipe it in with `--token -`.")
     if option is None and sys.stdin.isatty():
         secret: str = typer.prompt("Access token", hide_input=True)
-    else:
-        secret = sys.stdin.readline()
-    if not secret.strip():
-        raise UsageError("No token was given: pipe it in with `--token -`, or type it when asked.")
-    return secret.strip()
+        return secret.strip()
+    return _read_secret(option or "-", "token")
+
+
+def _read_secret(option: str, kind: str) -> str:
+    """A secret that is piped in; never from the command line, where others see it."""
+    if option != "-":
+        raise UsageError(f"A {kind} on the command line can be seen by others: pipe it in with `--{kind} -`.")
+    secret = sys.stdin.readline().strip()
+    if not secret:
+        raise UsageError(f"No {kind} was given: pipe it in with `--{kind} -`.")
+    return secret
 
 
 def _set_status(handle: str, status: str) -> None:
@@ -396,20 +447,35 @@ def main() -> None:
 
     try:
         app()
-    except XenoError as error:
-        complain(str(error))
-        sys.exit(error.exit_code)
-    except psycopg.errors.DiskFull:
-        complain("The database has no room left; nothing was half-written. Make room, and run the command again.")
-        sys.exit(1)
-    except psycopg.OperationalError as error:
-        complain(f"The database broke off ({str(error).strip().splitlines()[0]}). Run the command again.")
-        sys.exit(1)
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
+    except Exception as error:
+        told = _in_a_sentence(error)
+        if told is None:
             raise
-        complain(f"There is no room left on the disk of {error.filename or 'the spool'}. Make room, and try again.")
-        sys.exit(1)
+        complain(told)
+        sys.exit(error.exit_code if isinstance(error, XenoError) else 1)
+
+
+def _in_a_sentence(error: Exception) -> str | None:
+    """What went wrong, and the remedy; None for a defect, which only a traceback explains."""
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
+            return f"There is no room left on the disk of {cause.filename or 'the spool'}. Make room, and try again."
+        if _DISK_FULL in (getattr(cause, "sqlstate", None), getattr(cause, "pgcode", None)):
+            return "The database has no room left; nothing was half-written. Make room, and run the command again."
+    if isinstance(error, XenoError):
+        return str(error)
+    for cause in causes:
+        if isinstance(cause, psycopg.OperationalError | sqlalchemy.exc.OperationalError):
+            return f"The database broke off ({str(cause).strip().splitlines()[0]}). Run the command again."
+    return None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what it came from, the outermost first."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 if __name__ == "__main__":

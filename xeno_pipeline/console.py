@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -16,7 +17,10 @@ from xeno_pipeline.extraction import report as syncing
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult
 from xeno_pipeline.extraction.state import SyncState
 from xeno_pipeline.tenants.registry import Tenant
-from xeno_pipeline.transformation.transform import TransformReport
+from xeno_pipeline.warehouse.roles import Address, BiRole
+
+if TYPE_CHECKING:
+    from xeno_pipeline.transformation.transform import TransformReport  # it brings dbt, which takes a second to import
 
 _WIDTH_OF_A_PIPE = 160
 
@@ -156,6 +160,37 @@ def show_tenant(tenant: Tenant, states: Mapping[str, SyncState]) -> None:
         instants = (state.history_loaded_at, state.cursor_at, state.synced_at)
         table.add_row(name, *(f"{i:%Y-%m-%d %H:%M:%S %Z}" if i else "never" for i in instants))
     out.print(table)
+
+
+def show_bi_role(role: BiRole, address: Address | None, wanted_port: int | None) -> None:
+    """Print how a BI tool connects with its role; the password is seen this once.
+
+    Args:
+        role: its role.
+        address: where roles with a password connect; None where they cannot.
+        wanted_port: the TCP port that an embedded server is to have by the settings.
+    """
+    table = Table(box=None, show_header=False, pad_edge=False)
+    if address is not None:
+        table.add_row("host", address.host)
+        table.add_row("port", str(address.port))
+        table.add_row("database", address.database)
+    table.add_row("user", role.name)
+    table.add_row("password", f"{role.password}  (shown this once)")
+    out.print(table)
+    if address is not None:
+        say(f"psql {address.url(role.name)}")
+        say(address.url(role.name, role.password))
+    if address is None and wanted_port is None:
+        warn(
+            "The embedded database listens on its owner's socket alone, where no other role may connect: set "
+            "XENO_POSTGRES_PORT (5433, say) and run `xeno db stop`; the next command starts it with that port."
+        )
+    elif wanted_port is not None and (address is None or address.port != wanted_port):
+        warn(
+            f"The embedded database was started before XENO_POSTGRES_PORT={wanted_port} was set, and does not listen "
+            "there yet: run `xeno db stop`; the next command starts it with that port."
+        )
 
 
 def describe(error: Exception) -> str:

@@ -19,7 +19,9 @@ SANDBOX_TOKEN = "shpat_sandbox"  # noqa: S105 - opens nothing but a sandbox stor
 class Settings(BaseSettings):
     """Every setting, by its environment variable `XENO_<NAME>`; each is documented in the README."""
 
-    model_config = SettingsConfigDict(env_prefix="XENO_", env_file=PROJECT_DIR / ".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="XENO_", env_file=PROJECT_DIR / ".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     home: Path = Field(default=PROJECT_DIR / ".xeno", description="Where all local state lives.")
     database_url: SecretStr | None = Field(

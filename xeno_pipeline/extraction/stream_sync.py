@@ -199,7 +199,7 @@ class StreamSync:
         return int(count["count"])
 
     def _count_in_raw(self, connection: Connection) -> int:
-        query = f"select count(*) from raw.{self.stream.root.name} where tenant_id = %s"
+        query = f"select count(*) from raw.{self.stream.root.name} where tenant_id = %s and deleted_at is null"
         row = connection.execute(query, [self.tenant.tenant_id]).fetchone()
         return row[0] if row else 0
 

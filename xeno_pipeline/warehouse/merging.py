@@ -17,13 +17,12 @@ def create_staged(table: RawTable) -> str:
 
 
 def drop_repeated(table: RawTable) -> str:
-    """Delete all but the last staged row of each id: an object that changed during a read came twice."""
+    """Delete all but one staged row of each id: the newest, and of equally new ones the last that came."""
+    newness = "updated_at, ctid" if table.parent is None else "ctid"
     return f"""
         delete from staged_{table.name} earlier
-        using (
-            select id, max(ctid) as last from staged_{table.name} group by id having count(*) > 1
-        ) repeated
-        where earlier.id = repeated.id and earlier.ctid <> repeated.last
+        using staged_{table.name} later
+        where earlier.id = later.id and ({_of("earlier", newness.split(", "))}) < ({_of("later", newness.split(", "))})
         """
 
 
@@ -115,7 +114,7 @@ def tombstone_missing(root: RawTable) -> str:
     """Mark live roots that a complete read does not hold as gone. Returns one row: how many."""
     return f"""
         with gone as (
-            update raw.{root.name} old set deleted_at = now()
+            update raw.{root.name} old set deleted_at = %(read_at)s
             where old.tenant_id = %(tenant)s and old.deleted_at is null and {_MISSING.format(root=root.name)}
             returning old.id
         ),

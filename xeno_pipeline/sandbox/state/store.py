@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import shutil
 import threading
@@ -112,7 +113,8 @@ class Store:
     @cached_property
     def shop_id(self) -> int:
         """The number of the shop's gid."""
-        return 60_000_000_000 + int.from_bytes(self.handle.encode()[-4:], "big")
+        digest = hashlib.sha256(self.handle.encode()).digest()
+        return 60_000_000_000 + int.from_bytes(digest[:8], "big") % 10_000_000_000
 
     def shop_document(self) -> Document:
         """The shop as the Admin API shows it."""
