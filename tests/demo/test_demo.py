@@ -1,0 +1,53 @@
+"""`make demo`: what a newcomer sees first. It ends by itself, and run twice it works twice."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from xeno_pipeline.sandbox.spec import demo_specs
+from xeno_pipeline.warehouse.embedded import EmbeddedServer
+
+Demo = Callable[[], subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    """A port where something else listens already."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+@pytest.fixture
+def demo(tmp_path: Path, taken_port: int) -> Iterator[Demo]:
+    """Runs the demo in a home of its own, whose usual port is taken."""
+    home = tmp_path / "home"
+    environment = {**os.environ, "XENO_HOME": str(home), "XENO_SANDBOX_PORT": str(taken_port)}
+
+    def run() -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "xeno_pipeline.cli", "demo"]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    yield run
+    EmbeddedServer(home).stop()
+
+
+def test_the_demo_ends_with_every_store_in_the_marts_and_works_twice(demo: Demo) -> None:
+    first = demo()
+    assert first.returncode == 0, first.stderr
+    for spec in demo_specs():
+        assert f"{spec.currency} · {spec.timezone}" in first.stdout
+    for table in ("Revenue by month", "Customers by RFM segment", "Share of a month's new customers"):
+        assert first.stdout.count(table) == len(demo_specs())
+    assert "make dev" in first.stdout
+
+    second = demo()
+    assert second.returncode == 0, second.stderr
+    assert "bulk" not in second.stdout, "the history was read again"
+    assert second.stdout.count("Revenue by month") == len(demo_specs())
