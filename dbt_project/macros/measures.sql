@@ -19,11 +19,9 @@
 {% endmacro %}
 
 {# The measures summed, each under its own name; 0 where there are no sales. #}
-{% macro sum_measures(filter=none) %}
+{% macro sum_measures() %}
     {% for measure in measures() %}
-        coalesce(
-            sum({{ measure }}){{ " filter (where " ~ filter ~ ")" if filter }}, 0
-        ) as {{ measure }}{{ "," if not loop.last }}
+        coalesce(sum({{ measure }}), 0) as {{ measure }}{{ "," if not loop.last }}
     {% endfor %}
 {% endmacro %}
 

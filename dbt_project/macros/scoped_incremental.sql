@@ -1,9 +1,10 @@
 {#
-    The incremental strategy `scoped`: bring the target's rows of the tenants in scope to what the model selects.
+    The incremental strategy `scoped`: bring the target's rows of the model's stale keys to what the model selects.
 
     Rows that the selection lacks are deleted, rows that differ are updated, new ones inserted; all others, and all
-    other tenants' rows, stay as they are. No shared relation is altered, so transforms of disjoint tenants run side
-    by side, and a reader sees each table before or after, never between.
+    other tenants' rows, stay untouched. What is made from the rows that change becomes stale with them. No shared
+    relation is altered, so transforms of disjoint tenants run side by side, and a reader sees each table before or
+    after, never between.
 #}
 {% macro get_incremental_scoped_sql(arg_dict) %}
     {% set target = arg_dict["target_relation"] %}
@@ -11,30 +12,76 @@
     {% set key = arg_dict["unique_key"] %}
     {% set columns = arg_dict["dest_columns"] | map(attribute="name") | list %}
     {% set others = columns | reject("in", key) | list %}
+    {% set kind = model.config.meta["stale"] %}
+    {% set marks = model.config.meta.get("marks", {}) %}
+
+    {% set at_stake %}
+        {{ target }} old
+        join {{ stale(kind) }} stale_key
+            on stale_key.tenant_id = old.tenant_id
+            {% for column in key_columns(kind) %} and stale_key.{{ column }} = old.{{ column }} {% endfor %}
+    {% endset %}
     {% set same_key %}
-        {% for column in key %} selected.{{ column }} = target.{{ column }}{{ " and " if not loop.last }} {% endfor %}
+        {% for column in key %} new.{{ column }} = old.{{ column }}{{ " and " if not loop.last }} {% endfor %}
+    {% endset %}
+    {% set same_row %}
+        {{ same_key }} {% if others %} and {{ row_of("new", others) }} is not distinct from {{ row_of("old", others) }} {% endif %}
     {% endset %}
 
     {# Nobody else analyses a temporary table, and a guess at its size makes for nested loops over all of it. #}
     analyze {{ selected }}
     ;
 
-    delete from {{ target }} target
+    {% if marks %}
+        {% set marked = marks.values() | sum(start=[]) | unique | list %}
+        create temporary table {{ target.identifier }}__changed on commit drop as
+        select {{ (["tenant_id"] + marked) | join(", ") }}
+        from {{ selected }} new
+        where not exists (select from {{ target }} old where {{ same_row }})
+        union all
+        select {{ (["tenant_id"] + marked) | join(", ") }}
+        from {{ selected }} new
+        where new.tenant_id in (select tenant_id from {{ transform_scope() }} where is_whole)
+        union all
+        select {{ prefixed("old", ["tenant_id"] + marked) }}
+        from {{ at_stake }}
+        where not exists (select from {{ selected }} new where {{ same_row }})
+        ;
+
+        {% for stale_kind, mark in marks | dictsort %}
+            insert into stale.{{ stale_kind }}
+            select distinct {{ (["tenant_id"] + mark) | join(", ") }}
+            from {{ target.identifier }}__changed
+            {% if mark %} where {{ mark | join(" is not null and ") }} is not null {% endif %}
+            on conflict do nothing
+            ;
+        {% endfor %}
+    {% endif %}
+
+    delete from {{ target }} gone
+    using {{ at_stake }}
     where
-        target.tenant_id in (select tenant_id from {{ transform_scope() }})
-        and not exists (select from {{ selected }} selected where {{ same_key }})
+        gone.ctid = old.ctid
+        and not exists (select from {{ selected }} new where {{ same_key }})
     ;
 
     insert into {{ target }} as target ({{ columns | join(", ") }})
     select {{ columns | join(", ") }}
-    from {{ selected }}
-    on conflict ({{ key | join(", ") }}) do update
-    set {% for column in others %} {{ column }} = excluded.{{ column }}{{ ", " if not loop.last }} {% endfor %}
-    where
-        ({% for column in others %} target.{{ column }}{{ ", " if not loop.last }} {% endfor %})
-        is distinct from
-        ({% for column in others %} excluded.{{ column }}{{ ", " if not loop.last }} {% endfor %})
+    from {{ selected }} new
+    where not exists (select from {{ target }} old where {{ same_row }})
+    on conflict ({{ key | join(", ") }}) do
+    {% if others %}
+        update
+        set {% for column in others %} {{ column }} = excluded.{{ column }}{{ ", " if not loop.last }} {% endfor %}
+    {% else %} nothing
+    {% endif %}
 {% endmacro %}
+
+{% macro prefixed(alias, columns) -%}
+    {%- for column in columns -%} {{ alias }}.{{ column }}{{ ", " if not loop.last }} {%- endfor -%}
+{%- endmacro %}
+
+{% macro row_of(alias, columns) -%} row({{ prefixed(alias, columns) }}) {%- endmacro %}
 
 {#
     A hook for after a model: refresh the planner's statistics where the model grew by much. A table that was empty a

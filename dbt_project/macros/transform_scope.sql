@@ -1,18 +1,29 @@
 {#
-    The tenants that a run rebuilds, one row each: tenant_id, as_of_date ("today" in the shop's time zone).
+    The tenants that a run rebuilds, one row each: tenant_id, as_of_date ("today" in the shop's time zone), is_whole
+    (all of its marts are made anew), writes_history.
 
     Which they are is told by the session setting xeno.transform_id and the table ops.transforms. Neither --vars
     nor an environment variable would do: when these change, dbt parses the whole project again.
 #}
 {% macro transform_scope() -%} ops.transform_scope {%- endmacro %}
 
-{#
-    Whether this run is a transform: it rebuilds rows, and touches no shared relation's definition. The nil id is that
-    of the run that makes the relations.
-#}
+{# Whether this run is a transform: it rebuilds rows, and touches no shared relation's definition. #}
 {% macro is_transform() %}
-    {% if not execute %} {{ return(false) }} {% endif %}
-    {% set answer = run_query("select coalesce(current_setting('xeno.transform_id', true), '')") %}
-    {% set transform_id = answer.columns[0].values()[0] %}
-    {{ return(transform_id not in ('', '00000000-0000-0000-0000-000000000000')) }}
+    {{ return(execute and transform_id() not in ("", no_tenants())) }}
+{% endmacro %}
+
+{# Whether this run makes the relations, and no rows. #}
+{% macro makes_relations() %}
+    {{ return(execute and transform_id() == no_tenants()) }}
+{% endmacro %}
+
+{% macro no_tenants() %}
+    {{ return("00000000-0000-0000-0000-000000000000") }}
+{% endmacro %}
+
+{% macro transform_id() %}
+    {% set answer = run_query(
+        "select coalesce(current_setting('xeno.transform_id', true), '')"
+    ) %}
+    {{ return(answer.columns[0].values()[0]) }}
 {% endmacro %}

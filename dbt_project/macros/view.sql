@@ -13,11 +13,14 @@
         {% if config.get("contract").enforced %}
             {{ get_assert_columns_equivalent(sql) }}
         {% endif %}
+        {% if existing is not none and not existing.is_view %}
+            {{ drop_relation(existing) }}
+        {% endif %}
         {# Columns may be added or change their kind, which `create or replace` refuses. #}
         {% call statement("main") %}
             drop view if exists {{ target }} cascade;
             create view {{ target }}
-            {% if config.get("security_invoker") %} with (security_invoker = true) {% endif %}
+            {% if config.get("meta").get("security_invoker") %} with (security_invoker = true) {% endif %}
             as ({{ sql }});
         {% endcall %}
     {% endif %}

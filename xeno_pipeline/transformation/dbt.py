@@ -31,6 +31,15 @@ DBT_PROJECT_DIR = PROJECT_DIR / "dbt_project"
 NO_TENANTS = UUID(int=0)
 """The transform of no tenant: relations are made, and no rows."""
 
+_SESSION = {
+    # A model reads views upon views: with the default of 8 the planner joins some of their tables whole, before it
+    # looks at the few stale keys.
+    "join_collapse_limit": 11,
+    "from_collapse_limit": 11,
+    "jit": "off",
+}
+"""Settings of a transform's database sessions."""
+
 _SOURCES = ("dbt_project.yml", "models", "macros", "seeds", "tests")
 _ONE_AT_A_TIME = threading.Lock()  # dbt keeps its flags and adapters in globals of the process
 
@@ -61,6 +70,11 @@ class NodeResult:
     def name(self) -> str:
         """The node's own name, `fct_orders`."""
         return self.unique_id.split(".")[2]
+
+    @property
+    def is_test(self) -> bool:
+        """Whether it is a test of what others made."""
+        return self.unique_id.startswith(("test.", "unit_test."))
 
     @property
     def failed(self) -> bool:
@@ -168,7 +182,8 @@ def _environment(url: str, transform_id: UUID | None) -> Iterator[None]:
     """The process's environment with what dbt's connections are to find in it."""
     wanted = {"PGHOST": "localhost", **connection_variables(url)}
     if transform_id is not None:
-        wanted["PGOPTIONS"] = f"-c xeno.transform_id={transform_id}"
+        session = {**_SESSION, "xeno.transform_id": transform_id}
+        wanted["PGOPTIONS"] = " ".join(f"-c {name}={value}" for name, value in session.items())
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:

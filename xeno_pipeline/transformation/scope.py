@@ -1,7 +1,8 @@
 """The scope of a transform: its tenants, what "today" is for each, and the changes that it takes in.
 
 The changes of a tenant are claimed when its transform begins and dropped when its marts are made. An object that
-changes again meanwhile is unclaimed by that, and one whose transform died stays for the next: nothing is lost.
+changes again meanwhile is unclaimed by that, and one whose transform died stays for the next: nothing is lost. The
+same holds for the keys of what they make stale (schema `stale`), which dbt notes as it goes.
 """
 
 from __future__ import annotations
@@ -12,9 +13,20 @@ from dataclasses import dataclass
 from datetime import date
 from uuid import UUID, uuid4
 
+from psycopg import sql
+
 from xeno_pipeline.warehouse.connection import Connection, Database
 
 _LOCKS = "select pg_advisory_lock(hashtextextended('transform ' || tenant_id, 0)) from unnest(%s::text[]) tenant_id"
+
+
+_IS_OUTDATED = """
+    (marts.project_version, marts.iana_timezone, marts.currency)
+    is distinct from (%(version)s, tenants.iana_timezone, tenants.currency)
+    """
+"""Whether all of a tenant's marts are to be made anew: the models, its days or its money are others."""
+
+_STALE_KEYS = ("orders", "order_numbers", "customers", "days", "product_months", "products", "checkouts", "tenants")
 
 
 @dataclass(frozen=True)
@@ -35,8 +47,8 @@ def due_tenants(
 ) -> list[str]:
     """Those of the tenants whose marts are not up to date.
 
-    Rows of theirs changed, a new day has dawned in the shop's time zone (or another one is asked for), or the
-    models are others.
+    Rows of theirs changed, a new day has dawned in the shop's time zone (or another one is asked for), or all of
+    them are to be made anew.
     """
     rows = connection.execute(
         """
@@ -47,7 +59,10 @@ def due_tenants(
         and (
             marts.as_of_date is distinct from
                 coalesce(%(as_of)s::date, (now() at time zone tenants.iana_timezone)::date)
-            or marts.project_version is distinct from %(version)s
+            or (%(as_of)s::date is null and not marts.has_history)
+            or """
+        + _IS_OUTDATED
+        + """
             or exists (select from ops.changes where changes.tenant_id = tenants.tenant_id)
         )
         order by tenants.tenant_id
@@ -58,19 +73,23 @@ def due_tenants(
 
 
 @contextmanager
-def open_scope(database: Database, tenant_ids: Sequence[str], as_of: date | None) -> Iterator[Scope]:
+def open_scope(
+    database: Database, tenant_ids: Sequence[str], *, as_of: date | None, project_version: str, rebuild: bool = False
+) -> Iterator[Scope]:
     """A transform of the tenants for the length of a `with`; others of the same tenants wait.
 
     Args:
         database: where it is known.
         tenant_ids: whose marts it makes.
         as_of: "today"; None for today in each shop's time zone.
+        project_version: that of the models.
+        rebuild: make all of their marts anew, whatever changed.
     """
     scope = Scope(uuid4(), tuple(sorted(tenant_ids)))
     with database.connect(autocommit=True) as connection:
         connection.execute(_LOCKS, [list(scope.tenant_ids)])
         with connection.transaction():
-            _claim(connection, scope, as_of)
+            _claim(connection, scope, as_of, project_version, rebuild)
         try:
             yield scope
         finally:
@@ -86,28 +105,53 @@ def marts_are_made(database: Database, scope: Scope, project_version: str) -> li
     with database.connect() as connection:
         made = connection.execute(
             """
-            insert into ops.tenant_marts (tenant_id, as_of_date, transformed_at, project_version)
-            select tenant_id, as_of_date, now(), %(version)s from ops.transforms where transform_id = %(transform_id)s
+            insert into ops.tenant_marts
+                (tenant_id, as_of_date, transformed_at, project_version, iana_timezone, currency, has_history)
+            select tenant_id, as_of_date, now(), %(version)s, iana_timezone, currency, writes_history
+            from ops.transforms
+            where transform_id = %(transform_id)s
             on conflict (tenant_id) do update
             set as_of_date = excluded.as_of_date, transformed_at = excluded.transformed_at,
-                project_version = excluded.project_version
+                project_version = excluded.project_version, iana_timezone = excluded.iana_timezone,
+                currency = excluded.currency, has_history = excluded.has_history
             returning tenant_id, xmax = 0
             """,
             {"transform_id": scope.transform_id, "version": project_version},
         ).fetchall()
         connection.execute("delete from ops.changes where transform_id = %s", [scope.transform_id])
+        for keys in _STALE_KEYS:
+            statement = sql.SQL("delete from stale.{} where tenant_id = any(%s)").format(sql.Identifier(keys))
+            connection.execute(statement, [list(scope.tenant_ids)])
     return [tenant_id for tenant_id, is_new in made if is_new]
 
 
-def _claim(connection: Connection, scope: Scope, as_of: date | None) -> None:
+def _claim(connection: Connection, scope: Scope, as_of: date | None, project_version: str, rebuild: bool) -> None:
     """Write down the scope; what a dead transform of these tenants left behind is swept away."""
-    bound = {"transform_id": scope.transform_id, "tenant_ids": list(scope.tenant_ids), "as_of": as_of}
+    bound = {
+        "transform_id": scope.transform_id,
+        "tenant_ids": list(scope.tenant_ids),
+        "as_of": as_of,
+        "version": project_version,
+        "rebuild": rebuild,
+    }
     connection.execute("delete from ops.transforms where tenant_id = any(%(tenant_ids)s)", bound)
     connection.execute(
         """
-        insert into ops.transforms (transform_id, tenant_id, as_of_date)
-        select %(transform_id)s, tenant_id, coalesce(%(as_of)s::date, (now() at time zone iana_timezone)::date)
-        from ops.tenants where tenant_id = any(%(tenant_ids)s)
+        insert into ops.transforms
+            (transform_id, tenant_id, as_of_date, iana_timezone, currency, is_whole, writes_history)
+        select
+            %(transform_id)s,
+            tenants.tenant_id,
+            coalesce(%(as_of)s::date, (now() at time zone tenants.iana_timezone)::date),
+            tenants.iana_timezone,
+            tenants.currency,
+            %(rebuild)s or """
+        + _IS_OUTDATED
+        + """,
+            %(as_of)s::date is null
+        from ops.tenants
+        left join ops.tenant_marts marts on marts.tenant_id = tenants.tenant_id
+        where tenants.tenant_id = any(%(tenant_ids)s)
         """,
         bound,
     )

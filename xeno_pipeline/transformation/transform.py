@@ -27,6 +27,8 @@ class TransformRequest:
         models: names of models; all where empty.
         test: run the tests too.
         only_due: leave out tenants whose marts are up to date.
+        rebuild: make all of their marts anew, whatever changed.
+        with_views: list the views in the report too; nothing is to be done to them.
     """
 
     tenant_ids: Sequence[str]
@@ -34,6 +36,8 @@ class TransformRequest:
     models: Sequence[str] = ()
     test: bool = False
     only_due: bool = True
+    rebuild: bool = False
+    with_views: bool = False
 
 
 @dataclass
@@ -78,7 +82,7 @@ def transform(
     """
     started = time.monotonic()
     tenant_ids = list(request.tenant_ids)
-    if request.only_due:
+    if request.only_due and not request.rebuild:
         with database.connect() as connection:
             tenant_ids = due_tenants(connection, tenant_ids, as_of=request.as_of, project_version=project.version)
     report = TransformReport()
@@ -123,12 +127,19 @@ class _Transformer:
 
     def run(self, tenant_ids: tuple[str, ...]) -> None:
         """Transform the tenants; where that fails, each half of them."""
-        with open_scope(self.database, tenant_ids, self.request.as_of) as scope:
+        version = self.project.version
+        with open_scope(
+            self.database,
+            tenant_ids,
+            as_of=self.request.as_of,
+            project_version=version,
+            rebuild=self.request.rebuild,
+        ) as scope:
             nodes = self.project.invoke(self._command(), transform_id=scope.transform_id, on_node=self.on_node)
-            broken = [node for node in nodes if node.failed and node.unique_id.startswith("model.")]
+            broken = [node for node in nodes if node.failed and not node.is_test]
             if not broken:
                 if not self.request.models:
-                    new = marts_are_made(self.database, scope, self.project.version)
+                    new = marts_are_made(self.database, scope, version)
                     self.report.new_tenant_ids.update(new)
                 self.report.tenant_ids.extend(tenant_ids)
                 self.report.nodes.extend((tenant_ids, node) for node in nodes)
@@ -149,7 +160,9 @@ class _Transformer:
             command = ["build", "--exclude-resource-type", "unit_test", "--exclude-resource-type", "seed"]
         else:
             command = ["run"]
-        return [*command, *(["--select", *self.request.models] if self.request.models else [])]
+        if self.request.models:
+            return [*command, "--select", *self.request.models]
+        return command if self.request.with_views else [*command, "--exclude", "config.materialized:view"]
 
 
 def _first_lines(message: str) -> str:

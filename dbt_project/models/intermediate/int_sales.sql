@@ -1,65 +1,6 @@
-with
-    sales as (
-        select
-            sales.tenant_id,
-            sales.sale_id,
-            orders.order_id,
-            orders.customer_id,
-            orders.is_counted,
-            sales.order_line_id,
-            case
-                when agreements.reason = 'ORDER'
-                then orders.ordered_at
-                else agreements.happened_at
-            end as happened_at,
-            agreements.reason,
-            sales.action_type,
-            sales.line_type,
-            sales.quantity,
-            sales.total_amount - sales.tax_amount as amount,
-            sales.discount_amount as discount,
-            sales.tax_amount as tax,
-            sales.line_type = 'PRODUCT'
-            and sales.action_type in ('ORDER', 'UPDATE') as is_product_sold,
-            sales.line_type = 'PRODUCT'
-            and sales.action_type = 'RETURN' as is_product_returned,
-            orders.iana_timezone
-        from {{ ref("stg_order_sales") }} sales
-        join
-            {{ ref("stg_order_agreements") }} agreements
-            on agreements.tenant_id = sales.tenant_id
-            and agreements.agreement_id = sales.agreement_id
-        join
-            {{ ref("int_orders") }} orders
-            on orders.tenant_id = agreements.tenant_id
-            and orders.order_id = agreements.order_id
-    ),
-
-    measured as (
-        select
-            *,
-            (happened_at at time zone iana_timezone)::date as happened_on,
-            case
-                when line_type = 'PRODUCT' and action_type = 'ORDER'
-                then abs(coalesce(quantity, 0))
-                when is_product_returned
-                then - abs(coalesce(quantity, 0))
-                else 0
-            end as units,
-            case when is_product_sold then amount + discount else 0 end as gross_sales,
-            case when is_product_sold then - discount else 0 end as discounts,
-            case
-                when is_product_returned or line_type = 'ADJUSTMENT' then amount else 0
-            end as returns,
-            case when line_type = 'SHIPPING' then amount else 0 end as shipping,
-            case when line_type <> 'GIFT_CARD' then tax else 0 end as taxes,
-            case
-                when line_type in ('DUTY', 'FEE', 'ADDITIONAL_FEE') then amount else 0
-            end as duties_and_fees,
-            case when line_type = 'TIP' then amount else 0 end as tips
-        from sales
-    )
-
+-- Subqueries, not CTEs: PostgreSQL plans a view with a WITH clause apart, and all of
+-- it, before it joins the few orders
+-- that a transform is about.
 select
     tenant_id,
     sale_id,
@@ -67,6 +8,8 @@ select
     customer_id,
     is_counted,
     order_line_id,
+    product_id,
+    variant_id,
     happened_at,
     happened_on,
     reason,
@@ -88,4 +31,71 @@ select
     + taxes
     + duties_and_fees as total_sales,
     tips
-from measured
+from
+    (
+        select
+            *,
+            (happened_at at time zone iana_timezone)::date as happened_on,
+            case
+                when line_type = 'PRODUCT' and action_type = 'ORDER'
+                then abs(coalesce(quantity, 0))
+                when is_product_returned
+                then - abs(coalesce(quantity, 0))
+                else 0
+            end as units,
+            case when is_product_sold then amount + discount else 0 end as gross_sales,
+            case when is_product_sold then - discount else 0 end as discounts,
+            case
+                when is_product_returned or line_type = 'ADJUSTMENT' then amount else 0
+            end as returns,
+            case when line_type = 'SHIPPING' then amount else 0 end as shipping,
+            case
+                when line_type not in ('GIFT_CARD', 'UNKNOWN') then tax else 0
+            end as taxes,
+            case
+                when line_type in ('DUTY', 'FEE', 'ADDITIONAL_FEE') then amount else 0
+            end as duties_and_fees,
+            case when line_type = 'TIP' then amount else 0 end as tips
+        from
+            (
+                select
+                    sales.tenant_id,
+                    sales.sale_id,
+                    orders.order_id,
+                    orders.customer_id,
+                    orders.is_counted,
+                    sales.order_line_id,
+                    lines.product_id,
+                    lines.variant_id,
+                    case
+                        when agreements.reason = 'ORDER'
+                        then orders.ordered_at
+                        else agreements.happened_at
+                    end as happened_at,
+                    agreements.reason,
+                    sales.action_type,
+                    sales.line_type,
+                    sales.quantity,
+                    sales.total_amount - sales.tax_amount as amount,
+                    sales.discount_amount as discount,
+                    sales.tax_amount as tax,
+                    sales.line_type = 'PRODUCT'
+                    and sales.action_type in ('ORDER', 'UPDATE') as is_product_sold,
+                    sales.line_type = 'PRODUCT'
+                    and sales.action_type = 'RETURN' as is_product_returned,
+                    orders.iana_timezone
+                from {{ ref("stg_order_sales") }} sales
+                join
+                    {{ ref("stg_order_agreements") }} agreements
+                    on agreements.tenant_id = sales.tenant_id
+                    and agreements.agreement_id = sales.agreement_id
+                join
+                    {{ ref("int_orders") }} orders
+                    on orders.tenant_id = agreements.tenant_id
+                    and orders.order_id = agreements.order_id
+                left join
+                    {{ ref("stg_order_line_items") }} lines
+                    on lines.tenant_id = sales.tenant_id
+                    and lines.order_line_id = sales.order_line_id
+            ) sales
+    ) measured

@@ -8,5 +8,6 @@ select
     total_price::numeric(20, 4) as total_price,
     created_at,
     completed_at,
-    updated_at
+    updated_at,
+    deleted_at
 from {{ source("raw", "abandoned_checkouts") }}

@@ -1,19 +1,13 @@
-{{ config(unique_key=["tenant_id"]) }}
+{{ config(unique_key=["tenant_id"], meta={"stale": "scope"}) }}
 
 with
-    tenants as (
-        select *
-        from {{ ref("stg_tenants") }}
-        where tenant_id in (select tenant_id from {{ transform_scope() }})
-    ),
-
     orders as (
         select
             tenant_id,
-            min(ordered_on) as first_order_on,
-            max(ordered_on) as last_order_on,
-            count(*) as orders_loaded
-        from {{ ref("fct_orders") }}
+            min(date_day) filter (where all_orders > 0) as first_order_on,
+            max(date_day) filter (where all_orders > 0) as last_order_on,
+            sum(all_orders)::bigint as orders_loaded
+        from {{ ref("daily_sales") }}
         where tenant_id in (select tenant_id from {{ transform_scope() }})
         group by tenant_id
     ),
@@ -44,6 +38,7 @@ select
     coalesce(orders.orders_loaded, 0) as orders_loaded,
     syncs.last_loaded_at,
     coalesce(syncs.history_is_complete, false) as history_is_complete
-from tenants
+from {{ ref("stg_tenants") }} tenants
+join {{ stale("scope") }} scope using (tenant_id)
 left join orders using (tenant_id)
 left join syncs using (tenant_id)

@@ -6,20 +6,16 @@
             {"columns": ["tenant_id", "order_id"]},
             {"columns": ["tenant_id", "product_id"]},
         ],
+        meta={"stale": "orders"},
     )
 }}
 
 with
     lines as (
-        select *
-        from {{ ref("stg_order_line_items") }}
-        where tenant_id in (select tenant_id from {{ transform_scope() }})
-    ),
-
-    orders as (
-        select tenant_id, order_id, ordered_on
-        from {{ ref("fct_orders") }}
-        where tenant_id in (select tenant_id from {{ transform_scope() }})
+        select lines.*, orders.ordered_on
+        from {{ ref("stg_order_line_items") }} lines
+        join {{ stale("orders") }} stale_orders using (tenant_id, order_id)
+        join {{ ref("int_orders") }} orders using (tenant_id, order_id)
     ),
 
     sales as (
@@ -29,26 +25,24 @@ with
             sum(gross_sales) as gross_sales,
             sum(discounts) as discounts
         from {{ ref("fct_sales") }}
-        where
-            order_line_id is not null
-            and tenant_id in (select tenant_id from {{ transform_scope() }})
+        join {{ stale("orders") }} stale_orders using (tenant_id, order_id)
+        where order_line_id is not null
         group by tenant_id, order_line_id
     )
 
 select
     tenant_id,
     order_line_id,
-    order_id,
+    lines.order_id,
     lines.product_id,
     lines.variant_id,
     lines.sku,
     lines.title,
-    orders.ordered_on,
+    lines.ordered_on,
     lines.quantity,
     lines.current_quantity,
     lines.unit_price,
     coalesce(sales.gross_sales, 0)::numeric(20, 4) as gross_sales,
     coalesce(sales.discounts, 0)::numeric(20, 4) as discounts
 from lines
-join orders using (tenant_id, order_id)
 left join sales using (tenant_id, order_line_id)

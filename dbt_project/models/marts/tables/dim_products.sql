@@ -1,12 +1,6 @@
-{{ config(unique_key=["tenant_id", "product_id"]) }}
+{{ config(unique_key=["tenant_id", "product_id"], meta={"stale": "products"}) }}
 
 with
-    products as (
-        select *
-        from {{ ref("stg_products") }}
-        where tenant_id in (select tenant_id from {{ transform_scope() }})
-    ),
-
     variants as (
         select
             tenant_id,
@@ -15,7 +9,7 @@ with
             min(price) as min_price,
             max(price) as max_price
         from {{ ref("stg_product_variants") }}
-        where tenant_id in (select tenant_id from {{ transform_scope() }})
+        join {{ stale("products") }} stale_products using (tenant_id, product_id)
         group by tenant_id, product_id
     )
 
@@ -31,5 +25,6 @@ select
     variants.max_price,
     products.created_at,
     products.deleted_at is not null as is_deleted
-from products
+from {{ ref("stg_products") }} products
+join {{ stale("products") }} stale_products using (tenant_id, product_id)
 left join variants using (tenant_id, product_id)

@@ -1,0 +1,33 @@
+{{ config(unique_key=["tenant_id"], meta={"stale": "tenants"}) }}
+
+with
+    customers as (
+        select
+            tenant_id,
+            percentile_cont(0.9) within group (
+                order by net_sales
+            ) as high_value_at_least
+        from {{ ref("customers") }}
+        join {{ stale("tenants") }} stale_tenants using (tenant_id)
+        where orders_count > 0
+        group by tenant_id
+    ),
+
+    days as (
+        select tenant_id, min(date_day) as first_sale_on, max(date_day) as last_sale_on
+        from {{ ref("daily_sales") }}
+        join {{ stale("tenants") }} stale_tenants using (tenant_id)
+        group by tenant_id
+    )
+
+select
+    tenant_id,
+    scope.as_of_date,
+    days.first_sale_on,
+    greatest(days.last_sale_on, scope.as_of_date) as last_day,
+    customers.high_value_at_least::numeric as high_value_at_least
+from {{ stale("tenants") }} stale_tenants
+join {{ transform_scope() }} scope using (tenant_id)
+join {{ ref("stg_tenants") }} tenants using (tenant_id)
+left join customers using (tenant_id)
+left join days using (tenant_id)

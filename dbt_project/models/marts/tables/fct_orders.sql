@@ -1,0 +1,94 @@
+{{
+    config(
+        unique_key=["tenant_id", "order_id"],
+        indexes=[
+            {"columns": ["tenant_id", "ordered_on"]},
+            {"columns": ["tenant_id", "customer_id"]},
+            {"columns": ["tenant_id", "checkout_token"]},
+        ],
+        meta={
+            "stale": "order_numbers",
+            "marks": {"customers": ["customer_id"], "days": ["ordered_on"]},
+        },
+    )
+}}
+
+with
+    -- All orders of a customer are here where one of them is.
+    orders as (
+        select
+            orders.*,
+            orders.is_counted and orders.customer_id is not null as is_numbered
+        from {{ ref("int_orders") }} orders
+        join {{ stale("order_numbers") }} stale_orders using (tenant_id, order_id)
+    ),
+
+    numbered as (
+        select
+            *,
+            row_number() over customers_orders as number,
+            lag(ordered_on) over customers_orders as previous_on
+        from orders
+        window
+            customers_orders as (
+                partition by tenant_id, customer_id, is_counted
+                order by ordered_at, order_id
+            )
+    ),
+
+    lines as (
+        select tenant_id, order_id, count(*) as line_count
+        from {{ ref("stg_order_line_items") }}
+        join {{ stale("order_numbers") }} stale_orders using (tenant_id, order_id)
+        group by tenant_id, order_id
+    ),
+
+    sales as (
+        select
+            tenant_id,
+            order_id,
+            sum(gross_sales + discounts) filter (
+                where reason = 'ORDER'
+            ) as ordered_sales,
+            sum(total_sales) filter (where reason = 'ORDER') as ordered_total,
+            {{ sum_measures() }}
+        from {{ ref("fct_sales") }}
+        join {{ stale("order_numbers") }} stale_orders using (tenant_id, order_id)
+        group by tenant_id, order_id
+    )
+
+select
+    tenant_id,
+    order_id,
+    orders.order_name,
+    orders.customer_id,
+    orders.ordered_at,
+    orders.ordered_on,
+    orders.currency,
+    orders.presentment_currency,
+    orders.financial_status,
+    orders.fulfillment_status,
+    orders.cancelled_at,
+    orders.is_counted,
+    case when orders.is_numbered then orders.number end as customer_order_number,
+    orders.is_numbered and orders.number = 1 as is_first_order,
+    orders.source_name,
+    orders.country_code,
+    orders.tags,
+    orders.discount_codes,
+    coalesce(lines.line_count, 0) as line_count,
+    {{ select_measures("sales") }},
+    coalesce(sales.ordered_sales, 0)::numeric(20, 4) as ordered_sales,
+    coalesce(sales.ordered_total, 0)::numeric(20, 4) as ordered_total,
+    {% for period in ["day", "week", "month", "quarter", "year"] %}
+        orders.is_numbered
+        and coalesce(
+            date_trunc('{{ period }}', orders.previous_on)
+            < date_trunc('{{ period }}', orders.ordered_on),
+            true
+        ) as is_first_of_{{ period }},
+    {% endfor %}
+    orders.checkout_token
+from numbered orders
+left join lines using (tenant_id, order_id)
+left join sales using (tenant_id, order_id)
