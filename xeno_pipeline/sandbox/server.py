@@ -23,7 +23,7 @@ from starlette.routing import Route
 from xeno_pipeline.sandbox.api import AdminApi, BadRequestError, operation_name
 from xeno_pipeline.sandbox.bulk import downloads
 from xeno_pipeline.sandbox.bulk.operations import RESULTS_PATH, BulkOperations
-from xeno_pipeline.sandbox.bulk.worker import Workers
+from xeno_pipeline.sandbox.bulk.pool import Workers
 from xeno_pipeline.sandbox.controls.faults import Faults
 from xeno_pipeline.sandbox.controls.routes import ControlRoutes
 from xeno_pipeline.sandbox.search.filters import UnsupportedError

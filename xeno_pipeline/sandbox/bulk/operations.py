@@ -9,8 +9,8 @@ from typing import Any
 
 from graphql import GraphQLSchema
 
+from xeno_pipeline.sandbox.bulk.pool import Job, Workers
 from xeno_pipeline.sandbox.bulk.query import BulkQueryError, compile_bulk_query
-from xeno_pipeline.sandbox.bulk.worker import Job, Workers
 from xeno_pipeline.sandbox.controls.faults import Faults
 from xeno_pipeline.sandbox.errors import ApiError
 from xeno_pipeline.sandbox.model.documents import gid
