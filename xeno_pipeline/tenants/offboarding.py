@@ -1,4 +1,4 @@
-"""Removing a tenant: all of its rows, its token and its state go; a tombstone without data stays."""
+"""Removing a tenant: all of its rows, its token, its BI role and its state go; a tombstone without data stays."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ from psycopg import sql
 
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.warehouse.connection import Connection
+from xeno_pipeline.warehouse.roles import revoke_bi_role
 
-_SCHEMAS = ("raw", "marts")
+_SCHEMAS = ("raw", "stale", "core", "marts")
 
 
 def remove_tenant(connection: Connection, handle: str) -> int:
     """Delete everything of a tenant but its handle and its shop's id.
 
     Returns:
-        The number of rows deleted from raw and marts.
+        The number of rows deleted, those of ops apart.
 
     Raises:
         UnknownTenantError: there is none of that handle.
+        RolesNotPermittedError: the owner may not drop the role of its BI tool.
     """
     registry.get(connection, handle)
+    revoke_bi_role(connection, handle)
     deleted = 0
     for schema, table in _tenant_tables(connection):
         statement = sql.SQL("delete from {} where tenant_id = %s").format(sql.Identifier(schema, table))
@@ -40,7 +43,7 @@ def remove_tenant(connection: Connection, handle: str) -> int:
 
 
 def _tenant_tables(connection: Connection) -> list[tuple[str, str]]:
-    """The tables of raw and marts; all of them have a tenant_id."""
+    """The tables of those schemas; all of them have a tenant_id."""
     return connection.execute(
         """
         select table_schema, table_name from information_schema.tables

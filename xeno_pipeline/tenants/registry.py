@@ -11,6 +11,7 @@ from psycopg.rows import class_row
 
 from xeno_pipeline.errors import UsageError, XenoError
 from xeno_pipeline.warehouse.connection import Connection
+from xeno_pipeline.warehouse.roles import allow_login
 
 HANDLE = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 """A store's handle: `acme` of `acme.myshopify.com`. It is the tenant's id, readable in SQL and in the UI."""
@@ -196,11 +197,13 @@ def active(connection: Connection, handles: Sequence[str] = ()) -> list[Tenant]:
 
 
 def set_status(connection: Connection, handle: str, status: str) -> Tenant:
-    """Make a tenant active or suspended.
+    """Make a tenant active or suspended; the role of its BI tool logs in only while it is active.
 
     Raises:
         UnknownTenantError: there is none of that handle.
+        RolesNotPermittedError: the owner may not change that role.
     """
     get(connection, handle)
     connection.execute("update ops.tenants set status = %s, updated_at = now() where tenant_id = %s", [status, handle])
+    allow_login(connection, handle, allowed=status == "active")
     return get(connection, handle)
