@@ -244,6 +244,9 @@ def transform(
     tenants: Handles = None,
     as_of: Annotated[str | None, typer.Option(help='What "today" is, as 2026-06-30.')] = None,
     test: Annotated[bool, typer.Option("--test", help="Run the dbt tests too.")] = False,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Make all of their marts anew, not only what changed.")
+    ] = False,
 ) -> None:
     """Bring marts up to date with what was read."""
     from xeno_pipeline.console import Board, show_transform
@@ -256,7 +259,7 @@ def transform(
     pipeline = Pipeline(load_settings(), on_node=board.on_node)
     handles = _active(pipeline, tenants)
     with board.shown():
-        config = {"as_of": as_of, "test": test, "only_due": not test}
+        config = {"as_of": as_of, "test": test, "only_due": not test, "rebuild": rebuild}
         report = run_transform(pipeline, handles, config)
     show_transform(report)
     if report.failures or report.failed_tests:

@@ -42,6 +42,7 @@ class TransformConfig(Config):
     as_of: str | None = Field(
         default=None, description='What "today" is, as 2026-06-30; by default today in each shop\'s time zone.'
     )
+    rebuild: bool = Field(default=False, description="Make all marts of the tenants anew, whatever changed.")
 
 
 class _Translator(DagsterDbtTranslator):
@@ -51,9 +52,10 @@ class _Translator(DagsterDbtTranslator):
 
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> AssetSpec:
         spec = super().get_asset_spec(manifest, unique_id, project)
-        layer = spec.key.path[0]
-        kinds = {"dbt", "postgres", "view" if layer in ("staging", "intermediate") else "table"}
-        return spec.replace_attributes(group_name=layer, kinds=kinds, owners=["team:data"])
+        node = manifest["nodes"].get(unique_id)  # a source is none
+        is_view = node is not None and node["config"]["materialized"] == "view"
+        kinds = {"dbt", "postgres", "view" if is_view else "table"}
+        return spec.replace_attributes(group_name=spec.key.path[0], kinds=kinds, owners=["team:data"])
 
 
 def marts_assets(manifest: Path) -> AssetsDefinition:
@@ -82,6 +84,8 @@ def marts_assets(manifest: Path) -> AssetsDefinition:
             as_of=as_date(config.as_of),
             models=() if every else sorted(key.path[-1] for key in selected),
             only_due=False,
+            rebuild=config.rebuild,
+            with_views=True,
         )
         report = transform(opened.database, opened.dbt_project, request)
         if report.failures:
@@ -110,7 +114,8 @@ def mart_materializations(
     Args:
         report: of a transform.
         keys: the assets by the names of their models.
-        only_changed: leave out models that wrote no row, but for tenants whose marts are new.
+        only_changed: leave out models that wrote no row, but for tenants whose marts are new: they now have all of
+            them, views included.
     """
     for tenant_ids, node in report.nodes:
         if node.name not in keys:
@@ -118,6 +123,10 @@ def mart_materializations(
         for tenant_id in tenant_ids:
             if node.rows or tenant_id in report.new_tenant_ids or not only_changed:
                 yield AssetMaterialization(keys[node.name], partition=tenant_id, metadata=node_metadata(node))
+    built = {node.name for _, node in report.nodes}
+    for name in sorted(keys.keys() - built):
+        for tenant_id in sorted(report.new_tenant_ids):
+            yield AssetMaterialization(keys[name], partition=tenant_id)
 
 
 def node_metadata(node: NodeResult) -> Metadata:

@@ -119,6 +119,7 @@ def tenant_jobs(models: AssetsDefinition) -> list[JobDefinition]:
             as_of=as_date(config.as_of),
             test=config.test,
             only_due=config.only_due,
+            rebuild=config.rebuild,
         )
         return _transform(context, opened, request, keys)
 

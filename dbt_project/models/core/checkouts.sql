@@ -10,6 +10,14 @@
 }}
 
 with
+    checkouts as (
+        select checkouts.*, tenants.iana_timezone, true as is_there
+        from {{ ref("stg_abandoned_checkouts") }} checkouts
+        join {{ stale("checkouts") }} stale_checkouts using (tenant_id, checkout_id)
+        join {{ ref("stg_tenants") }} tenants using (tenant_id)
+        where checkouts.deleted_at is null
+    ),
+
     lines as (
         select tenant_id, checkout_id, count(*) as line_count
         from {{ ref("stg_abandoned_checkout_line_items") }}
@@ -22,13 +30,12 @@ select
     checkout_id,
     checkouts.customer_id,
     checkouts.created_at as abandoned_at,
-    (checkouts.created_at at time zone tenants.iana_timezone)::date as abandoned_on,
+    (checkouts.created_at at time zone checkouts.iana_timezone)::date as abandoned_on,
     coalesce(lines.line_count, 0) as line_count,
     coalesce(checkouts.total_price, 0) as value,
     checkouts.completed_at is not null as is_recovered,
     checkouts.checkout_token
-from {{ ref("stg_abandoned_checkouts") }} checkouts
-join {{ stale("checkouts") }} stale_checkouts using (tenant_id, checkout_id)
-join {{ ref("stg_tenants") }} tenants using (tenant_id)
-left join lines using (tenant_id, checkout_id)
-where checkouts.deleted_at is null
+-- A full join, because the planner has no nested loop for it: see the strategy `scoped`.
+from checkouts
+full join lines using (tenant_id, checkout_id)
+where coalesce(checkouts.is_there, false)

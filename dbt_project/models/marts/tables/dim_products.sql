@@ -1,6 +1,12 @@
 {{ config(unique_key=["tenant_id", "product_id"], meta={"stale": "products"}) }}
 
 with
+    products as (
+        select products.*, true as is_there
+        from {{ ref("stg_products") }} products
+        join {{ stale("products") }} stale_products using (tenant_id, product_id)
+    ),
+
     variants as (
         select
             tenant_id,
@@ -25,6 +31,7 @@ select
     variants.max_price,
     products.created_at,
     products.deleted_at is not null as is_deleted
-from {{ ref("stg_products") }} products
-join {{ stale("products") }} stale_products using (tenant_id, product_id)
-left join variants using (tenant_id, product_id)
+-- A full join, because the planner has no nested loop for it: see the strategy `scoped`.
+from products
+full join variants using (tenant_id, product_id)
+where coalesce(products.is_there, false)

@@ -12,7 +12,7 @@
 
 with
     lines as (
-        select lines.*, orders.ordered_on
+        select lines.*, orders.ordered_on, true as is_there
         from {{ ref("stg_order_line_items") }} lines
         join {{ stale("orders") }} stale_orders using (tenant_id, order_id)
         join {{ ref("int_orders") }} orders using (tenant_id, order_id)
@@ -44,5 +44,7 @@ select
     lines.unit_price,
     coalesce(sales.gross_sales, 0)::numeric(20, 4) as gross_sales,
     coalesce(sales.discounts, 0)::numeric(20, 4) as discounts
+-- A full join, because the planner has no nested loop for it: see the strategy `scoped`.
 from lines
-left join sales using (tenant_id, order_line_id)
+full join sales using (tenant_id, order_line_id)
+where coalesce(lines.is_there, false)

@@ -18,6 +18,7 @@ with
     orders as (
         select
             orders.*,
+            true as is_there,
             orders.is_counted and orders.customer_id is not null as is_numbered
         from {{ ref("int_orders") }} orders
         join {{ stale("order_numbers") }} stale_orders using (tenant_id, order_id)
@@ -89,6 +90,8 @@ select
         ) as is_first_of_{{ period }},
     {% endfor %}
     orders.checkout_token
+-- Full joins, because the planner has no nested loops for them: see the strategy `scoped`.
 from numbered orders
-left join lines using (tenant_id, order_id)
-left join sales using (tenant_id, order_id)
+full join lines using (tenant_id, order_id)
+full join sales using (tenant_id, order_id)
+where coalesce(orders.is_there, false)
