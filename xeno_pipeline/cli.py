@@ -33,9 +33,11 @@ app = typer.Typer(
 tenant_app = typer.Typer(no_args_is_help=True, help="The stores that are read.")
 db_app = typer.Typer(no_args_is_help=True, help="The database.")
 sandbox_app = typer.Typer(no_args_is_help=True, help="Local stores to try things on.")
+gateway_app = typer.Typer(no_args_is_help=True, help="The web process that Shopify's webhooks come to.")
 app.add_typer(tenant_app, name="tenant")
 app.add_typer(db_app, name="db")
 app.add_typer(sandbox_app, name="sandbox")
+app.add_typer(gateway_app, name="gateway")
 
 _DISK_FULL = "53100"
 """PostgreSQL's code: https://www.postgresql.org/docs/current/errcodes-appendix.html"""
@@ -280,6 +282,26 @@ def dev() -> None:
     from xeno_pipeline.demo.dev import serve_dev
 
     raise typer.Exit(serve_dev(load_settings()))
+
+
+# --- webhooks ---
+
+
+@gateway_app.callback()
+def gateway() -> None:
+    """The web process that Shopify's webhooks come to."""
+
+
+@gateway_app.command("serve")
+def gateway_serve(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int | None, typer.Option(help="The port; 0 takes a free one.")] = None,
+) -> None:
+    """Take webhooks at /webhooks/shopify until interrupted; /healthz, /readyz and /metrics tell how it is."""
+    from xeno_pipeline.gateway.server import serve
+
+    settings = load_settings()
+    serve(settings, host, settings.gateway_port if port is None else port)
 
 
 # --- sandbox ---

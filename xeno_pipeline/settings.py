@@ -34,6 +34,12 @@ class Settings(BaseSettings):
         default=None,
         description="`id:base64` pairs, comma separated, current key first; else a key file in `home`.",
     )
+    shopify_api_secret: SecretStr | None = Field(default=None, description="The app's secret: it signs webhooks.")
+    shopify_api_secret_previous: SecretStr | None = Field(
+        default=None, description="The secret before, while the app's is being rotated."
+    )
+    gateway_port: int = Field(default=8710, ge=0, le=65535, description="Where `xeno gateway serve` listens.")
+    inbox_days: int = Field(default=30, ge=1, description="How long finished webhooks are remembered.")
     sandbox_port: int = Field(default=8700, description="Where `xeno sandbox serve` and the demo listen.")
     dagster_port: int = Field(default=3000, description="Where `xeno dev` serves the Dagster UI.")
 

@@ -27,7 +27,7 @@ def remove_tenant(connection: Connection, handle: str) -> int:
     for schema, table in _tenant_tables(connection):
         statement = sql.SQL("delete from {} where tenant_id = %s").format(sql.Identifier(schema, table))
         deleted += connection.execute(statement, [handle]).rowcount
-    for table in ("tenant_credentials", "sync_state", "changes", "transforms", "tenant_marts"):
+    for table in ("tenant_credentials", "sync_state", "changes", "transforms", "tenant_marts", "webhook_inbox"):
         statement = sql.SQL("delete from {} where tenant_id = %s").format(sql.Identifier("ops", table))
         connection.execute(statement, [handle])
     connection.execute(

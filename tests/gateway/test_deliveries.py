@@ -1,0 +1,171 @@
+"""What the gateway answers to a delivery, and what it keeps of it."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import requests
+
+from tests.gateway.gateway_process import PREVIOUS_SECRET, GatewayProcess
+from tests.installation import Installation
+from xeno_pipeline.gateway.app import MOST_BYTES
+
+ORDER = {
+    "id": 820982911946154500,  # as in Shopify's own example: the number has lost its last digits, the gid has not
+    "admin_graphql_api_id": "gid://shopify/Order/820982911946154508",
+    "updated_at": "2026-06-30T12:00:00+02:00",
+    "email": "ada@example.com",
+}
+
+
+def kept_rows(kept: Installation, webhook_id: str) -> list[tuple[Any, ...]]:
+    columns = "tenant_id, topic, stream, read_gid, deleted_gid, changed_at::text"
+    return kept.query(f"select {columns} from ops.webhook_inbox where webhook_id = %s", webhook_id)
+
+
+def test_a_signed_delivery_is_kept_and_answered_200(gateway: GatewayProcess, kept: Installation) -> None:
+    assert gateway.deliver(ORDER, webhook_id="first").status_code == 200
+    ((tenant, topic, stream, read, deleted, changed_at),) = kept_rows(kept, "first")
+    assert (tenant, topic, stream) == ("acme", "orders/updated", "orders")
+    assert (read, deleted) == ("gid://shopify/Order/820982911946154508", None)
+    assert changed_at.startswith("2026-06-30 1")
+
+
+def test_the_secret_before_is_accepted_while_it_is_being_rotated(gateway: GatewayProcess) -> None:
+    assert gateway.deliver(ORDER, secret=PREVIOUS_SECRET).status_code == 200
+
+
+@pytest.mark.parametrize("signature", [None, "", "bm9uZQ==", "ä".encode("latin-1").decode("latin-1")])
+def test_a_bad_or_missing_signature_is_answered_401(
+    gateway: GatewayProcess, kept: Installation, signature: str | None
+) -> None:
+    answer = gateway.deliver(ORDER, webhook_id="forged", X_Shopify_Hmac_Sha256=signature)
+    assert answer.status_code == 401
+    assert kept_rows(kept, "forged") == []
+
+
+def test_the_signature_is_of_the_very_bytes_that_came(gateway: GatewayProcess) -> None:
+    spaced = b'{ "id": 7,\r\n "updated_at": null }'
+    assert gateway.deliver(spaced).status_code == 200
+    assert gateway.deliver(spaced, secret="another").status_code == 401
+
+
+@pytest.mark.parametrize("header", ["X_Shopify_Topic", "X_Shopify_Shop_Domain", "X_Shopify_Webhook_Id"])
+def test_a_missing_header_is_answered_400(gateway: GatewayProcess, header: str) -> None:
+    assert gateway.deliver(ORDER, **{header: None}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        *(b"", b"{", b"[]", b"\xff", b"[" * 100_000),
+        *({}, {"id": "7"}, {"id": 0}, {"id": 2**63}, {"id": True}, {"id": 1e3}),
+        *({"admin_graphql_api_id": "gid://shopify/Customer/7"}, {"id": 7, "updated_at": "noon"}),
+        *({"id": 7, "updated_at": "2026-06-30T12:00:00"}, {"id": 7, "updated_at": "0001-01-01T00:00:00+14:00"}),
+    ],
+    ids=lambda payload: str(payload)[:40],
+)
+def test_a_malformed_body_is_answered_400(gateway: GatewayProcess, payload: Any) -> None:
+    assert gateway.deliver(payload).status_code == 400
+
+
+def test_a_delivery_that_comes_again_is_kept_once(gateway: GatewayProcess, kept: Installation) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: gateway.deliver(ORDER, webhook_id="again"), range(24)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len(kept_rows(kept, "again")) == 1
+
+
+def test_many_deliveries_at_once_are_all_kept(gateway: GatewayProcess, kept: Installation) -> None:
+    names = [str(uuid4()) for _ in range(200)]
+    with ThreadPoolExecutor(32) as pool:
+        answers = list(pool.map(lambda name: gateway.deliver(ORDER, webhook_id=name), names))
+    assert {answer.status_code for answer in answers} == {200}
+    assert kept.value("select count(*) from ops.webhook_inbox where webhook_id = any(%s)", names) == len(names)
+
+
+def test_a_signed_delivery_of_an_unknown_shop_is_answered_200_and_dropped(
+    gateway: GatewayProcess, kept: Installation
+) -> None:
+    assert gateway.deliver(ORDER, shop="nobody.myshopify.com", webhook_id="lost").status_code == 200
+    assert kept_rows(kept, "lost") == []
+    assert [line["outcome"] for line in gateway.log() if line.get("webhook_id") == "lost"] == ["unknown_shop"]
+
+
+def test_a_delivery_that_is_too_large_is_answered_413_however_it_comes(gateway: GatewayProcess) -> None:
+    large = b" " * (MOST_BYTES + 1)
+    assert gateway.deliver(large).status_code == 413
+    in_chunks = requests.post(f"{gateway.url}/webhooks/shopify", data=iter([large[:-9], b" " * 99]), timeout=30)
+    assert in_chunks.status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "stream", "read", "deleted"),
+    [
+        ("orders/create", {"id": 7}, "orders", "gid://shopify/Order/7", None),
+        ("orders/delete", {"id": 7}, "orders", None, "gid://shopify/Order/7"),
+        ("refunds/create", {"id": 8, "order_id": 7}, "orders", "gid://shopify/Order/7", None),
+        ("customers/update", {"id": 7}, "customers", "gid://shopify/Customer/7", None),
+        ("customers/delete", {"id": 7}, "customers", None, "gid://shopify/Customer/7"),
+        ("products/update", {"id": 7}, "products", "gid://shopify/Product/7", None),
+        ("checkouts/update", {"token": "t"}, "abandoned_checkouts", None, None),
+        (
+            "customers/merge",
+            {
+                "admin_graphql_api_customer_kept_id": "gid://shopify/Customer/1",
+                "admin_graphql_api_customer_deleted_id": "gid://shopify/Customer/2",
+                "status": "completed",
+            },
+            "customers",
+            "gid://shopify/Customer/1",
+            "gid://shopify/Customer/2",
+        ),
+    ],
+)
+def test_each_topic_names_what_is_to_be_read_and_what_is_gone(
+    gateway: GatewayProcess,
+    kept: Installation,
+    topic: str,
+    payload: Any,
+    stream: str,
+    read: str | None,
+    deleted: str | None,
+) -> None:
+    name = f"of {topic}".replace(" ", "-")
+    assert gateway.deliver(payload, topic=topic, webhook_id=name).status_code == 200
+    assert kept_rows(kept, name) == [("acme", topic, stream, read, deleted, None)]
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload"), [("customers/merge", {"status": "failed"}), ("orders/paid", {"id": 7}), ("nothing", {})]
+)
+def test_what_asks_for_nothing_is_answered_200_and_not_kept(
+    gateway: GatewayProcess, kept: Installation, topic: str, payload: Any
+) -> None:
+    assert gateway.deliver(payload, topic=topic, webhook_id=f"no-{topic}").status_code == 200
+    assert kept_rows(kept, f"no-{topic}") == []
+
+
+def test_the_log_names_the_request_and_nobody(gateway: GatewayProcess) -> None:
+    answer = gateway.deliver(ORDER, webhook_id="logged")
+    (line,) = [line for line in gateway.log() if line.get("webhook_id") == "logged"]
+    assert line["request_id"] == answer.headers["X-Request-Id"]
+    assert (line["outcome"], line["status"], line["shop"]) == ("stored", 200, "acme.myshopify.com")
+    written = str(gateway.log())
+    assert "ada@example.com" not in written
+    assert "shpss_" not in written
+
+
+def test_the_gateway_counts_what_it_answered(gateway: GatewayProcess) -> None:
+    def stored() -> float:
+        lines = gateway.get("/metrics").text.splitlines()
+        counted = 'xeno_webhooks_total{outcome="stored"}'
+        return next(float(line.split()[1]) for line in lines if line.startswith(counted))
+
+    gateway.deliver(ORDER)
+    before = stored()
+    gateway.deliver(ORDER)
+    assert stored() == before + 1

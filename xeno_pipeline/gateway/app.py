@@ -1,0 +1,156 @@
+"""The gateway's endpoints: webhooks, health, figures."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import psycopg
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from xeno_pipeline.errors import XenoError
+from xeno_pipeline.gateway.inbox import Inbox, InboxUnavailableError, Outcome
+from xeno_pipeline.gateway.telemetry import Metrics
+from xeno_pipeline.shopify.webhooks import SIGNATURE_HEADER, MalformedWebhookError, event_of, is_signed, read_headers
+from xeno_pipeline.warehouse.connection import Database
+from xeno_pipeline.warehouse.migrate import newest_version, schema_version
+
+log = logging.getLogger(__name__)
+
+MOST_BYTES = 4 << 20
+"""Of a delivery: a product of a hundred variants is a tenth of it."""
+
+_SECONDS_TO_SEND = 10.0
+_SECONDS_TO_KEEP = 4.0
+"""Shopify gives up after five."""
+
+_SECONDS_UNTIL_RETRY = "10"
+
+
+class Refusal(Exception):  # noqa: N818 - an answer, not an error of ours
+    """A delivery that is not taken, with the status that says so."""
+
+    def __init__(self, status: int, outcome: str, text: str) -> None:
+        super().__init__(text)
+        self.status, self.outcome = status, outcome
+
+
+class Gateway:
+    """The endpoints over one database.
+
+    Args:
+        database: where the inbox is.
+        secrets: the app's secret, and while it is being rotated the one before.
+    """
+
+    def __init__(self, database: Database, secrets: Sequence[str]) -> None:
+        self._database = database
+        self._secrets = secrets
+        self._inbox = Inbox(database)
+        self._metrics = Metrics()
+
+    def app(self) -> Starlette:
+        """The ASGI application."""
+
+        @asynccontextmanager
+        async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+            async with self._inbox:
+                yield
+
+        return Starlette(
+            routes=[
+                Route("/webhooks/shopify", self.webhook, methods=["POST"]),
+                Route("/healthz", self.healthz),
+                Route("/readyz", self.readyz),
+                Route("/metrics", self.metrics),
+            ],
+            lifespan=lifespan,
+        )
+
+    async def webhook(self, request: Request) -> Response:
+        """Take a delivery: 200 means that it is kept, or that there is nothing to keep."""
+        started = time.monotonic()
+        told: dict[str, object] = {"request_id": uuid.uuid4().hex}
+        try:
+            outcome = await self._take(request, told)
+            response = PlainTextResponse("ok")
+        except Refusal as refusal:
+            outcome = refusal.outcome
+            response = PlainTextResponse(str(refusal), refusal.status)
+            if refusal.status == 503:
+                response.headers["Retry-After"] = _SECONDS_UNTIL_RETRY
+        seconds = time.monotonic() - started
+        self._metrics.webhooks.labels(outcome).inc()
+        self._metrics.seconds.observe(seconds)
+        told |= {"outcome": outcome, "status": response.status_code, "milliseconds": round(1000 * seconds, 1)}
+        log.info("webhook", extra=told)
+        response.headers["X-Request-Id"] = str(told["request_id"])
+        return response
+
+    async def _take(self, request: Request, told: dict[str, object]) -> str:
+        body = await _body(request)
+        if not is_signed(body, request.headers.get(SIGNATURE_HEADER), self._secrets):
+            raise Refusal(401, "bad_signature", "The signature is missing or wrong.")
+        try:
+            delivery = read_headers(request.headers)
+            told |= {"topic": delivery.topic, "shop": delivery.shop_domain, "webhook_id": delivery.webhook_id}
+            event = event_of(delivery, body)
+        except MalformedWebhookError as error:
+            raise Refusal(400, "malformed", str(error)) from None
+        if event is None:
+            return "nothing_to_do"
+        try:
+            async with asyncio.timeout(_SECONDS_TO_KEEP):
+                # An unknown shop is answered like any other: an error would make Shopify drop the subscription.
+                outcome: Outcome = await self._inbox.put(event)
+        except (InboxUnavailableError, TimeoutError):
+            raise Refusal(503, "unavailable", "The database is away.") from None
+        return outcome.value
+
+    async def healthz(self, _request: Request) -> Response:
+        """Whether this process is alive."""
+        return PlainTextResponse("ok")
+
+    async def readyz(self, _request: Request) -> Response:
+        """Whether deliveries can be kept: the database is there, and migrated."""
+        try:
+            version = await run_in_threadpool(schema_version, self._database)
+        except (XenoError, psycopg.Error):
+            return PlainTextResponse("The database is away.", 503)
+        if version != newest_version():
+            return PlainTextResponse("The database is at another schema version: `xeno db migrate`.", 503)
+        return PlainTextResponse("ok")
+
+    async def metrics(self, _request: Request) -> Response:
+        """The figures, for Prometheus."""
+        return Response(self._metrics.exposition(), media_type="text/plain; version=0.0.4")
+
+
+async def _body(request: Request) -> bytes:
+    """The bytes of a request, no more of them than may be.
+
+    Raises:
+        Refusal: there are more, or they do not come.
+    """
+    too_large = Refusal(413, "too_large", f"A delivery has {MOST_BYTES:,} bytes at most.")
+    announced = request.headers.get("content-length", "")
+    if announced.isascii() and announced.isdecimal() and int(announced[:20]) > MOST_BYTES:
+        raise too_large
+    body = bytearray()
+    try:
+        async with asyncio.timeout(_SECONDS_TO_SEND):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MOST_BYTES:
+                    raise too_large
+    except (TimeoutError, ClientDisconnect):
+        raise Refusal(408, "not_sent", "The delivery did not come to its end.") from None
+    return bytes(body)

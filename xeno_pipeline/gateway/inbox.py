@@ -1,0 +1,170 @@
+"""Putting events into the inbox: many deliveries at once, one transaction for all that are waiting.
+
+A commit costs the disk the same for one row as for hundreds. So while one transaction commits, what comes meanwhile
+gathers, and is the next one. Nobody is answered before the transaction that holds his event has committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import psycopg
+
+from xeno_pipeline.shopify.webhooks import Event
+from xeno_pipeline.warehouse.connection import Database
+
+log = logging.getLogger(__name__)
+
+_MOST_AT_ONCE = 500
+_SECONDS_TO_CONNECT = 2
+_SECONDS_TO_WRITE = 2.0
+_ATTEMPTS = 2
+"""The first one may find that the connection it has is no more."""
+
+_INSERT = """
+    with sent as (
+        select *
+        from unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
+            %s::timestamptz[], %s::timestamptz[]) with ordinality
+            as sent (shop_domain, webhook_id, event_id, topic, stream, read_gid, deleted_gid, changed_at,
+                triggered_at, place)
+    ),
+    known as (
+        select sent.*, tenants.tenant_id
+        from sent
+        join ops.tenants on tenants.shop_domain = sent.shop_domain and tenants.status <> 'removed'
+    ),
+    kept as (
+        insert into ops.webhook_inbox
+            (tenant_id, webhook_id, event_id, topic, stream, read_gid, deleted_gid, changed_at, triggered_at)
+        select tenant_id, webhook_id, event_id, topic, stream, read_gid, deleted_gid, changed_at, triggered_at
+        from known
+        order by place
+        on conflict (tenant_id, webhook_id) do nothing
+        returning tenant_id, webhook_id
+    )
+    select known.place::int, kept.webhook_id is not null
+    from known
+    left join kept on kept.tenant_id = known.tenant_id and kept.webhook_id = known.webhook_id
+    """
+
+
+class Outcome(StrEnum):
+    """What became of a delivery that was right."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"
+    UNKNOWN_SHOP = "unknown_shop"
+
+
+class InboxUnavailableError(Exception):
+    """The database did not take the event in time."""
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    event: Event
+    outcome: asyncio.Future[Outcome]
+
+
+class Inbox:
+    """Takes events, from any number of tasks of one event loop.
+
+    Args:
+        database: where they are kept.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: asyncio.Queue[_Waiting] = asyncio.Queue()
+        self._connection: psycopg.AsyncConnection | None = None
+        self._writer: asyncio.Task[None] | None = None
+
+    async def put(self, event: Event) -> Outcome:
+        """Keep an event, and return once that is committed.
+
+        Raises:
+            InboxUnavailableError: it could not be. (It may have been, where only the answer was lost.)
+        """
+        outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._waiting.put_nowait(_Waiting(event, outcome))
+        return await outcome
+
+    async def __aenter__(self) -> Inbox:
+        self._writer = asyncio.create_task(self._write_for_ever())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._writer is not None:
+            self._writer.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._writer
+        await self._disconnect()
+
+    async def _write_for_ever(self) -> None:
+        while True:
+            batch = [await self._waiting.get()]
+            while len(batch) < _MOST_AT_ONCE and not self._waiting.empty():
+                batch.append(self._waiting.get_nowait())
+            batch = [waiting for waiting in batch if not waiting.outcome.done()]  # its client may have gone
+            if batch:
+                await self._settle(batch)
+
+    async def _settle(self, batch: Sequence[_Waiting]) -> None:
+        outcomes = await self._insert([waiting.event for waiting in batch])
+        for place, waiting in enumerate(batch):
+            if waiting.outcome.done():
+                continue
+            if outcomes is None:
+                waiting.outcome.set_exception(InboxUnavailableError())
+            else:
+                waiting.outcome.set_result(outcomes[place])
+
+    async def _insert(self, events: Sequence[Event]) -> list[Outcome] | None:
+        """What became of each event; None where the database did not take them."""
+        for _ in range(_ATTEMPTS):
+            try:
+                async with asyncio.timeout(_SECONDS_TO_WRITE):
+                    return await self._insert_once(events)
+            except Exception as error:  # noqa: BLE001 - the one writer outlives whatever happens
+                log.warning("the database did not take events", extra={"error": type(error).__name__})
+                await self._disconnect()
+        return None
+
+    async def _insert_once(self, events: Sequence[Event]) -> list[Outcome]:
+        if self._connection is None:
+            self._connection = await psycopg.AsyncConnection.connect(
+                self._database.url,
+                autocommit=True,
+                connect_timeout=_SECONDS_TO_CONNECT,
+                application_name="xeno-gateway",
+            )
+        columns = zip(*map(_values, events), strict=True)
+        cursor = await self._connection.execute(_INSERT, [list(column) for column in columns])
+        outcomes = [Outcome.UNKNOWN_SHOP] * len(events)
+        stored: set[tuple[str, str]] = set()
+        for place, is_new in sorted(await cursor.fetchall()):
+            delivery = events[place - 1].delivery
+            key = (delivery.shop_domain, delivery.webhook_id)
+            outcomes[place - 1] = Outcome.STORED if is_new and key not in stored else Outcome.DUPLICATE
+            stored.add(key)
+        return outcomes
+
+    async def _disconnect(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(psycopg.Error):
+                await self._connection.close()
+            self._connection = None
+
+
+def _values(event: Event) -> tuple[object, ...]:
+    delivery = event.delivery
+    return (
+        *(delivery.shop_domain, delivery.webhook_id, delivery.event_id, delivery.topic, event.stream),
+        *(event.read_gid, event.deleted_gid, event.changed_at, delivery.triggered_at),
+    )

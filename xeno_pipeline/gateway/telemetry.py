@@ -1,0 +1,60 @@
+"""What the gateway tells of itself: JSON lines, and figures for Prometheus; no secret, nothing of a person."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from datetime import UTC, datetime
+
+import orjson
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
+
+_STANDARD = set(vars(logging.makeLogRecord({})))
+
+
+class Metrics:
+    """The figures of one gateway."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.webhooks = Counter(
+            "xeno_webhooks", "Deliveries of webhooks by what became of them.", ["outcome"], registry=self.registry
+        )
+        self.seconds = Histogram(
+            "xeno_webhook_seconds",
+            "From the first byte of a delivery to its answer.",
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+            registry=self.registry,
+        )
+
+    def exposition(self) -> bytes:
+        """The figures in Prometheus's text format."""
+        return generate_latest(self.registry)
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line. Of an exception it tells kind and place: its text might quote what came."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of a record."""
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
+        line.pop("color_message", None)  # uvicorn's
+        if record.exc_info and record.exc_info[0] is not None:
+            line["error"] = record.exc_info[0].__name__
+            line["at"] = [f"{f.filename}:{f.lineno}" for f in traceback.extract_tb(record.exc_info[2])[-5:]]
+        return orjson.dumps(line, default=str).decode()
+
+
+def log_json() -> None:
+    """Send every log record of this process to standard output, a JSON object a line."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

@@ -1,0 +1,180 @@
+"""Webhooks as Shopify sends them: the signature, the headers, and what each topic says has changed.
+
+A webhook is a hint: nothing of its content is kept but which object it names and when that changed.
+Source: https://shopify.dev/docs/apps/build/webhooks
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from xeno_pipeline.errors import XenoError
+
+SIGNATURE_HEADER = "x-shopify-hmac-sha256"
+
+_TOPIC, _SHOP, _WEBHOOK_ID = "x-shopify-topic", "x-shopify-shop-domain", "x-shopify-webhook-id"
+_EVENT_ID, _TRIGGERED_AT = "x-shopify-event-id", "x-shopify-triggered-at"
+_VISIBLE = re.compile(r"[!-~]{1,255}")
+_LARGEST_ID = 2**63 - 1
+
+
+class MalformedWebhookError(XenoError):
+    """A delivery lacks a header, or is not what its topic promises."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What the headers of a delivery say.
+
+    Args:
+        webhook_id: names the delivery; when it is repeated it stays the same.
+        event_id: names what happened; several subscriptions may each deliver it.
+        triggered_at: when it happened, by Shopify's clock.
+    """
+
+    topic: str
+    shop_domain: str
+    webhook_id: str
+    event_id: str | None
+    triggered_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Event:
+    """What a delivery is about.
+
+    Args:
+        stream: the stream of the pipeline that it concerns.
+        read_gid: what is to be read back. Where `deleted_gid` is None too, whatever changed in the stream.
+        deleted_gid: what is gone: deleted, or merged into `read_gid`.
+        changed_at: when `read_gid` changed, by its own account.
+    """
+
+    delivery: Delivery
+    stream: str
+    read_gid: str | None = None
+    deleted_gid: str | None = None
+    changed_at: datetime | None = None
+
+
+def sign(body: bytes, secret: str) -> str:
+    """The signature of a body: HMAC-SHA256 under the app's secret, in base64."""
+    return base64.b64encode(hmac.new(secret.encode(), body, hashlib.sha256).digest()).decode()
+
+
+def is_signed(body: bytes, signature: str | None, secrets: Sequence[str]) -> bool:
+    """Whether a body was signed with one of the secrets, compared in constant time.
+
+    Args:
+        body: the very bytes that came.
+        signature: what the header says.
+        secrets: the app's, and while it is being rotated the one before.
+    """
+    given = (signature or "").encode()
+    return any(hmac.compare_digest(sign(body, secret).encode(), given) for secret in secrets)
+
+
+def read_headers(headers: Mapping[str, str]) -> Delivery:
+    """What the headers say.
+
+    Args:
+        headers: by name in small letters.
+
+    Raises:
+        MalformedWebhookError: one that Shopify always sends is missing or misshapen.
+    """
+    return Delivery(
+        topic=_header(headers, _TOPIC),
+        shop_domain=_header(headers, _SHOP).lower(),
+        webhook_id=_header(headers, _WEBHOOK_ID),
+        event_id=_header(headers, _EVENT_ID) if _EVENT_ID in headers else None,
+        triggered_at=_instant(headers.get(_TRIGGERED_AT)),
+    )
+
+
+def event_of(delivery: Delivery, body: bytes) -> Event | None:
+    """What a delivery is about; None where it asks for nothing: a topic that is not followed, a merge that failed.
+
+    Raises:
+        MalformedWebhookError: the body is not what the topic promises.
+    """
+    try:
+        payload = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise MalformedWebhookError("The body is no JSON.") from None
+    if not isinstance(payload, dict):
+        raise MalformedWebhookError("The body is no JSON object.")
+    subject, _, action = delivery.topic.partition("/")
+    if delivery.topic == "customers/merge":
+        return _merge(delivery, payload)
+    if delivery.topic == "refunds/create":  # a refund comes with its order
+        gid = _gid("Order", payload.get("order_id"))
+        return Event(delivery, "orders", read_gid=gid, changed_at=_instant(payload.get("created_at")))
+    if subject == "checkouts" and action in ("create", "update"):
+        return Event(delivery, "abandoned_checkouts")  # its payload has a token where others have an id
+    kind = {"orders": "Order", "customers": "Customer", "products": "Product"}.get(subject)
+    if kind is None:
+        return None
+    if action == "delete":
+        return Event(delivery, subject, deleted_gid=_object_gid(kind, payload))
+    if action in ("create", "update", "updated"):
+        changed_at = _instant(payload.get("updated_at"))
+        return Event(delivery, subject, read_gid=_object_gid(kind, payload), changed_at=changed_at)
+    return None
+
+
+def _merge(delivery: Delivery, payload: Mapping[str, Any]) -> Event | None:
+    if payload.get("status") != "completed":
+        return None
+    kept, deleted = (_checked("Customer", payload.get(f"admin_graphql_api_customer_{end}_id")) for end in _MERGED)
+    return Event(delivery, "customers", read_gid=kept, deleted_gid=deleted)
+
+
+_MERGED = ("kept", "deleted")
+
+
+def _object_gid(kind: str, payload: Mapping[str, Any]) -> str:
+    given = payload.get("admin_graphql_api_id")
+    return _gid(kind, payload.get("id")) if given is None else _checked(kind, given)
+
+
+def _checked(kind: str, gid: object) -> str:
+    prefix = f"gid://shopify/{kind}/"
+    if not isinstance(gid, str) or not gid.startswith(prefix):
+        raise MalformedWebhookError(f"The body names no {kind}.")
+    number = gid.removeprefix(prefix)
+    return _gid(kind, int(number) if re.fullmatch(r"[0-9]{1,19}", number) else None)
+
+
+def _gid(kind: str, number: object) -> str:
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 < number <= _LARGEST_ID:
+        raise MalformedWebhookError(f"The body names no {kind}.")
+    return f"gid://shopify/{kind}/{number}"
+
+
+def _header(headers: Mapping[str, str], name: str) -> str:
+    value = headers.get(name, "")
+    if not _VISIBLE.fullmatch(value):
+        raise MalformedWebhookError(f"The header {name} is missing or misshapen.")
+    return value
+
+
+def _instant(text: object) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(text) if isinstance(text, str) else None
+        if instant is None or instant.tzinfo is None:
+            raise MalformedWebhookError("A time in it is none.")
+        return instant.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise MalformedWebhookError("A time in it is none.") from None
