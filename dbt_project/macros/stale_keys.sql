@@ -50,7 +50,7 @@
 
 {# A hook for the start of a run: note as stale what changed in raw since the marts of its tenants were made. #}
 {% macro note_changes() %}
-    {% if not execute or makes_relations() %} {{ return("") }} {% endif %}
+    {% if not makes_models() or makes_relations() %} {{ return("") }} {% endif %}
     {% if load_relation(
         api.Relation.create(schema="marts", identifier="fct_orders")
     ) is none %}
@@ -212,3 +212,6 @@
     commit
     ;
 {% endmacro %}
+
+{# Whether this is a command of dbt that makes models; the hooks run with tests and seeds too. #}
+{% macro makes_models() %} {{ return(execute and flags.WHICH in ("run", "build")) }} {% endmacro %}

@@ -89,7 +89,7 @@ def marts_assets(manifest: Path) -> AssetsDefinition:
         )
         report = transform(opened.database, opened.dbt_project, request)
         if report.failures:
-            for event in mart_materializations(report, keys_of(models)):
+            for event in mart_materializations(report, models):
                 context.log_event(event)
             raise transform_failure(report)
         by_name = {key.path[-1]: key for key in selected}
@@ -101,32 +101,39 @@ def marts_assets(manifest: Path) -> AssetsDefinition:
     return models
 
 
-def keys_of(models: AssetsDefinition) -> dict[str, AssetKey]:
-    """The assets by the names of their models."""
-    return {key.path[-1]: key for key in models.keys}
-
-
 def mart_materializations(
-    report: TransformReport, keys: Mapping[str, AssetKey], *, only_changed: bool = False
+    report: TransformReport, models: AssetsDefinition, *, only_changed: bool = False
 ) -> Iterator[AssetMaterialization]:
     """A materialisation for each model and tenant whose marts were made.
 
     Args:
         report: of a transform.
-        keys: the assets by the names of their models.
+        models: the dbt models.
         only_changed: leave out models that wrote no row, but for tenants whose marts are new: they now have all of
-            them, views included.
+            them. A view follows the tables that it is made from.
     """
-    for tenant_ids, node in report.nodes:
-        if node.name not in keys:
-            continue
+    keys = {key.path[-1]: key for key in models.keys}
+    nodes = [(tenant_ids, node) for tenant_ids, node in report.nodes if node.name in keys]
+    for tenant_ids, node in nodes:
         for tenant_id in tenant_ids:
             if node.rows or tenant_id in report.new_tenant_ids or not only_changed:
                 yield AssetMaterialization(keys[node.name], partition=tenant_id, metadata=node_metadata(node))
-    built = {node.name for _, node in report.nodes}
-    for name in sorted(keys.keys() - built):
-        for tenant_id in sorted(report.new_tenant_ids):
-            yield AssetMaterialization(keys[name], partition=tenant_id)
+    written: dict[AssetKey, set[str]] = {}
+    for tenant_ids, node in nodes:  # one transform may have been several runs of dbt
+        if node.rows:
+            written.setdefault(keys[node.name], set()).update(tenant_ids)
+    untouched = models.keys - {keys[node.name] for _, node in nodes}
+    for key in sorted(untouched):
+        changed = _tenants_of(key, models, written) if key.path[0] == "marts" else set()
+        for tenant_id in sorted(changed | report.new_tenant_ids):
+            yield AssetMaterialization(key, partition=tenant_id)
+
+
+def _tenants_of(key: AssetKey, models: AssetsDefinition, written: Mapping[AssetKey, set[str]]) -> set[str]:
+    """The tenants for whom an asset, or what a view is made from, was written."""
+    if key in written or key not in models.keys:
+        return written.get(key, set())
+    return set().union(*(_tenants_of(upstream, models, written) for upstream in models.asset_deps[key]))
 
 
 def node_metadata(node: NodeResult) -> Metadata:

@@ -6,31 +6,15 @@ command line need any set at once. The functions that do the work are those the 
 
 # No `from __future__ import annotations` here: Dagster reads the annotations of ops at run time.
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dagster import (
-    AssetKey,
-    AssetsDefinition,
-    Config,
-    Failure,
-    JobDefinition,
-    OpExecutionContext,
-    in_process_executor,
-    job,
-    op,
-)
+from dagster import AssetsDefinition, Config, Failure, JobDefinition, OpExecutionContext, in_process_executor, job, op
 from pydantic import Field
 
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult
 from xeno_pipeline.extraction.sync import SyncRequest
-from xeno_pipeline.orchestration.marts_assets import (
-    TransformConfig,
-    as_date,
-    keys_of,
-    mart_materializations,
-    transform_failure,
-)
+from xeno_pipeline.orchestration.marts_assets import TransformConfig, as_date, mart_materializations, transform_failure
 from xeno_pipeline.orchestration.partitions import align_partitions
 from xeno_pipeline.orchestration.pipeline import Pipeline, PipelineResource
 from xeno_pipeline.orchestration.raw_assets import STREAM_OF_TABLE, SyncConfig
@@ -92,14 +76,13 @@ def tenant_jobs(models: AssetsDefinition) -> list[JobDefinition]:
     Args:
         models: the dbt models, of which materialisations are recorded.
     """
-    keys = keys_of(models)
 
     @op(description="Make the marts of the tenants that landed, in one dbt run.")
     def refresh_marts(context: OpExecutionContext, extracted: Extracted, pipeline: PipelineResource) -> TransformReport:
         opened = pipeline.open()
         if not extracted.to_transform:
             return TransformReport()
-        return _transform(context, opened, TransformRequest(extracted.to_transform), keys)
+        return _transform(context, opened, TransformRequest(extracted.to_transform), models)
 
     @op(description="Fail where a tenant failed, now that the others have landed.")
     def conclude(extracted: Extracted, report: TransformReport) -> None:
@@ -121,7 +104,7 @@ def tenant_jobs(models: AssetsDefinition) -> list[JobDefinition]:
             only_due=config.only_due,
             rebuild=config.rebuild,
         )
-        return _transform(context, opened, request, keys)
+        return _transform(context, opened, request, models)
 
     @op(description="Fail where a tenant's marts could not be made or a test did not pass.")
     def judge_marts(report: TransformReport) -> None:
@@ -151,10 +134,10 @@ def tenant_jobs(models: AssetsDefinition) -> list[JobDefinition]:
 
 
 def _transform(
-    context: OpExecutionContext, opened: Pipeline, request: TransformRequest, keys: Mapping[str, AssetKey]
+    context: OpExecutionContext, opened: Pipeline, request: TransformRequest, models: AssetsDefinition
 ) -> TransformReport:
     report = transform(opened.database, opened.dbt_project, request, opened.on_node)
-    for event in mart_materializations(report, keys, only_changed=request.only_due):
+    for event in mart_materializations(report, models, only_changed=request.only_due):
         context.log_event(event)
     context.log.info(f"Marts of {len(report.tenant_ids)} tenants made in {report.seconds:.1f} s.")
     return report

@@ -1,6 +1,5 @@
--- Subqueries, not CTEs: PostgreSQL plans a view with a WITH clause apart, and all of
--- it, before it joins the few orders
--- that a transform is about.
+-- Subqueries, not CTEs: PostgreSQL plans a view that has a WITH clause by itself, for
+-- all its rows, before it joins the few orders that a transform is about.
 select
     tenant_id,
     sale_id,
@@ -16,21 +15,18 @@ select
     action_type,
     line_type,
     quantity,
-    units,
-    gross_sales,
-    discounts,
-    returns,
-    gross_sales + discounts + returns as net_sales,
-    shipping,
-    taxes,
-    duties_and_fees,
-    gross_sales
-    + discounts
-    + returns
-    + shipping
-    + taxes
-    + duties_and_fees as total_sales,
-    tips
+    units::bigint as units,
+    gross_sales::numeric(20, 4) as gross_sales,
+    discounts::numeric(20, 4) as discounts,
+    returns::numeric(20, 4) as returns,
+    (gross_sales + discounts + returns)::numeric(20, 4) as net_sales,
+    shipping::numeric(20, 4) as shipping,
+    taxes::numeric(20, 4) as taxes,
+    duties_and_fees::numeric(20, 4) as duties_and_fees,
+    (
+        gross_sales + discounts + returns + shipping + taxes + duties_and_fees
+    )::numeric(20, 4) as total_sales,
+    tips::numeric(20, 4) as tips
 from
     (
         select
