@@ -1,0 +1,114 @@
+"""A database with marts, as tests of them use it: tenants, raw rows, transforms, and every row of every mart."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from xeno_pipeline.extraction.mapping import flatten, rows
+from xeno_pipeline.tenants.credentials import KeyRing
+from xeno_pipeline.transformation.dbt import DbtProject
+from xeno_pipeline.transformation.transform import TransformReport, TransformRequest, transform
+from xeno_pipeline.warehouse.connection import Database
+from xeno_pipeline.warehouse.loading import Completeness, Load
+from xeno_pipeline.warehouse.raw_tables import RawTable
+
+HISTORY = ("rfm_history", "rfm_migrations")
+"""What records what was observed, and so depends on when it was."""
+
+Marts = dict[str, Counter[str]]
+"""Every row of every relation, as text."""
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    """A database whose marts are made."""
+
+    database: Database
+    project: DbtProject
+    ring: KeyRing
+
+    def register(self, tenants: Iterable[tuple[str, str, str]]) -> None:
+        """Tenants by handle, time zone and currency, without a store behind them."""
+        with self.database.connect() as connection, connection.cursor() as cursor:
+            cursor.executemany(
+                """
+                insert into ops.tenants
+                    (tenant_id, shop_gid, shop_domain, api_url, name, currency, iana_timezone, plan, access_scopes)
+                values (%(handle)s, %(handle)s, %(handle)s, '', %(handle)s, %(currency)s, %(zone)s, 'Basic', '{}')
+                """,
+                [{"handle": handle, "zone": zone, "currency": currency} for handle, zone, currency in tenants],
+            )
+
+    def move(self, handle: str, timezone: str) -> None:
+        """Give a shop another time zone."""
+        self.execute("update ops.tenants set iana_timezone = %s where tenant_id = %s", timezone, handle)
+
+    def load(self, handle: str, root: RawTable, nodes: Iterable[dict[str, Any]]) -> None:
+        """Load everything that the store has of a kind; what it has no longer is marked as gone."""
+        with self.database.connect() as connection:
+            load = Load(handle, root, datetime.now(UTC), Completeness(accept=True))
+            load.run(connection, lambda: rows(flatten(nodes), handle, 1))
+
+    def transform(self, *tenant_ids: str, **how: Any) -> TransformReport:
+        """Bring the marts of tenants (all of them by default) up to date; all of it must succeed."""
+        report = transform(self.database, self.project, TransformRequest(tenant_ids or self.tenants(), **how))
+        assert report.failures == {}
+        return report
+
+    def tenants(self) -> Sequence[str]:
+        return [handle for (handle,) in self.query("select tenant_id from ops.tenants order by 1")]
+
+    def rebuild(self, as_of: date | None = None) -> None:
+        """Make all marts from nothing."""
+        for schema, name, kind in self._relations():
+            if kind == "BASE TABLE" and name not in HISTORY:
+                self.execute(f"truncate {schema}.{name}")
+        self.transform(as_of=as_of, rebuild=True)
+
+    def marts(self) -> Marts:
+        """Every row of every relation of marts and core, history apart."""
+        return {
+            f"{schema}.{name}": Counter(
+                row
+                for (row,) in self.query(
+                    f"select mart::text from {schema}.{name} mart"
+                    + (" where event_type <> 'segment_change'" if name == "customer_timeline" else "")
+                )
+            )
+            for schema, name, _ in self._relations()
+            if name not in HISTORY
+        }
+
+    def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """The rows of a query."""
+        with self.database.connect() as connection:
+            return connection.execute(statement, values).fetchall()
+
+    def value(self, statement: str, *values: Any) -> Any:
+        """The one value of a query."""
+        ((value,),) = self.query(statement, *values)
+        return value
+
+    def execute(self, statement: str, *values: Any) -> None:
+        """Run a statement."""
+        with self.database.connect() as connection:
+            connection.execute(statement, values)
+
+    def _relations(self) -> list[tuple[str, str, str]]:
+        return self.query(
+            """
+            select table_schema, table_name, table_type from information_schema.tables
+            where table_schema in ('core', 'marts') order by 1, 2
+            """
+        )
+
+
+def differences(one: Marts, other: Marts) -> dict[str, tuple[list[str], list[str]]]:
+    """By relation, the rows that only the one and only the other has; no relation where they agree."""
+    assert one.keys() == other.keys()
+    found = {name: (sorted(one[name] - other[name]), sorted(other[name] - one[name])) for name in one}
+    return {name: rows for name, rows in found.items() if rows != ([], [])}
