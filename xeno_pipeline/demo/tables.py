@@ -18,23 +18,18 @@ _MONTHS = 12
 _BAR_WIDTH = 24
 
 _REVENUE = """
-    select
-        date_trunc('month', date_day)::date as month,
-        sum(orders), sum(new_customers),
-        sum(gross_sales), sum(discounts), sum(returns), sum(net_sales), sum(total_sales)
-    from marts.revenue_daily
-    where tenant_id = %s
-    group by month
-    order by month desc
+    select period_start, orders, new_customers, gross_sales, discounts, returns, net_sales, total_sales
+    from marts.revenue_trends
+    where tenant_id = %s and grain = 'month'
+    order by period_start desc
     limit %s
     """
 
 _SEGMENTS = """
-    select rfm_segment, count(*), avg(recency_days), avg(frequency), sum(monetary)
-    from marts.rfm_scores
-    where tenant_id = %s
-    group by rfm_segment
-    order by sum(monetary) desc
+    select rfm_segment, customers, average_recency_days, orders, net_sales, share_of_net_sales
+    from marts.rfm_segments
+    where tenant_id = %s and customers > 0
+    order by net_sales desc
     """
 
 _RETENTION = """
@@ -76,12 +71,16 @@ def _segments(connection: Connection, tenant: Tenant) -> Table:
     table = _table("Customers by RFM segment", "segment", "customers", "days since last order", "orders each")
     table.add_column(f"net sales, {tenant.currency}", justify="right")
     table.add_column("share", justify="right")
-    rows = connection.execute(_SEGMENTS, [tenant.tenant_id]).fetchall()
-    total = sum((row[4] for row in rows), Decimal(0)) or Decimal(1)
-    for segment, customers, recency, frequency, monetary in rows:
+    for segment, customers, recency, orders, net_sales, share in connection.execute(_SEGMENTS, [tenant.tenant_id]):
         name = segment.replace("_", " ").capitalize()
-        share = f"{monetary / total:.0%}"
-        table.add_row(name, f"{customers:,}", f"{recency:,.0f}", f"{frequency:.1f}", f"{monetary:,.0f}", share)
+        numbers = (
+            f"{customers:,}",
+            f"{recency:,.0f}",
+            f"{orders / customers:.1f}",
+            f"{net_sales:,.0f}",
+            f"{share:.0%}",
+        )
+        table.add_row(name, *numbers)
     return table
 
 
