@@ -234,8 +234,8 @@ class EmbeddedServer:
             known = connection.execute("select from pg_database where datname = %s", [DATABASE]).fetchone()
             if known is None:
                 connection.execute(f'create database "{DATABASE}"')
-            databases = f'"{DATABASE}", postgres, template1'
-            connection.execute(f"revoke connect, temporary on database {databases} from public")
+            # Nothing is kept in these, and roles of BI tools have no business there.
+            connection.execute("revoke connect, temporary on database postgres, template1 from public")
 
     def _postmaster(self) -> psutil.Process | None:
         """The running server's process, or None. A recycled process id is not mistaken for it."""
