@@ -33,11 +33,13 @@ app = typer.Typer(
 tenant_app = typer.Typer(no_args_is_help=True, help="The stores that are read.")
 db_app = typer.Typer(no_args_is_help=True, help="The database.")
 sandbox_app = typer.Typer(no_args_is_help=True, help="Local stores to try things on.")
+webhooks_app = typer.Typer(no_args_is_help=True, help="What Shopify told us, and what became of it.")
 gateway_app = typer.Typer(no_args_is_help=True, help="The web process that Shopify's webhooks come to.")
 app.add_typer(tenant_app, name="tenant")
 app.add_typer(db_app, name="db")
 app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(gateway_app, name="gateway")
+app.add_typer(webhooks_app, name="webhooks")
 
 _DISK_FULL = "53100"
 """PostgreSQL's code: https://www.postgresql.org/docs/current/errcodes-appendix.html"""
@@ -302,6 +304,42 @@ def gateway_serve(
 
     settings = load_settings()
     serve(settings, host, settings.gateway_port if port is None else port)
+
+
+@webhooks_app.command("list")
+def webhooks_list(
+    dead: Annotated[bool, typer.Option("--dead", help="Only those that were given up.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="How many.")] = 50,
+) -> None:
+    """Show the newest events that came by webhook, with what became of each."""
+    from xeno_pipeline.console import say
+    from xeno_pipeline.extraction import inbox
+    from xeno_pipeline.warehouse.migrate import open_migrated
+
+    with open_migrated(load_settings()).connect() as connection:
+        events = inbox.listed(connection, only_dead=dead, limit=limit)
+    for event in events:
+        received = event.received_at.strftime("%Y-%m-%d %H:%M:%S")
+        told = [str(event.id), received, event.tenant_id, event.topic, event.gid, event.status, event.error]
+        say("  ".join(part for part in told if part))
+    if not events:
+        say("There are no dead webhooks." if dead else "No webhooks came yet.")
+
+
+@webhooks_app.command("replay")
+def webhooks_replay(
+    ids: Annotated[
+        list[int] | None, typer.Argument(help="Numbers, as `list` shows them; all dead ones without.")
+    ] = None,
+) -> None:
+    """Have what events named read again, whatever became of them before."""
+    from xeno_pipeline.console import say
+    from xeno_pipeline.extraction import inbox
+    from xeno_pipeline.warehouse.migrate import open_migrated
+
+    with open_migrated(load_settings()).connect() as connection:
+        count = inbox.replay(connection, ids or [])
+    say(f"{count} webhook{'s' * (count != 1)} will be read again.")
 
 
 # --- sandbox ---

@@ -8,24 +8,26 @@ from xeno_pipeline.orchestration.marts_assets import marts_assets
 from xeno_pipeline.orchestration.pipeline import PipelineResource
 from xeno_pipeline.orchestration.raw_assets import SHOPIFY, raw_assets
 from xeno_pipeline.orchestration.schedules import schedules
-from xeno_pipeline.orchestration.tenant_jobs import SYNC_JOB, tenant_jobs
+from xeno_pipeline.orchestration.sensors import sensors
+from xeno_pipeline.orchestration.tenant_jobs import EVENTS_JOB, SYNC_JOB, tenant_jobs
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.transformation.dbt import DbtProject
 
 
 def build_defs(settings: Settings, *, pipeline: PipelineResource | None = None) -> Definitions:
-    """All assets, jobs and schedules.
+    """All assets, jobs, schedules and sensors.
 
     Args:
         settings: where the database and the dbt project's cache are.
         pipeline: what ops and assets work on; by default each process opens its own.
     """
     models = marts_assets(DbtProject(settings).manifest_path)
-    jobs = tenant_jobs(models)
+    jobs = {job.name: job for job in tenant_jobs(models)}
     return Definitions(
         assets=[*SHOPIFY, raw_assets, models],
-        jobs=jobs,
-        schedules=schedules(next(job for job in jobs if job.name == SYNC_JOB)),
+        jobs=list(jobs.values()),
+        schedules=schedules(jobs[SYNC_JOB]),
+        sensors=sensors(jobs[EVENTS_JOB]),
         resources={"pipeline": pipeline or PipelineResource()},
         executor=in_process_executor,  # a run's steps share one process: each further one would cost seconds
     )

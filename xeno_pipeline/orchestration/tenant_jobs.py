@@ -8,10 +8,13 @@ command line need any set at once. The functions that do the work are those the 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from dagster import AssetsDefinition, Config, Failure, JobDefinition, OpExecutionContext, in_process_executor, job, op
 from pydantic import Field
 
+from xeno_pipeline.extraction import inbox
+from xeno_pipeline.extraction.events import read_events
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult
 from xeno_pipeline.extraction.sync import SyncRequest
 from xeno_pipeline.orchestration.marts_assets import TransformConfig, as_date, mart_materializations, transform_failure
@@ -24,6 +27,7 @@ from xeno_pipeline.transformation.transform import TransformReport, TransformReq
 
 SYNC_JOB = "sync"
 TRANSFORM_JOB = "transform_marts"
+EVENTS_JOB = "events"
 
 
 class TenantsConfig(Config):
@@ -70,8 +74,47 @@ def extract_tenants(context: OpExecutionContext, config: ExtractConfig, pipeline
     return Extracted(results, landed if config.transform else [])
 
 
+@dataclass(frozen=True)
+class EventsRead(Extracted):
+    """What the events of a run brought.
+
+    Args:
+        done_before: what was done by then is what the transform takes in.
+    """
+
+    done_before: datetime
+
+
+@op(description="Read what the due webhooks of all tenants name, side by side; a failure is told at the end.")
+def read_due_events(context: OpExecutionContext, pipeline: PipelineResource) -> EventsRead:
+    """Read what due events name, and record what changed; what a dead run had read is transformed with it."""
+    opened = pipeline.open()
+    with opened.database.connect() as connection:
+        due = inbox.backlog(connection).tenant_ids
+        tenants = registry.active(connection, due) if due else []
+    results = read_events(opened.syncer, tenants)
+    log_notes(context.log, results)
+    for event in materializations(results, STREAM_OF_TABLE, only_changed=True):
+        context.log_event(event)
+    with opened.database.connect() as connection:
+        inbox.purge(connection, timedelta(days=opened.settings.inbox_days))
+        to_transform, done_before = inbox.to_transform(connection)
+    return EventsRead(results, to_transform, done_before)
+
+
+@op(description="Note which events the marts show now; fail where a tenant failed.")
+def settle_events(read: EventsRead, report: TransformReport, pipeline: PipelineResource) -> None:
+    """Note what became of the events that were read, and tell which tenants failed."""
+    in_marts = [tenant_id for tenant_id in read.to_transform if tenant_id not in report.failures]
+    with pipeline.open().database.connect() as connection:
+        inbox.are_in_marts(connection, in_marts, read.done_before)
+        for tenant_id, error in report.failures.items():
+            inbox.transform_has_failed(connection, tenant_id, read.done_before, str(error))
+    _raise_failures(read, report)
+
+
 def tenant_jobs(models: AssetsDefinition) -> list[JobDefinition]:
-    """The job that syncs tenants, and the one that makes their marts.
+    """The job that syncs tenants, the one that makes their marts, and the one that reads what events name.
 
     Args:
         models: the dbt models, of which materialisations are recorded.
@@ -86,10 +129,7 @@ def tenant_jobs(models: AssetsDefinition) -> list[JobDefinition]:
 
     @op(description="Fail where a tenant failed, now that the others have landed.")
     def conclude(extracted: Extracted, report: TransformReport) -> None:
-        if any(isinstance(result, StreamFailure) for result in extracted.results):
-            raise failure(extracted.results)
-        if report.failures:
-            raise transform_failure(report)
+        _raise_failures(extracted, report)
 
     @op(description="Make the marts of tenants, in one dbt run.")
     def build_marts(context: OpExecutionContext, config: BuildConfig, pipeline: PipelineResource) -> TransformReport:
@@ -130,7 +170,23 @@ def tenant_jobs(models: AssetsDefinition) -> list[JobDefinition]:
     def transform_marts() -> None:
         judge_marts(build_marts())
 
-    return [sync, transform_marts]
+    @job(
+        name=EVENTS_JOB,
+        executor_def=in_process_executor,
+        description="Read what webhooks named, of all tenants, and bring their marts up to date.",
+    )
+    def events() -> None:
+        read = read_due_events()
+        settle_events(read, refresh_marts(read))
+
+    return [sync, transform_marts, events]
+
+
+def _raise_failures(extracted: Extracted, report: TransformReport) -> None:
+    if any(isinstance(result, StreamFailure) for result in extracted.results):
+        raise failure(extracted.results)
+    if report.failures:
+        raise transform_failure(report)
 
 
 def _transform(

@@ -81,14 +81,16 @@ def replace_token(database: Database, ring: KeyRing, *, handle: str, token: str)
     return tenant
 
 
-def open_client(connection: Connection, ring: KeyRing, tenant: Tenant) -> ShopifyClient:
+def open_client(
+    connection: Connection, ring: KeyRing, tenant: Tenant, patience: Patience | None = None
+) -> ShopifyClient:
     """A client of the tenant's store.
 
     Raises:
         CredentialError: the tenant has no token that can be read.
     """
     token = load_token(connection, ring, tenant.tenant_id)
-    return ShopifyClient(tenant=tenant.tenant_id, api_url=tenant.api_url, token=token)
+    return ShopifyClient(tenant=tenant.tenant_id, api_url=tenant.api_url, token=token, patience=patience)
 
 
 def read_facts(client: ShopifyClient, handle: str, api_url: str) -> Tenant:

@@ -7,9 +7,9 @@ moves with the rows. Its lock on (tenant, root table) keeps two loads apart for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import psycopg
 from psycopg import sql
@@ -96,8 +96,7 @@ class Load:
         Raises:
             TooManyGoneError: a complete read lacks more than one per cent of what is there.
         """
-        key = f"{self.root.name}/{self.tenant_id}"
-        connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [key])
+        self._lock(connection)
         if self._is_first(connection):
             try:
                 with connection.transaction():
@@ -105,6 +104,25 @@ class Load:
             except psycopg.errors.UniqueViolation:
                 pass  # an object came twice: the merge sorts that out
         return self._merge(connection, rows())
+
+    def bury(self, connection: Connection, ids: Collection[int]) -> int:
+        """Mark roots as gone that Shopify said it deleted, in the connection's current transaction.
+
+        A load of what was read before this moment does not bring them back.
+
+        Returns:
+            How many of them were there.
+        """
+        self._lock(connection)
+        bound = {"tenant": self.tenant_id, "ids": list(ids), "now": datetime.now(UTC)}
+        buried = connection.execute(merging.tombstone(self.root), bound).fetchall()
+        if buried:
+            self._note_changes(connection, "values " + ", ".join(f"({id_}::bigint)" for (id_,) in buried))
+        return len(buried)
+
+    def _lock(self, connection: Connection) -> None:
+        key = f"{self.root.name}/{self.tenant_id}"
+        connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [key])
 
     def _is_first(self, connection: Connection) -> bool:
         found = " or ".join(

@@ -123,6 +123,15 @@ def tombstone_missing(root: RawTable) -> str:
         """
 
 
+def tombstone(root: RawTable) -> str:
+    """Mark the live roots of `%(ids)s` as gone at `%(now)s`. Returns a row for each: its id."""
+    return f"""
+        update raw.{root.name} set deleted_at = %(now)s
+        where tenant_id = %(tenant)s and id = any(%(ids)s) and deleted_at is null
+        returning id
+        """
+
+
 _MISSING = """
     (%(visible_since)s::timestamptz is null or old.created_at >= %(visible_since)s)
     and old.created_at < %(read_at)s

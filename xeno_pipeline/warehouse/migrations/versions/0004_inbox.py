@@ -28,7 +28,7 @@ create table ops.webhook_inbox (
     attempts integer not null default 0,
     due_at timestamptz not null default clock_timestamp(),
     error text,
-    is_tenant_unreadable boolean not null default false,
+    is_held boolean not null default false,
     done_at timestamptz,
     in_marts_at timestamptz,
     dead_at timestamptz,
@@ -47,8 +47,8 @@ comment on column ops.webhook_inbox.deleted_gid is 'What is gone: deleted, or me
 comment on column ops.webhook_inbox.changed_at is
     'The object''s own time of change: what is read back must not be older.';
 comment on column ops.webhook_inbox.due_at is 'Not tried before.';
-comment on column ops.webhook_inbox.is_tenant_unreadable is
-    'The last attempt could not read the tenant at all: nothing of it is tried before due_at.';
+comment on column ops.webhook_inbox.is_held is
+    'The last attempt could not read the stream at all: nothing of it is tried before due_at.';
 comment on column ops.webhook_inbox.done_at is 'Set by the transaction that wrote to raw what the event told of.';
 comment on column ops.webhook_inbox.in_marts_at is 'When a transform had taken that into the marts.';
 comment on column ops.webhook_inbox.dead_at is

@@ -1,0 +1,41 @@
+"""`xeno webhooks list` and `replay`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.cli.xeno import Said
+from tests.installation import Installation
+from xeno_pipeline.extraction import inbox
+from xeno_pipeline.tenants import registry
+from xeno_pipeline.tenants.registry import Tenant
+
+
+@pytest.fixture
+def two_events(machine: Installation) -> Installation:
+    """Two events of one tenant, of which the first is dead."""
+    facts = ("gid://shopify/Shop/1", "acme.myshopify.com", "http://127.0.0.1:9/acme", "Acme", "EUR", "UTC", "Plus", [])
+    with machine.database.connect() as connection:
+        registry.add(connection, Tenant("acme", *facts))
+        connection.execute("""
+            insert into ops.webhook_inbox (tenant_id, webhook_id, topic, stream, read_gid, attempts)
+            values ('acme', 'a', 'orders/updated', 'orders', 'gid://shopify/Order/7', 11),
+                ('acme', 'b', 'orders/updated', 'orders', 'gid://shopify/Order/8', 0)
+            """)
+        inbox.have_failed(connection, [1], "It could not be read.")
+    return machine
+
+
+def test_the_list_tells_what_became_of_each(two_events: Installation, main: Callable[..., Said]) -> None:
+    newest, dead = main("webhooks", "list").out.splitlines()
+    assert "gid://shopify/Order/8  waiting" in newest
+    assert "gid://shopify/Order/7  dead  It could not be read." in dead
+    assert main("webhooks", "list", "--dead").out.splitlines() == [dead]
+
+
+def test_replay_revives_the_dead_or_what_is_named(two_events: Installation, main: Callable[..., Said]) -> None:
+    assert main("webhooks", "replay").out == "1 webhook will be read again.\n"
+    assert main("webhooks", "list", "--dead").out == "There are no dead webhooks.\n"
+    assert main("webhooks", "replay", "1", "2").out == "2 webhooks will be read again.\n"

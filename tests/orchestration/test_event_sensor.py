@@ -1,0 +1,119 @@
+"""When the sensor starts a run, and what a run does with what is due."""
+
+from __future__ import annotations
+
+import pytest
+from dagster import DagsterRunStatus, SkipReason, build_sensor_context
+
+from tests.extraction.test_events import states, tell
+from tests.installation import Shop
+from tests.orchestration.conftest import Location
+from xeno_pipeline.extraction.inbox import Backlog
+from xeno_pipeline.orchestration.sensors import Started, next_start, pause_after, read_cursor, write_cursor
+from xeno_pipeline.orchestration.tenant_jobs import EVENTS_JOB, SYNC_JOB
+
+DUE = Backlog(["acme", "zeta"], (7, 0))
+
+
+def test_nothing_due_starts_nothing() -> None:
+    assert isinstance(next_start(Backlog([], None), run_is_under_way=False, last=None, now=0), str)
+
+
+def test_while_a_run_is_under_way_none_is_started() -> None:
+    assert isinstance(next_start(DUE, run_is_under_way=True, last=None, now=0), str)
+
+
+def test_what_is_due_starts_one_run_for_all_tenants() -> None:
+    assert next_start(DUE, run_is_under_way=False, last=None, now=5) == Started(7, 0, runs=1, at=5)
+
+
+def test_other_due_events_start_a_run_at_once() -> None:
+    last = Started(6, 0, runs=4, at=99)
+    assert next_start(DUE, run_is_under_way=False, last=last, now=100) == Started(7, 0, runs=1, at=100)
+
+
+def test_an_event_that_was_tried_meanwhile_starts_a_run_at_once() -> None:
+    tried = Backlog(["acme"], (7, 1))
+    last = Started(7, 0, runs=4, at=99)
+    assert next_start(tried, run_is_under_way=False, last=last, now=100) == Started(7, 1, runs=1, at=100)
+
+
+def test_runs_that_come_to_nothing_are_repeated_with_growing_pauses() -> None:
+    last, now, pauses = Started(7, 0, runs=1, at=0), 0.0, []
+    for _ in range(9):
+        now = last.at + pause_after(last.runs)
+        assert isinstance(next_start(DUE, run_is_under_way=False, last=last, now=now - 0.1), str)
+        decision = next_start(DUE, run_is_under_way=False, last=last, now=now)
+        assert isinstance(decision, Started)
+        pauses.append(now - last.at)
+        last = decision
+    assert pauses[0] == 10
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == 300
+
+
+def test_the_cursor_keeps_what_a_run_was_started_for() -> None:
+    started = Started(7, 2, runs=3, at=1.5)
+    assert read_cursor(write_cursor(started)) == started
+    assert read_cursor(None) is None
+
+
+@pytest.fixture
+def pair(location: Location, shop: Shop, other_shop: Shop) -> list[str]:
+    """Two tenants that are synced."""
+    location.connect(shop, other_shop)
+    assert location.run(SYNC_JOB, "extract_tenants").success
+    return [shop.handle, other_shop.handle]
+
+
+def test_one_tick_starts_one_run_which_takes_the_events_of_all_tenants_to_the_marts(
+    location: Location, pair: list[str], shop: Shop, other_shop: Shop
+) -> None:
+    for each in (shop, other_shop):
+        (order,) = each.control.place_order()["orders"]
+        tell(location.installation.database, each, ("orders/create", {"id": order}))
+    before = location.installation.value("select count(*) from marts.fct_orders")
+    sensor = location.definitions.resolve_sensor_def("webhooks")
+    resources = location.definitions.resources
+    assert resources is not None
+    with build_sensor_context(instance=location.instance, resources=resources) as context:
+        tick = sensor.evaluate_tick(context)
+    assert len(tick.run_requests or []) == 1
+
+    job = location.definitions.resolve_job_def(EVENTS_JOB)
+    assert job.execute_in_process(instance=location.instance).success
+
+    assert location.installation.value("select count(*) from marts.fct_orders") == before + 2
+    assert states(location.installation) == [("in the marts", 0, None)] * 2
+    with build_sensor_context(instance=location.instance, resources=resources, cursor=tick.cursor) as context:
+        assert isinstance(sensor(context), SkipReason)
+
+
+def test_a_run_that_could_not_read_one_tenant_lands_the_others_and_fails_naming_it(
+    location: Location, pair: list[str], shop: Shop, other_shop: Shop
+) -> None:
+    for each in (shop, other_shop):
+        (order,) = each.control.place_order()["orders"]
+        tell(location.installation.database, each, ("orders/create", {"id": order}))
+    shop.control.set_tokens("shpat_another")
+    job = location.definitions.resolve_job_def(EVENTS_JOB)
+    result = job.execute_in_process(instance=location.instance, raise_on_error=False)
+
+    assert location.statuses()[0] == DagsterRunStatus.FAILURE
+    (failed,) = result.get_step_failure_events()
+    assert failed.step_key == "settle_events"
+    assert shop.handle in failed.step_failure_data.error_display_string
+    assert [status for status, _, _ in states(location.installation)] == ["to be tried again", "in the marts"]
+
+
+def test_what_a_dead_run_had_read_is_transformed_by_the_next(location: Location, pair: list[str], shop: Shop) -> None:
+    (order,) = shop.control.place_order()["orders"]
+    tell(location.installation.database, shop, ("orders/create", {"id": order}))
+    job = location.definitions.resolve_job_def(EVENTS_JOB)
+    # As a run leaves it that is killed between its two halves.
+    assert job.execute_in_process(instance=location.instance, op_selection=["read_due_events"]).success
+    assert states(location.installation) == [("in raw", 0, None)]
+
+    assert job.execute_in_process(instance=location.instance).success
+    assert states(location.installation) == [("in the marts", 0, None)]
+    assert location.installation.value("select count(*) from marts.fct_orders where order_id = %s", order) == 1

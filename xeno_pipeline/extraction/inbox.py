@@ -1,0 +1,234 @@
+"""The inbox of events, `ops.webhook_inbox`: which are due, and what became of them.
+
+An event is *done* when raw holds what it told of, *in the marts* when a transform took that in, and *dead* when it was
+given up. Whoever dies in between leaves it due, so that the next run takes it on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from psycopg.rows import class_row
+
+from xeno_pipeline.warehouse.connection import Connection
+
+DEAD_AFTER = 12
+"""Attempts: with their pauses about four hours, as long as Shopify itself repeats a delivery."""
+
+_EVENTS_A_TENANT = 2_000
+"""Taken by one run, so that no tenant's storm keeps the others waiting."""
+
+_FIRST_PAUSE_SECONDS = 5
+_LONGEST_PAUSE_SECONDS = 3600
+
+_WAITS = """
+    inbox.in_marts_at is null
+    and inbox.dead_at is null
+    and inbox.due_at <= now()
+    and exists (
+        select from ops.tenants where tenants.tenant_id = inbox.tenant_id and tenants.status = 'active'
+    )
+    and exists (
+        select from ops.sync_state state
+        where state.tenant_id = inbox.tenant_id and state.stream = inbox.stream and state.history_loaded_at is not null
+    )
+    and not exists (
+        select from ops.webhook_inbox held
+        where held.tenant_id = inbox.tenant_id and held.stream = inbox.stream and held.is_held
+        and held.in_marts_at is null and held.dead_at is null and held.due_at > now()
+    )
+    """
+"""What is due. A stream whose history is not in yet waits for it: that load is faster into an empty table."""
+
+
+@dataclass(frozen=True)
+class PendingEvent:
+    """An event that is due, and not done yet; see `shopify.webhooks.Event`."""
+
+    id: int
+    stream: str
+    read_gid: str | None
+    deleted_gid: str | None
+    changed_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """What is due.
+
+    Args:
+        tenant_ids: the tenants with due events.
+        oldest: the oldest due event and how often it was tried; None where nothing is due.
+    """
+
+    tenant_ids: Sequence[str]
+    oldest: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class EventRow:
+    """An event as `xeno webhooks list` shows it."""
+
+    id: int
+    tenant_id: str
+    topic: str
+    gid: str | None
+    received_at: datetime
+    attempts: int
+    status: str
+    error: str | None
+
+
+def backlog(connection: Connection) -> Backlog:
+    """What is due, of active tenants: to be read, or read and not in the marts yet."""
+    rows = connection.execute(
+        f"""
+        select inbox.tenant_id, min(array[inbox.id, inbox.attempts])
+        from ops.webhook_inbox inbox where {_WAITS} group by 1 order by 1
+        """
+    ).fetchall()
+    oldest = min((row[1] for row in rows), default=None)
+    return Backlog([row[0] for row in rows], (oldest[0], oldest[1]) if oldest else None)
+
+
+def to_read(connection: Connection, tenant_id: str) -> list[PendingEvent]:
+    """A tenant's due events that are not done, the oldest first."""
+    cursor = connection.cursor(row_factory=class_row(PendingEvent))
+    return cursor.execute(
+        f"""
+        select id, stream, read_gid, deleted_gid, changed_at from ops.webhook_inbox inbox
+        where tenant_id = %s and done_at is null and {_WAITS}
+        order by id limit {_EVENTS_A_TENANT}
+        """,
+        [tenant_id],
+    ).fetchall()
+
+
+def to_transform(connection: Connection) -> tuple[list[str], datetime]:
+    """The tenants with due events that are done and not in the marts, and the instant at which this is so."""
+    rows = connection.execute(
+        f"select distinct tenant_id from ops.webhook_inbox inbox where done_at is not null and {_WAITS} order by 1"
+    ).fetchall()
+    now = connection.execute("select now()").fetchone()
+    assert now is not None
+    return [row[0] for row in rows], now[0]
+
+
+def known_deletions(connection: Connection, tenant_id: str, gids: Collection[str]) -> set[str]:
+    """Those of the gids that some event, whatever became of it, says are gone."""
+    rows = connection.execute(
+        "select deleted_gid from ops.webhook_inbox where tenant_id = %s and deleted_gid = any(%s)",
+        [tenant_id, list(gids)],
+    ).fetchall()
+    return {row[0] for row in rows}
+
+
+def are_done(connection: Connection, event_ids: Collection[int]) -> None:
+    """Note, in the transaction that writes their rows, that raw holds what the events told of."""
+    connection.execute(
+        "update ops.webhook_inbox set done_at = now(), error = null, is_held = false where id = any(%s)",
+        [list(event_ids)],
+    )
+
+
+def have_failed(connection: Connection, event_ids: Collection[int], error: str, *, is_held: bool = False) -> None:
+    """Note that events could not be read; each is tried again after a pause that grows, in the end given up.
+
+    Args:
+        connection: a connection.
+        event_ids: which.
+        error: why; no token and nothing of a person in it.
+        is_held: the stream as a whole could not be read, so none of the tenant's events of it is tried meanwhile.
+    """
+    connection.execute(
+        f"""
+        update ops.webhook_inbox
+        set {_TRIED_AGAIN}, error = %(error)s, is_held = %(is_held)s
+        where id = any(%(ids)s)
+        """,
+        {"error": error, "is_held": is_held, "ids": list(event_ids)},
+    )
+
+
+def are_in_marts(connection: Connection, tenant_ids: Collection[str], done_before: datetime) -> None:
+    """Note that a transform took in what was done before an instant."""
+    connection.execute(
+        """
+        update ops.webhook_inbox set in_marts_at = clock_timestamp()
+        where tenant_id = any(%s) and done_at <= %s and in_marts_at is null
+        """,
+        [list(tenant_ids), done_before],
+    )
+
+
+def transform_has_failed(connection: Connection, tenant_id: str, done_before: datetime, error: str) -> None:
+    """Note that a tenant's marts could not be made of what was done before an instant."""
+    connection.execute(
+        f"""
+        update ops.webhook_inbox set {_TRIED_AGAIN}, error = %(error)s
+        where tenant_id = %(tenant_id)s and done_at <= %(done_before)s and in_marts_at is null and dead_at is null
+        """,
+        {"tenant_id": tenant_id, "done_before": done_before, "error": error},
+    )
+
+
+def listed(connection: Connection, *, only_dead: bool, limit: int) -> list[EventRow]:
+    """The newest events, or of the dead ones."""
+    cursor = connection.cursor(row_factory=class_row(EventRow))
+    return cursor.execute(
+        """
+        select id, tenant_id, topic, coalesce(read_gid, deleted_gid) as gid, received_at, attempts, error,
+            case
+                when dead_at is not null then 'dead'
+                when in_marts_at is not null then 'in the marts'
+                when done_at is not null then 'in raw'
+                when attempts > 0 then 'to be tried again'
+                else 'waiting'
+            end as status
+        from ops.webhook_inbox where dead_at is not null or not %s order by id desc limit %s
+        """,
+        [only_dead, limit],
+    ).fetchall()
+
+
+def replay(connection: Connection, event_ids: Collection[int]) -> int:
+    """Have events read again from the start: these, or all dead ones where none are given.
+
+    Returns:
+        How many.
+    """
+    return connection.execute(
+        """
+        update ops.webhook_inbox
+        set attempts = 0, due_at = now(), error = null, is_held = false,
+            done_at = null, in_marts_at = null, dead_at = null
+        where id = any(%(ids)s) or (cardinality(%(ids)s::bigint[]) = 0 and dead_at is not null)
+        """,
+        {"ids": list(event_ids)},
+    ).rowcount
+
+
+def purge(connection: Connection, older_than: timedelta) -> int:
+    """Forget events that came long ago and are in the marts or dead.
+
+    Returns:
+        How many.
+    """
+    return connection.execute(
+        """
+        delete from ops.webhook_inbox
+        where received_at < now() - %s and (in_marts_at is not null or dead_at is not null)
+        """,
+        [older_than],
+    ).rowcount
+
+
+_TRIED_AGAIN = f"""
+    attempts = attempts + 1,
+    due_at = now() + make_interval(
+        secs => least({_FIRST_PAUSE_SECONDS} * 2 ^ least(attempts, 20), {_LONGEST_PAUSE_SECONDS})
+    ),
+    dead_at = case when attempts + 1 >= {DEAD_AFTER} then now() end
+    """
