@@ -7,4 +7,5 @@ A store is described by a `spec`, played by a `server`, started by a `process`, 
 history comes from a `generator` or an `order_file`; `state` keeps it and what changed since, as the objects of `model`.
 The `api` answers queries: `execution` holds the schema and its connections, `search` the filters, `bulk` the bulk
 operations, and `access`, `cost` and `errors` one rule each. `controls` are what tests do: faults, changes, a report.
+Of what changes, `webhooks` tells whoever subscribed.
 """

@@ -27,6 +27,7 @@ from xeno_pipeline.sandbox.execution.schema import Request, admin_schema, resolv
 from xeno_pipeline.sandbox.execution.validation import parse_and_validate
 from xeno_pipeline.sandbox.model.money import Document
 from xeno_pipeline.sandbox.state.store import Store
+from xeno_pipeline.sandbox.webhooks.sender import WebhookSender
 
 
 class BadRequestError(Exception):
@@ -53,6 +54,7 @@ class AdminApi:
         self.store = store
         self.bulk = bulk
         self.faults = faults
+        self.webhooks = WebhookSender(store)
         self.bucket = CostBucket(store.plan, monotonic)
         self.stats = Stats()
         self.latency = 0.0

@@ -141,6 +141,23 @@ class StoreControl:
         """Fix the store's clock at an ISO time, or let it run with an offset; without either, real time."""
         self.post("clock", **_given({"at": at, "offset_seconds": offset_seconds}))
 
+    def send_webhooks(
+        self,
+        url: str,
+        secret: str,
+        *,
+        duplicates: float | None = None,
+        disorder: float | None = None,
+        seed: int | None = None,
+    ) -> None:
+        """Send webhooks of whatever happens from now on; `webhooks.sender.Subscription` says what is meant."""
+        self.post("webhooks", **_given(locals()))
+
+    def webhooks(self) -> dict[str, int]:
+        """How many deliveries are waiting, answered, refused and given up."""
+        counts: dict[str, int] = self.post("webhooks")
+        return counts
+
     # -- what happens in the store: see `controls/changes` for what is chosen where an option is left open
 
     def place_order(

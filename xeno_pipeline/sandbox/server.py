@@ -74,9 +74,10 @@ class Sandbox:
             self.apis[spec.handle] = AdminApi(store, bulk, faults, monotonic)
 
     def close(self) -> None:
-        """End the workers and close what the stores remember."""
+        """End the workers and the senders, and close what the stores remember."""
         self.workers.stop()
         for api in self.apis.values():
+            api.webhooks.close()
             api.store.close()
 
     async def index(self, _request: Request) -> Response:

@@ -13,9 +13,12 @@ from starlette.responses import Response
 
 from xeno_pipeline.sandbox.api import AdminApi, Stats
 from xeno_pipeline.sandbox.controls.changes import CHANGES
+from xeno_pipeline.sandbox.controls.changes.subject import Touched
 from xeno_pipeline.sandbox.controls.report import sales_report
 from xeno_pipeline.sandbox.model.times import instant
 from xeno_pipeline.sandbox.spec import PLANS
+from xeno_pipeline.sandbox.webhooks.payloads import webhooks_of
+from xeno_pipeline.sandbox.webhooks.sender import subscription_of
 
 
 class ControlRoutes:
@@ -109,17 +112,31 @@ def _reset_stats(api: AdminApi, _body: dict[str, Any]) -> Any:
     return {}
 
 
-def _change(change: Callable[..., Any]) -> Callable[[AdminApi, dict[str, Any]], Any]:
-    return lambda api, body: change(api.store, **body)
+def _webhooks(api: AdminApi, body: dict[str, Any]) -> Any:
+    """Subscribe to a store's webhooks, where the request says how; tell what became of those that were sent."""
+    if body:
+        api.webhooks.subscribe(subscription_of(body))
+    return api.webhooks.counts()
+
+
+def _change(name: str, change: Callable[..., Touched]) -> Callable[[AdminApi, dict[str, Any]], Touched]:
+    def changed(api: AdminApi, body: dict[str, Any]) -> Touched:
+        touched = change(api.store, **body)
+        # Whoever reads an object back on its webhook waits for the store's lock, and so for this change's commit.
+        api.webhooks.send(webhooks_of(api.store, name, touched))
+        return touched
+
+    return changed
 
 
 _ACTIONS: dict[str, Callable[[AdminApi, dict[str, Any]], Any]] = {
-    **{name: _change(change) for name, change in CHANGES.items()},
+    **{name: _change(name, change) for name, change in CHANGES.items()},
     "faults": _faults,
     "tokens": _tokens,
     "scopes": _scopes,
     "plan": _plan,
     "latency": _latency,
     "clock": _clock,
+    "webhooks": _webhooks,
     "stats/reset": _reset_stats,
 }
