@@ -9,7 +9,6 @@ from pydantic import SecretStr
 
 from tests.marts.warehouse import Warehouse
 from xeno_pipeline.settings import Settings
-from xeno_pipeline.tenants.credentials import KeyRing
 from xeno_pipeline.transformation.dbt import DbtProject
 from xeno_pipeline.transformation.transform import make_relations
 from xeno_pipeline.warehouse.connection import Database
@@ -30,11 +29,21 @@ def _template(make_database: Callable[..., Database], tmp_path_factory: pytest.T
     return settings
 
 
+@pytest.fixture(scope="session")
+def make_warehouse(_template: Settings, make_database: Callable[..., Database]) -> Callable[[], Warehouse]:
+    """Makes databases with the marts made, and no tenant yet."""
+
+    def make() -> Warehouse:
+        database = make_database(_TEMPLATE)
+        return Warehouse(database, _project(_template, database))
+
+    return make
+
+
 @pytest.fixture
-def warehouse(_template: Settings, make_database: Callable[..., Database]) -> Warehouse:
+def warehouse(make_warehouse: Callable[[], Warehouse]) -> Warehouse:
     """A database of the test's own with the marts made, and no tenant yet."""
-    database = make_database(_TEMPLATE)
-    return Warehouse(database, _project(_template, database), KeyRing({"first": bytes(range(32))}))
+    return make_warehouse()
 
 
 def _project(settings: Settings, database: Database) -> DbtProject:

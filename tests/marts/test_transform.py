@@ -1,0 +1,238 @@
+"""Transforms: what they touch, what they leave alone, and what survives them."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from tests.marts.store import Store
+from tests.marts.warehouse import Warehouse, differences
+
+TODAY = date(2026, 6, 1)
+
+
+@pytest.fixture
+def acme(warehouse: Warehouse) -> Store:
+    """A store whose marts are made."""
+    return _open(warehouse, "acme")
+
+
+@pytest.fixture
+def other(warehouse: Warehouse) -> Store:
+    """Another one in the same database."""
+    return _open(warehouse, "other")
+
+
+def test_a_change_rewrites_the_rows_it_touches_and_no_others(warehouse: Warehouse, acme: Store, other: Store) -> None:
+    before = _row_versions(warehouse)
+    acme.refund(min(acme.orders), hour=1200)
+    acme.load(warehouse)
+    warehouse.transform(as_of=TODAY)
+
+    rewritten = _changed(before, _row_versions(warehouse))
+
+    assert rewritten["marts.fct_orders"] == [f"(acme,{min(acme.orders)})"]
+    assert rewritten["core.daily_sales"] == ["(acme,2026-02-20)"]
+    assert not [key for keys in rewritten.values() for key in keys if "other" in key]
+
+
+def test_a_rebuild_of_a_tenant_touches_no_other_and_no_row_that_is_right(
+    warehouse: Warehouse, acme: Store, other: Store
+) -> None:
+    warehouse.execute("delete from marts.fct_orders where tenant_id = 'acme' and order_id = %s", min(acme.orders))
+    warehouse.execute("update core.daily_sales set orders = 99 where tenant_id = 'other'")
+    before = _row_versions(warehouse)
+
+    warehouse.transform("acme", as_of=TODAY, rebuild=True)
+
+    assert _changed(before, _row_versions(warehouse)) == {"marts.fct_orders": [f"(acme,{min(acme.orders)})"]}
+
+
+def test_a_transform_that_dies_halfway_forgets_nothing(warehouse: Warehouse, acme: Store) -> None:
+    acme.move_order(min(acme.orders), hour=2000)
+    acme.merge_customers(*sorted(acme.customers)[:2])
+    acme.load(warehouse)
+    warehouse.execute("alter table core.daily_sales add constraint broken check (date_day < '2026-03-01') not valid")
+    assert warehouse.try_transform(as_of=TODAY).failures.keys() == {"acme"}
+    warehouse.execute("alter table core.daily_sales drop constraint broken")
+
+    warehouse.transform(as_of=TODAY)
+    incremental = warehouse.marts()
+    warehouse.rebuild(as_of=TODAY)
+
+    assert differences(incremental, warehouse.marts()) == {}
+
+
+def test_a_tenant_that_cannot_be_transformed_keeps_no_other_from_it(
+    warehouse: Warehouse, acme: Store, other: Store
+) -> None:
+    for store in (acme, other):
+        store.place_order(None, hour=2000, product=None)
+        store.load(warehouse)
+    warehouse.execute(
+        "alter table core.daily_sales add constraint broken "
+        "check (tenant_id <> 'acme' or date_day < '2026-03-01') not valid"
+    )
+    failures = warehouse.try_transform(as_of=TODAY).failures
+    assert {tenant: str(error).partition(" could")[0] for tenant, error in failures.items()} == {
+        "acme": "acme: daily_sales"
+    }
+
+    assert warehouse.query("select tenant_id from marts.fct_orders where ordered_on > '2026-03-01'") == [
+        ("acme",),
+        ("other",),
+    ]
+    assert warehouse.query("select tenant_id from core.daily_sales where date_day > '2026-03-01'") == [("other",)]
+
+
+def test_a_new_day_moves_what_depends_on_it_and_writes_next_to_nothing(warehouse: Warehouse, acme: Store) -> None:
+    before = _row_versions(warehouse)
+    warehouse.transform(as_of=date(2026, 7, 15))
+
+    assert _changed(before, _row_versions(warehouse)) == {"core.tenant_figures": ["(acme)"]}
+    assert warehouse.value("select max(date_day) from marts.revenue_daily") == date(2026, 7, 15)
+    assert warehouse.query("select distinct as_of_date from marts.rfm_scores") == [(date(2026, 7, 15),)]
+    assert warehouse.query("select distinct is_churn_risk from marts.dim_customers where orders_count > 0") == [(True,)]
+
+
+def test_a_deleted_order_and_a_merged_customer_leave_no_trace(warehouse: Warehouse, acme: Store) -> None:
+    winner, loser = sorted(acme.customers)[:2]
+    deleted = min(acme.orders)
+    acme.delete_order(deleted)
+    acme.merge_customers(winner, loser)
+    acme.load(warehouse)
+    warehouse.transform(as_of=TODAY)
+
+    for mart in ("fct_orders", "fct_sales", "dim_customers", "rfm_scores", "customer_timeline", "top_customers"):
+        assert warehouse.value(f"select count(*) from marts.{mart} where customer_id = %s", loser) == 0
+    for mart in ("fct_orders", "fct_order_lines", "fct_sales"):
+        assert warehouse.value(f"select count(*) from marts.{mart} where order_id = %s", deleted) == 0
+    assert warehouse.value("select orders_count from marts.dim_customers where customer_id = %s", winner) == 3
+
+
+def test_full_refresh_destroys_nothing(warehouse: Warehouse, acme: Store, other: Store) -> None:
+    before = _row_versions(warehouse)
+
+    nodes = warehouse.project.invoke(["run", "--full-refresh"], transform_id=None)
+
+    assert [node.message for node in nodes if node.failed] == []
+    kept = ("marts.fct_orders", "marts.fct_sales", "core.customers", "core.daily_sales")
+    assert _changed(before, _row_versions(warehouse)).keys().isdisjoint(kept)
+
+
+# -- history
+
+
+def test_history_records_a_change_of_scores_on_the_day_it_is_observed(warehouse: Warehouse, acme: Store) -> None:
+    warehouse.transform()
+    _a_day_passes(warehouse)
+    poorest = min(acme.customers)
+    for _ in range(3):
+        acme.place_order(poorest, hour=1100, product=None, price="500.00")
+    acme.load(warehouse)
+    warehouse.transform()
+
+    today = warehouse.value("select as_of_date from core.tenant_figures")
+    rows = warehouse.query(
+        "select valid_from < %s, valid_to, monetary_score from marts.rfm_history "
+        "where customer_id = %s order by valid_from",
+        today,
+        poorest,
+    )
+    assert rows == [(True, today, 1), (False, None, 5)]
+    assert _open_history(warehouse) == _scores(warehouse)
+    assert warehouse.value("select sum(customers) from marts.rfm_migrations") > 0
+    assert warehouse.value("select count(*) from marts.customer_timeline where event_type = 'segment_change'") > 0
+
+
+def test_several_changes_on_a_day_leave_one_row_and_none_where_they_undo_each_other(
+    warehouse: Warehouse, acme: Store
+) -> None:
+    warehouse.transform()
+    _a_day_passes(warehouse)
+    before = warehouse.query("select * from marts.rfm_history order by 2, 3")
+    placed = [acme.place_order(min(acme.customers), hour=1100, product=None, price="500.00") for _ in range(2)]
+    for order in placed:
+        acme.load(warehouse)
+        warehouse.transform()
+        acme.delete_order(order)
+    acme.load(warehouse)
+    warehouse.transform()
+
+    assert warehouse.query("select * from marts.rfm_history order by 2, 3") == before
+
+
+def test_only_transforms_of_today_write_history_and_rebuilds_keep_it(warehouse: Warehouse, acme: Store) -> None:
+    assert warehouse.query("select * from marts.rfm_history") == []
+    warehouse.transform()
+    _a_day_passes(warehouse)
+    recorded = warehouse.query("select * from marts.rfm_history order by 2")
+
+    warehouse.transform(as_of=TODAY)
+    warehouse.transform(rebuild=True)
+
+    assert recorded == warehouse.query("select * from marts.rfm_history order by 2")
+    assert _open_history(warehouse) == _scores(warehouse)
+
+
+def _open(warehouse: Warehouse, handle: str) -> Store:
+    """A store of five customers with two orders each, one guest, and marts as of TODAY."""
+    warehouse.register([(handle, "Europe/Berlin", "EUR")])
+    store = Store(handle)
+    product = store.add_product()
+    for number in range(5):
+        customer = store.add_customer()
+        for order in range(2):
+            store.place_order(customer, hour=1000 + 24 * number + order, product=product, price=f"{20 + number}.00")
+    store.place_order(None, hour=1000, product=product)
+    store.load(warehouse)
+    warehouse.transform(as_of=TODAY)
+    return store
+
+
+def _row_versions(warehouse: Warehouse) -> dict[str, dict[str, str]]:
+    """By table and key, what changes with every write of a row, even of the same values."""
+    tables = warehouse.query(
+        """
+        select n.nspname || '.' || c.relname, string_agg(a.attname, ', ' order by a.attnum)
+        from pg_class c
+        join pg_namespace n on n.oid = c.relnamespace
+        join pg_index i on i.indrelid = c.oid and i.indisprimary
+        join pg_attribute a on a.attrelid = c.oid and a.attnum = any(i.indkey)
+        where n.nspname in ('core', 'marts')
+        group by 1
+        """
+    )
+    return {
+        table: dict(warehouse.query(f"select '(' || concat_ws(',', {key}) || ')', xmin || '/' || ctid from {table}"))
+        for table, key in tables
+    }
+
+
+def _changed(before: dict[str, dict[str, str]], after: dict[str, dict[str, str]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {
+        table: sorted(key for key in before[table] | after[table] if before[table].get(key) != after[table].get(key))
+        for table in before
+    }
+    return {table: keys for table, keys in found.items() if keys}
+
+
+def _a_day_passes(warehouse: Warehouse) -> None:
+    """What was recorded today was recorded yesterday."""
+    warehouse.execute("update marts.rfm_history set valid_from = valid_from - 1, valid_to = valid_to - 1")
+
+
+def _open_history(warehouse: Warehouse) -> list[tuple[Any, ...]]:
+    return warehouse.query(
+        "select customer_id, recency_score, frequency_score, monetary_score, rfm_segment "
+        "from marts.rfm_history where valid_to is null order by 1"
+    )
+
+
+def _scores(warehouse: Warehouse) -> list[tuple[Any, ...]]:
+    return warehouse.query(
+        "select customer_id, recency_score, frequency_score, monetary_score, rfm_segment "
+        "from marts.rfm_scores order by 1"
+    )
