@@ -13,8 +13,6 @@ from tests.isolation.marked_rows import ATTACKER, register
 from tests.isolation.test_loopback import free_port
 from xeno_pipeline.warehouse.connection import Database
 
-pytestmark = pytest.mark.xdist_group("isolation")
-
 
 @pytest.fixture
 def xeno(database: Database, tmp_path: Path) -> Xeno:

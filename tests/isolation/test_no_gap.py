@@ -21,7 +21,7 @@ from xeno_pipeline.transformation.transform import TransformRequest, make_relati
 from xeno_pipeline.warehouse.connection import Connection, Database
 from xeno_pipeline.warehouse.roles import grant_bi_role
 
-pytestmark = pytest.mark.xdist_group("isolation")
+pytestmark = pytest.mark.xdist_group("transforms")
 
 
 class Watcher(threading.Thread):

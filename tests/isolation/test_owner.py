@@ -13,7 +13,7 @@ from xeno_pipeline.tenants.credentials import KeyRing
 from xeno_pipeline.tenants.offboarding import remove_tenant
 from xeno_pipeline.transformation.transform import TransformRequest, transform
 
-pytestmark = pytest.mark.xdist_group("isolation")
+pytestmark = pytest.mark.xdist_group("transforms")
 
 
 def test_an_owner_that_is_no_superuser_migrates_syncs_transforms_tests_and_removes(
