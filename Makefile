@@ -25,7 +25,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 demo: install ## Sandbox stores to marts, through Dagster, with a summary to read
 	$(BIN)/xeno demo
 
-dev: install ## The Dagster UI, daemon and sandbox on loopback, over what the demo left
+dev: install ## The Dagster UI, daemon, gateway and sandbox on loopback, over what the demo left
 	$(BIN)/xeno dev
 
 test: install ## Every test that takes seconds, and a seeded share of the long ones

@@ -280,7 +280,7 @@ def demo() -> None:
 
 @app.command()
 def dev() -> None:
-    """Serve the Dagster UI and daemon, and the demo's stores, on loopback until interrupted."""
+    """Serve the Dagster UI and daemon, the gateway and the demo's stores, on loopback until interrupted."""
     from xeno_pipeline.demo.dev import serve_dev
 
     raise typer.Exit(serve_dev(load_settings()))

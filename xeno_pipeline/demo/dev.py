@@ -1,4 +1,4 @@
-"""`make dev`: the Dagster UI and daemon, and the sandbox stores, together on loopback until interrupted."""
+"""`make dev`: the Dagster UI and daemon, the gateway and the sandbox stores, together on loopback until interrupted."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -15,14 +17,19 @@ from xeno_pipeline.errors import XenoError
 from xeno_pipeline.orchestration.instance import dagster_home
 from xeno_pipeline.orchestration.partitions import align
 from xeno_pipeline.orchestration.pipeline import Pipeline
+from xeno_pipeline.sandbox.control import SandboxControl
 from xeno_pipeline.settings import PROJECT_DIR, Settings
 
 _SECONDS_TO_END = 20.0
 _SECONDS_BETWEEN_LOOKS = 0.5
 
 
+_SANDBOX_SECRET = "shpss_sandbox"  # noqa: S105 - it signs the webhooks of sandbox stores, to a gateway on loopback
+"""The app's secret where none is set."""
+
+
 class PortTakenError(XenoError):
-    """Something else listens where the UI is to be."""
+    """Something else listens where the UI or the gateway is to be."""
 
 
 def serve_dev(settings: Settings) -> int:
@@ -32,20 +39,46 @@ def serve_dev(settings: Settings) -> int:
         The exit code: 0 where it was told to end.
 
     Raises:
-        PortTakenError: the port of the UI is in use.
+        PortTakenError: the port of the UI or of the gateway is in use.
     """
-    if usable_port(settings.dagster_port) == 0:
-        raise PortTakenError(
-            f"Port {settings.dagster_port} is in use: stop what listens there, or set XENO_DAGSTER_PORT."
-        )
+    for port, setting in ((settings.dagster_port, "XENO_DAGSTER_PORT"), (settings.gateway_port, "XENO_GATEWAY_PORT")):
+        if usable_port(port) == 0:
+            raise PortTakenError(f"Port {port} is in use: stop what listens there, or set {setting}.")
     pipeline = Pipeline(settings)
     _ = pipeline.dbt_project
-    with serve_demo_stores(settings, pipeline.database) as url:
-        connect_demo_stores(settings, pipeline.database, url)
+    secret = settings.shopify_api_secret.get_secret_value() if settings.shopify_api_secret else _SANDBOX_SECRET
+    with serve_demo_stores(settings, pipeline.database) as url, _serve_gateway(settings, secret) as gateway:
+        for tenant in connect_demo_stores(settings, pipeline.database, url):
+            SandboxControl(url).store(tenant.tenant_id).send_webhooks(f"{gateway}/webhooks/shopify", secret)
         align(settings, pipeline.database)
         say(f"The sandbox stores: {url}")
+        say(f"The gateway:        {gateway}")
         say(f"The Dagster UI:     http://127.0.0.1:{settings.dagster_port}  (Ctrl-C ends all)")
         return _run_dagster(settings)
+
+
+@contextmanager
+def _serve_gateway(settings: Settings, secret: str) -> Iterator[str]:
+    """The gateway in a process of its own, for the length of a `with`; its log is a file in the home.
+
+    Yields:
+        Its URL.
+    """
+    command = [sys.executable, "-m", "xeno_pipeline.cli", "gateway", "serve", "--port", str(settings.gateway_port)]
+    environment = {**os.environ, "XENO_HOME": str(settings.home), "XENO_SHOPIFY_API_SECRET": secret}
+    with (settings.home / "gateway.log").open("a") as log:
+        gateway = subprocess.Popen(  # noqa: S603
+            command, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        yield f"http://127.0.0.1:{settings.gateway_port}"
+    finally:
+        gateway.terminate()
+        try:
+            gateway.wait(_SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            gateway.kill()
+            gateway.wait()
 
 
 def _run_dagster(settings: Settings) -> int:
