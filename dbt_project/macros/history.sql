@@ -1,3 +1,5 @@
+{# sqlfmt takes some of these statements for one thing before formatting and for another after: it is off. #}
+-- fmt: off
 {#
     The incremental strategy `history`: record on which days what the model selects became other than it was.
 

@@ -1,3 +1,5 @@
+{# sqlfmt takes some of these statements for one thing before formatting and for another after: it is off. #}
+-- fmt: off
 {#
     The incremental strategy `scoped`: bring the target's rows of the model's stale keys to what the model selects.
 

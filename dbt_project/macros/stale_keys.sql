@@ -214,4 +214,6 @@
 {% endmacro %}
 
 {# Whether this is a command of dbt that makes models; the hooks run with tests and seeds too. #}
-{% macro makes_models() %} {{ return(execute and flags.WHICH in ("run", "build")) }} {% endmacro %}
+{% macro makes_models() %}
+    {{ return(execute and flags.WHICH in ("run", "build")) }}
+{% endmacro %}

@@ -1,4 +1,5 @@
--- Orders and new customers of the days of a period are those of the period; its customers are distinct.
+-- Orders and new customers of the days of a period are those of the period; its
+-- customers are distinct.
 with
     recounted as (
         select

@@ -1,7 +1,11 @@
 -- The ledger, the orders, the days and the customers' months tell of the same sales.
 with
     sums as (
-        select tenant_id, 'ledger' as mart, sum(net_sales) as net, sum(total_sales) as total
+        select
+            tenant_id,
+            'ledger' as mart,
+            sum(net_sales) as net,
+            sum(total_sales) as total
         from {{ ref("fct_sales") }}
         group by tenant_id
         union all
@@ -21,4 +25,4 @@ with
 select tenant_id
 from sums
 group by tenant_id
-having count(distinct (net, total)) > 1
+having count(distinct(net, total)) > 1

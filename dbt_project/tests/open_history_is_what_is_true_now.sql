@@ -8,7 +8,10 @@ full join
 join ops.transform_scope using (tenant_id)
 where
     transform_scope.writes_history
-    and (scores.recency_score, scores.frequency_score, scores.monetary_score)
-    is distinct from (
+    and (
+        scores.recency_score,
+        scores.frequency_score,
+        scores.monetary_score
+    ) is distinct from (
         history.recency_score, history.frequency_score, history.monetary_score
     )

@@ -1,4 +1,5 @@
--- The view names the eleven segments itself; they are those that the seed gives the 125 cells.
+-- The view names the eleven segments itself; they are those that the seed gives the
+-- 125 cells.
 select rfm_segment
 from {{ ref("rfm_cells") }}
 full join

@@ -1,4 +1,5 @@
--- Every customer with a counted order has a segment, and every cohort and segment its customers.
+-- Every customer with a counted order has a segment, and every cohort and segment its
+-- customers.
 with
     counts as (
         select

@@ -35,7 +35,8 @@ select
     coalesce(checkouts.total_price, 0) as value,
     checkouts.completed_at is not null as is_recovered,
     checkouts.checkout_token
--- A full join, because the planner has no nested loop for it: see the strategy `scoped`.
+-- A full join, because the planner has no nested loop for it: see the strategy
+-- `scoped`.
 from checkouts
 full join lines using (tenant_id, checkout_id)
 where coalesce(checkouts.is_there, false)

@@ -23,9 +23,9 @@ select
     shipping::numeric(20, 4) as shipping,
     taxes::numeric(20, 4) as taxes,
     duties_and_fees::numeric(20, 4) as duties_and_fees,
-    (
-        gross_sales + discounts + returns + shipping + taxes + duties_and_fees
-    )::numeric(20, 4) as total_sales,
+    (gross_sales + discounts + returns + shipping + taxes + duties_and_fees)::numeric(
+        20, 4
+    ) as total_sales,
     tips::numeric(20, 4) as tips
 from
     (

@@ -31,7 +31,8 @@ select
     variants.max_price,
     products.created_at,
     products.deleted_at is not null as is_deleted
--- A full join, because the planner has no nested loop for it: see the strategy `scoped`.
+-- A full join, because the planner has no nested loop for it: see the strategy
+-- `scoped`.
 from products
 full join variants using (tenant_id, product_id)
 where coalesce(products.is_there, false)

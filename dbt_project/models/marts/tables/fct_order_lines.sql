@@ -44,7 +44,8 @@ select
     lines.unit_price,
     coalesce(sales.gross_sales, 0)::numeric(20, 4) as gross_sales,
     coalesce(sales.discounts, 0)::numeric(20, 4) as discounts
--- A full join, because the planner has no nested loop for it: see the strategy `scoped`.
+-- A full join, because the planner has no nested loop for it: see the strategy
+-- `scoped`.
 from lines
 full join sales using (tenant_id, order_line_id)
 where coalesce(lines.is_there, false)

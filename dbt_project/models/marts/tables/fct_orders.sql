@@ -90,7 +90,8 @@ select
         ) as is_first_of_{{ period }},
     {% endfor %}
     orders.checkout_token
--- Full joins, because the planner has no nested loops for them: see the strategy `scoped`.
+-- Full joins, because the planner has no nested loops for them: see the strategy
+-- `scoped`.
 from numbered orders
 full join lines using (tenant_id, order_id)
 full join sales using (tenant_id, order_id)

@@ -1,0 +1,196 @@
+"""What a transform costs: what changed, whatever the size of the tenant and however many tenants there are.
+
+What is compared, in one run: transforms after ten changed orders in tenants of 200,000 and of 2,000 orders, in one and
+in forty tenants, and with nothing to do; and the first build of the large tenant beside the same SELECTs, run by hand
+in psql as INSERT into identical, indexed tables.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from xeno_pipeline.extraction.report import StreamFailure, no_progress
+from xeno_pipeline.extraction.sync import Syncer, SyncRequest
+from xeno_pipeline.sandbox.process import SandboxProcess
+from xeno_pipeline.sandbox.spec import DEFAULT_TOKEN, StoreSpec
+from xeno_pipeline.settings import Settings
+from xeno_pipeline.tenants.credentials import load_key_ring
+from xeno_pipeline.tenants.onboarding import connect_store
+from xeno_pipeline.transformation.dbt import DBT_PROJECT_DIR, DbtProject
+from xeno_pipeline.transformation.scope import Scope, marts_are_made, open_scope
+from xeno_pipeline.transformation.transform import TransformRequest, make_relations, transform
+from xeno_pipeline.warehouse.connection import Database, connection_variables
+from xeno_pipeline.warehouse.embedded import EmbeddedServer, program
+from xeno_pipeline.warehouse.migrate import open_migrated
+from xeno_pipeline.warehouse.statistics import refresh_statistics
+
+LARGE, SMALL = "large", "small"
+MANY = tuple(f"shop-{number:02}" for number in range(40))
+ORDERS = {LARGE: 200_000, SMALL: 2_000, **dict.fromkeys(MANY, 500)}
+_CHANGED = 10
+_ROUNDS = 5
+
+# As a late edit does: an amount in the order's own agreement.
+_CHANGE = """
+    with changed as (
+        select tenant_id, id from raw.orders
+        where tenant_id = %(tenant)s and deleted_at is null and not is_test
+        order by md5(id::text || %(salt)s) limit %(count)s
+    ),
+    edited as (
+        update raw.order_sales sales set total_amount = total_amount + 1
+        from changed
+        join raw.order_agreements agreements on agreements.order_id = changed.id
+        where agreements.tenant_id = %(tenant)s and sales.tenant_id = %(tenant)s
+        and sales.agreement_id = agreements.id and agreements.reason = 'ORDER'
+    )
+    insert into ops.changes (tenant_id, object, object_id) select tenant_id, 'orders', id from changed
+    """
+
+
+@dataclass(frozen=True)
+class _Bench:
+    settings: Settings
+    database: Database
+    project: DbtProject
+
+    def changed(self, tenants: Sequence[str]) -> Callable[[], float]:
+        """Seconds of a transform after ten changed orders in each tenant."""
+        salts = itertools.count()
+
+        def measure() -> float:
+            salt = str(next(salts))
+            with self.database.connect() as connection:
+                for tenant in tenants:
+                    connection.execute(_CHANGE, {"tenant": tenant, "salt": salt, "count": _CHANGED})
+            return self.transform(tenants)
+
+        return measure
+
+    def transform(self, tenants: Sequence[str]) -> float:
+        """Seconds of a transform, due or not."""
+        started = time.perf_counter()
+        report = transform(self.database, self.project, TransformRequest(tenants, only_due=False))
+        assert not report.failures
+        return time.perf_counter() - started
+
+
+def run(folder: Path) -> dict[str, float]:
+    """Measure.
+
+    Args:
+        folder: an empty one, for a server and stores of the benchmark's own.
+
+    Returns:
+        Ratios, and the seconds that they are made of: `changed_over_nothing_to_do`, `large_over_small`,
+        `forty_over_one` (1.5 is the most) and `first_build_over_by_hand` (2.0 is the most).
+    """
+    with _installation(folder) as bench:
+        first_build, by_hand = _build_first(bench, folder)
+        bench.transform([SMALL, *MANY])
+        seconds = _alternate(
+            {
+                "nothing_to_do": lambda: bench.transform([LARGE]),
+                "large": bench.changed([LARGE]),
+                "small": bench.changed([SMALL]),
+                "one": bench.changed(MANY[:1]),
+                "forty": bench.changed(MANY),
+            }
+        )
+    return {
+        "changed_over_nothing_to_do": seconds["large"] / seconds["nothing_to_do"],
+        "large_over_small": seconds["large"] / seconds["small"],
+        "forty_over_one": seconds["forty"] / seconds["one"],
+        "first_build_over_by_hand": first_build / by_hand,
+        **{f"{name}_seconds": value for name, value in seconds.items()},
+        "first_build_seconds": first_build,
+        "by_hand_seconds": by_hand,
+    }
+
+
+@contextmanager
+def _installation(folder: Path) -> Iterator[_Bench]:
+    """Everything read into raw, and no marts yet."""
+    settings = Settings(home=folder / "home", database_url=None)
+    specs = [StoreSpec(handle, orders=orders, plan="Enterprise") for handle, orders in ORDERS.items()]
+    with ExitStack() as stack:
+        stack.callback(EmbeddedServer(settings.home).stop)
+        database = open_migrated(settings)
+        project = DbtProject(settings)
+        make_relations(database, project)
+        ring = load_key_ring(settings)
+        with SandboxProcess(specs, folder / "sandbox") as sandbox:
+            tenants = [
+                connect_store(database, ring, handle=handle, api_url=f"{sandbox.url}/{handle}", token=DEFAULT_TOKEN)
+                for handle in ORDERS
+            ]
+            syncer = Syncer(database, ring, settings.home / "spool", no_progress)
+            results = syncer.sync_tenants(tenants, SyncRequest())
+        assert not [result for result in results if isinstance(result, StreamFailure)]
+        yield _Bench(settings, database, project)
+
+
+def _build_first(bench: _Bench, folder: Path) -> tuple[float, float]:
+    """Seconds of the first build of the large tenant, and of the same by hand."""
+    compiled = _compile(bench, folder)
+    started = time.perf_counter()
+    refresh_statistics(bench.database, "raw")
+    with open_scope(bench.database, [LARGE], as_of=None, project_version=bench.project.version) as scope:
+        nodes = bench.project.invoke(["run", "--exclude", "config.materialized:view"], transform_id=scope.transform_id)
+        assert not [node for node in nodes if node.failed]
+        tables = [node.name for node in nodes if node.unique_id.startswith("model.")]
+        seconds = time.perf_counter() - started
+        by_hand = sum(_insert_by_hand(bench, scope, name, compiled[name]) for name in tables)
+        started = time.perf_counter()
+        marts_are_made(bench.database, scope, bench.project.version)
+        return seconds + time.perf_counter() - started, by_hand
+
+
+def _compile(bench: _Bench, folder: Path) -> dict[str, str]:
+    """The SELECT of each model."""
+    environment = {**os.environ, **connection_variables(bench.database.url)}
+    command = [Path(sys.executable).with_name("dbt"), "compile", "--target-path", folder / "target"]
+    subprocess.run(
+        [*command, "--log-path", folder / "logs"],
+        cwd=DBT_PROJECT_DIR,
+        env=environment,
+        check=True,
+        stdout=subprocess.PIPE,
+    )
+    files = (folder / "target" / "compiled" / "xeno" / "models").rglob("*.sql")
+    return {file.stem: file.read_text() for file in files}
+
+
+def _insert_by_hand(bench: _Bench, scope: Scope, name: str, select: str) -> float:
+    """Seconds of the SELECT of a model as INSERT into a twin of its table, in psql."""
+    schema = "core" if _is_in(bench, "core", name) else "marts"
+    twin = f"by_hand_{name}"
+    with bench.database.connect() as connection:
+        connection.execute(f"create table {twin} (like {schema}.{name} including all)")
+    session = (
+        f"-c xeno.transform_id={scope.transform_id} -c join_collapse_limit=11 -c from_collapse_limit=11 -c jit=off"
+    )
+    command = [program("psql"), bench.database.url, "-qXv", "ON_ERROR_STOP=1", "-c", f"insert into {twin} {select}"]
+    started = time.perf_counter()
+    subprocess.run(command, env={**os.environ, "PGOPTIONS": session}, check=True, stdout=subprocess.PIPE)
+    return time.perf_counter() - started
+
+
+def _is_in(bench: _Bench, schema: str, name: str) -> bool:
+    with bench.database.connect() as connection:
+        return connection.execute("select to_regclass(%s) is not null", [f"{schema}.{name}"]).fetchone() == (True,)
+
+
+def _alternate(measures: dict[str, Callable[[], float]]) -> dict[str, float]:
+    """The median of some rounds of each; taken in turns, so that a busy moment is nobody's alone."""
+    rounds = [{name: measure() for name, measure in measures.items()} for _ in range(_ROUNDS + 1)]
+    return {name: median(each[name] for each in rounds[1:]) for name in measures}  # the first one warms the caches
