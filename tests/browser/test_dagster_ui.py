@@ -14,8 +14,6 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.browser.conftest import TENANTS
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 PAGE_SECONDS = 60
 """The first page loads the UI and the code location while other tests compete for two cores."""
 BACKFILL_SECONDS = 240

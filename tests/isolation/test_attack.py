@@ -12,8 +12,6 @@ from tests.isolation.conftest import TENANTS_READ, Marts, session
 from tests.isolation.marked_rows import ATTACKER, ROWS, VICTIM
 from xeno_pipeline.warehouse.connection import Connection, Database
 
-pytestmark = pytest.mark.xdist_group("isolation")
-
 MINE = ATTACKER.tenant_id
 
 READING = {

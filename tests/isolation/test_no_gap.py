@@ -9,7 +9,6 @@ from datetime import date
 from pathlib import Path
 
 import psycopg
-import pytest
 from psycopg import errors
 
 from tests.installation import Installation, Shop
@@ -20,8 +19,6 @@ from xeno_pipeline.transformation.dbt import DbtProject
 from xeno_pipeline.transformation.transform import TransformRequest, make_relations, transform
 from xeno_pipeline.warehouse.connection import Connection, Database
 from xeno_pipeline.warehouse.roles import grant_bi_role
-
-pytestmark = pytest.mark.xdist_group("transforms")
 
 
 class Watcher(threading.Thread):

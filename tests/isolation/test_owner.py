@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from tests.installation import Installation, Shop
 from tests.isolation.conftest import Marts, session, tenants_seen
 from xeno_pipeline.tenants.credentials import KeyRing
 from xeno_pipeline.tenants.offboarding import remove_tenant
 from xeno_pipeline.transformation.transform import TransformRequest, transform
-
-pytestmark = pytest.mark.xdist_group("transforms")
 
 
 def test_an_owner_that_is_no_superuser_migrates_syncs_transforms_tests_and_removes(

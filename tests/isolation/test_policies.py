@@ -10,8 +10,6 @@ from tests.isolation.marked_rows import ATTACKER, VICTIM
 from xeno_pipeline.transformation.dbt import NO_TENANTS
 from xeno_pipeline.warehouse.connection import Database
 
-pytestmark = pytest.mark.xdist_group("isolation")
-
 
 def test_every_table_has_forced_row_security_and_every_view_runs_as_who_asks(marts: Marts, attacker: Database) -> None:
     with session(marts.owner) as connection:

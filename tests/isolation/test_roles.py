@@ -17,8 +17,6 @@ from xeno_pipeline.warehouse.connection import Database
 from xeno_pipeline.warehouse.migrate import migrate
 from xeno_pipeline.warehouse.roles import RolesNotPermittedError, grant_bi_role, revoke_bi_role
 
-pytestmark = pytest.mark.xdist_group("isolation")
-
 
 def exists(database: Database, role: str) -> bool:
     with database.connect() as connection:
