@@ -134,8 +134,8 @@ class _Reading:
                 stream, self.tenant, client, self.syncer.database, self.syncer.spool, self.syncer.on_progress
             ).run()
         nodes = self._read(client, stream, events)
-        done = [event.id for event in events if self._is_done(event, nodes)]
-        behind = [event.id for event in events if event.id not in set(done)]
+        done = {event.id for event in events if self._is_done(event, nodes)}
+        behind = {event.id for event in events} - done
         load = Load(self.tenant.tenant_id, stream.root, read_at)
         with self.syncer.database.connect() as connection:
             if nodes:

@@ -157,7 +157,7 @@ def are_in_marts(connection: Connection, tenant_ids: Collection[str], done_befor
     connection.execute(
         """
         update ops.webhook_inbox set in_marts_at = clock_timestamp()
-        where tenant_id = any(%s) and done_at <= %s and in_marts_at is null
+        where tenant_id = any(%s) and done_at <= %s and in_marts_at is null and dead_at is null
         """,
         [list(tenant_ids), done_before],
     )

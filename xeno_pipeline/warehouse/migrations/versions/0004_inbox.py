@@ -35,6 +35,7 @@ create table ops.webhook_inbox (
     unique (tenant_id, webhook_id)
 );
 create index on ops.webhook_inbox (due_at) where in_marts_at is null and dead_at is null;
+create index on ops.webhook_inbox (tenant_id, stream) where is_held and in_marts_at is null and dead_at is null;
 create index on ops.webhook_inbox (tenant_id, deleted_gid) where deleted_gid is not null;
 create index on ops.webhook_inbox (received_at);
 create index on ops.tenants (shop_domain);
