@@ -37,6 +37,9 @@ _SESSION = {
     "join_collapse_limit": 11,
     "from_collapse_limit": 11,
     "jit": "off",  # it takes longer than most of the statements it would speed up
+    # A crash may lose the last models made, never one before another: what is lost is made again. The commit that says
+    # that all are made is a session's that waits for all of them.
+    "synchronous_commit": "off",
     "work_mem": "64MB",  # what ranks a large tenant's customers sorts them in memory
 }
 """Settings of a transform's database sessions."""
