@@ -26,7 +26,7 @@ _REVENUE = """
     """
 
 _SEGMENTS = """
-    select rfm_segment, customers, average_recency_days, orders::numeric / customers, net_sales
+    select rfm_segment, customers, average_recency_days, orders, net_sales, share_of_net_sales
     from marts.rfm_segments
     where tenant_id = %s and customers > 0
     order by net_sales desc
