@@ -16,10 +16,10 @@ from xeno_pipeline.sandbox.spec import StoreSpec
 from xeno_pipeline.tenants.credentials import KeyRing
 
 STORES = (
-    StoreSpec("cents", orders=400, currency="USD", timezone="America/New_York", seed=1, plan="Enterprise"),
-    StoreSpec("yen", orders=400, currency="JPY", timezone="Asia/Tokyo", seed=2, plan="Enterprise"),
-    StoreSpec("fils", orders=400, currency="KWD", timezone="Asia/Kuwait", seed=3, plan="Enterprise"),
-    StoreSpec("euro", orders=400, currency="EUR", timezone="Europe/Berlin", seed=4, plan="Enterprise"),
+    StoreSpec("cents", orders=200, currency="USD", timezone="America/New_York", seed=1, plan="Enterprise"),
+    StoreSpec("yen", orders=200, currency="JPY", timezone="Asia/Tokyo", seed=2, plan="Enterprise"),
+    StoreSpec("fils", orders=200, currency="KWD", timezone="Asia/Kuwait", seed=3, plan="Enterprise"),
+    StoreSpec("euro", orders=200, currency="EUR", timezone="Europe/Berlin", seed=4, plan="Enterprise"),
 )
 
 pytestmark = pytest.mark.xdist_group("report")

@@ -122,6 +122,15 @@ def test_full_refresh_destroys_nothing(warehouse: Warehouse, acme: Store, other:
     assert _changed(before, _row_versions(warehouse)).keys().isdisjoint(kept)
 
 
+def test_a_tested_transform_tests_tables_views_and_how_they_agree(warehouse: Warehouse, acme: Store) -> None:
+    assert warehouse.transform(as_of=TODAY, only_due=False, test=True).failed_tests == []
+
+    warehouse.execute("update marts.fct_orders set net_sales = net_sales + 1, is_first_order = false")
+    failed = {test.name for test in warehouse.transform(as_of=TODAY, only_due=False, test=True).failed_tests}
+
+    assert failed == {"days_add_up_to_periods", "ledger_sums_to_orders_days_and_customers"}
+
+
 # -- history
 
 

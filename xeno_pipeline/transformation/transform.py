@@ -156,13 +156,14 @@ class _Transformer:
         )
 
     def _command(self) -> list[str]:
-        if self.request.test:
+        request = self.request
+        command = ["run"]
+        if request.test:
             command = ["build", "--exclude-resource-type", "unit_test", "--exclude-resource-type", "seed"]
-        else:
-            command = ["run"]
-        if self.request.models:
-            return [*command, "--select", *self.request.models]
-        return command if self.request.with_views else [*command, "--exclude", "config.materialized:view"]
+        if request.models:
+            return [*command, "--select", *request.models]
+        # Views were made with the relations. Tests of them would be left out with them.
+        return command if request.test or request.with_views else [*command, "--exclude", "config.materialized:view"]
 
 
 def _first_lines(message: str) -> str:
