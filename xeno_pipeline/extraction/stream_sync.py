@@ -226,19 +226,22 @@ class StreamSync:
         """
         batch: dict[str, Node] = {}
         read_up_to: datetime | None = None
+        read_at = datetime.now(UTC)  # before the first page is asked for: a deletion told meanwhile is newer
         for page in pages:
             batch |= {node["id"]: node for node in page.nodes}  # of an object that came twice, the later one
             read_up_to = page.read_up_to or read_up_to
             if len(batch) >= _NODES_A_LOAD:
-                self._load_batch(batch, read_up_to, report)
-                batch = {}
+                self._load_batch(batch, read_at, read_up_to, report)
+                batch, read_at = {}, datetime.now(UTC)
         if batch or read_up_to:
-            self._load_batch(batch, read_up_to, report)
+            self._load_batch(batch, read_at, read_up_to, report)
         return read_up_to
 
-    def _load_batch(self, batch: dict[str, Node], read_up_to: datetime | None, report: StreamReport) -> None:
+    def _load_batch(
+        self, batch: dict[str, Node], read_at: datetime, read_up_to: datetime | None, report: StreamReport
+    ) -> None:
         mapped = list(self._rows(flatten(batch.values())))
-        load = Load(self.tenant.tenant_id, self.stream.root, datetime.now(UTC))
+        load = Load(self.tenant.tenant_id, self.stream.root, read_at)
         with self._writing() as connection:
             if mapped:
                 report.add(load.run(connection, lambda: mapped))
