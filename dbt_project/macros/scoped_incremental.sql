@@ -17,11 +17,9 @@
     {% set kind = model.config.meta["stale"] %}
     {% set marks = model.config.meta.get("marks", {}) %}
 
-    {% set at_stake %}
-        {{ target }} old
-        join {{ stale(kind) }} stale_key
-            on stale_key.tenant_id = old.tenant_id
-            {% for column in key_columns(kind) %} and stale_key.{{ column }} = old.{{ column }} {% endfor %}
+    {% set has_stale_key %}
+        stale_key.tenant_id = old.tenant_id
+        {% for column in key_columns(kind) %} and stale_key.{{ column }} = old.{{ column }} {% endfor %}
     {% endset %}
     {% set same_key %}
         {% for column in key %} new.{{ column }} = old.{{ column }}{{ " and " if not loop.last }} {% endfor %}
@@ -51,7 +49,8 @@
         where new.tenant_id in (select tenant_id from {{ transform_scope() }} where is_whole)
         union all
         select {{ prefixed("old", ["tenant_id"] + marked) }}
-        from {{ at_stake }}
+        from {{ target }} old
+        join {{ stale(kind) }} stale_key on {{ has_stale_key }}
         where not exists (select from {{ selected }} new where {{ same_row }})
         ;
 
@@ -65,10 +64,10 @@
         {% endfor %}
     {% endif %}
 
-    delete from {{ target }} gone
-    using {{ at_stake }}
+    delete from {{ target }} old
+    using {{ stale(kind) }} stale_key
     where
-        gone.ctid = old.ctid
+        {{ has_stale_key }}
         and not exists (select from {{ selected }} new where {{ same_key }})
     ;
 
