@@ -1,5 +1,5 @@
 {#
-    A score of 1 to 5 within the tenant, 5 for what comes last in the given order.
+    A score of 1 to 5, 5 for what comes last in the given order, among the customers of one tenant that it is used on.
 
     NTILE makes fifths of equal size and splits equal values by whatever order it is given, so the tie-break (the
     customer's id, ascending) is explicit. With the variable rfm_ties set to `together`, equal values have an equal
@@ -7,10 +7,7 @@
 #}
 {% macro rfm_score(order_by) -%}
     {%- if var("rfm_ties") == "together" -%}
-        ceil(
-            5 * cume_dist() over (partition by tenant_id order by {{ order_by }})
-        )::integer
-    {%- else -%}
-        ntile(5) over (partition by tenant_id order by {{ order_by }}, customer_id)
+        ceil(5 * cume_dist() over (order by {{ order_by }}))::integer
+    {%- else -%} ntile(5) over (order by {{ order_by }}, customer_id)
     {%- endif -%}
 {%- endmacro %}

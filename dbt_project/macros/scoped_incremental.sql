@@ -17,10 +17,6 @@
     {% set kind = model.config.meta["stale"] %}
     {% set marks = model.config.meta.get("marks", {}) %}
 
-    {% set has_stale_key %}
-        stale_key.tenant_id = old.tenant_id
-        {% for column in key_columns(kind) %} and stale_key.{{ column }} = old.{{ column }} {% endfor %}
-    {% endset %}
     {% set same_key %}
         {% for column in key %} new.{{ column }} = old.{{ column }}{{ " and " if not loop.last }} {% endfor %}
     {% endset %}
@@ -49,25 +45,17 @@
         where new.tenant_id in (select tenant_id from {{ transform_scope() }} where is_whole)
         union all
         select {{ prefixed("old", ["tenant_id"] + marked) }}
-        from {{ target }} old
-        join {{ stale(kind) }} stale_key on {{ has_stale_key }}
+        from {{ at_stake(target, kind) }}
         where not exists (select from {{ selected }} new where {{ same_row }})
         ;
 
-        {% for stale_kind, mark in marks | dictsort %}
-            insert into stale.{{ stale_kind }}
-            select distinct {{ (["tenant_id"] + mark) | join(", ") }}
-            from {{ target.identifier }}__changed
-            {% if mark %} where {{ mark | join(" is not null and ") }} is not null {% endif %}
-            on conflict do nothing
-            ;
-        {% endfor %}
+        {{ mark_stale(marks, target.identifier ~ "__changed") }}
     {% endif %}
 
     delete from {{ target }} old
     using {{ stale(kind) }} stale_key
     where
-        {{ has_stale_key }}
+        {{ has_stale_key(kind) }}
         and not exists (select from {{ selected }} new where {{ same_key }})
     ;
 
@@ -82,6 +70,65 @@
     {% else %} nothing
     {% endif %}
 {% endmacro %}
+
+{# Note the keys of what is made from changed rows of a relation. #}
+{% macro mark_stale(marks, changed) %}
+    {% for kind, columns in marks | dictsort %}
+        insert into stale.{{ kind }}
+        select distinct {{ prefixed("changed", ["tenant_id"] + columns) }}
+        from {{ changed }} changed
+        {% if columns %} where {{ columns | join(" is not null and ") }} is not null {% endif %}
+        on conflict do nothing
+        ;
+    {% endfor %}
+{% endmacro %}
+
+{#
+    dbt's incremental materialization, but for a shortcut: where a transform makes rows by keys of which the target has
+    no row yet, as in a tenant's first build, there is nothing to compare, and rows go where they belong at once.
+#}
+{% materialization incremental, adapter = "postgres" %}
+    {% set kind = model.config.meta.get("stale") %}
+    {% if config.get("incremental_strategy") != "scoped" or not is_transform() or not makes_only_new_rows(kind) %}
+        {{ return(materialization_incremental_default()) }}
+    {% endif %}
+
+    {% set columns = model.columns.keys() | list %}
+    {% set marks = model.config.meta.get("marks", {}) %}
+    {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+    {% call statement("main") %}
+        insert into {{ this }} ({{ columns | join(", ") }})
+        select {{ columns | join(", ") }}
+        from ({{ sql }}) new
+    {% endcall %}
+    {% if marks %}
+        {% call statement("marks") %}
+            {{ mark_stale(marks, "(select old.* from " ~ at_stake(this, kind) ~ ")") }}
+        {% endcall %}
+    {% endif %}
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {{ adapter.commit() }}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+    {{ return({"relations": [this]}) }}
+{% endmaterialization %}
+
+{% macro makes_only_new_rows(kind) %}
+    {% set answer = run_query(
+        "select exists (select from " ~ stale(kind) ~ " stale_key) and not exists (select from " ~ at_stake(this, kind) ~ ")"
+    ) %}
+    {{ return(answer.columns[0].values()[0]) }}
+{% endmacro %}
+
+{# The rows of a table that have a stale key. #}
+{% macro at_stake(relation, kind) -%}
+    {{ relation }} old join {{ stale(kind) }} stale_key on {{ has_stale_key(kind) }}
+{%- endmacro %}
+
+{% macro has_stale_key(kind) -%}
+    stale_key.tenant_id = old.tenant_id
+    {%- for column in key_columns(kind) %} and stale_key.{{ column }} = old.{{ column }} {%- endfor -%}
+{%- endmacro %}
 
 {% macro prefixed(alias, columns) -%}
     {%- for column in columns -%} {{ alias }}.{{ column }}{{ ", " if not loop.last }} {%- endfor -%}

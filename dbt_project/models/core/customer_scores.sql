@@ -7,27 +7,25 @@
 }}
 
 with
-    customers as (
-        select
-            tenant_id,
-            customer_id,
-            greatest(scope.as_of_date - customers.last_order_on, 0) as recency_days,
-            customers.orders_count as frequency,
-            customers.net_sales as monetary
-        from {{ ref("customers") }} customers
-        join {{ stale("tenants") }} stale_tenants using (tenant_id)
-        join {{ transform_scope() }} scope using (tenant_id)
-        where customers.orders_count > 0
-    ),
-
+    -- Tenant by tenant: a sort by the tenant too takes three times as long.
     scored as (
-        select
-            tenant_id,
-            customer_id,
-            {{ rfm_score("recency_days desc") }} as recency_score,
-            {{ rfm_score("frequency") }} as frequency_score,
-            {{ rfm_score("monetary") }} as monetary_score
-        from customers
+        select tenants.tenant_id, scores.*
+        from {{ stale("tenants") }} tenants
+        join {{ transform_scope() }} scope using (tenant_id)
+        cross join
+            lateral(
+                select
+                    customer_id,
+                    {{
+                        rfm_score(
+                            "greatest(scope.as_of_date - last_order_on, 0) desc"
+                        )
+                    }} as recency_score,
+                    {{ rfm_score("orders_count") }} as frequency_score,
+                    {{ rfm_score("net_sales") }} as monetary_score
+                from {{ ref("customers") }} customers
+                where customers.tenant_id = tenants.tenant_id and orders_count > 0
+            ) scores
     )
 
 select
