@@ -14,9 +14,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import history
+from tests.bench import history, marts
 
-BENCHMARKS: dict[str, Callable[[Path], dict[str, float]]] = {"history": history.run}
+BENCHMARKS: dict[str, Callable[[Path], dict[str, float]]] = {"history": history.run, "marts": marts.run}
 
 
 def main(names: list[str]) -> int:

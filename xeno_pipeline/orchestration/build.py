@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dagster import Definitions, in_process_executor
+import warnings
+
+from dagster import BetaWarning, Definitions, in_process_executor
 
 from xeno_pipeline.orchestration.marts_assets import marts_assets
 from xeno_pipeline.orchestration.pipeline import PipelineResource
@@ -12,6 +14,9 @@ from xeno_pipeline.orchestration.sensors import sensors
 from xeno_pipeline.orchestration.tenant_jobs import EVENTS_JOB, SYNC_JOB, tenant_jobs
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.transformation.dbt import DbtProject
+
+# Dagster itself passes this parameter on when it binds a sensor to its job; no user can do anything about it.
+warnings.filterwarnings("ignore", "Parameter `owners` of initializer `SensorDefinition", BetaWarning)
 
 
 def build_defs(settings: Settings, *, pipeline: PipelineResource | None = None) -> Definitions:
