@@ -22,8 +22,6 @@ STORES = (
     StoreSpec("euro", orders=200, currency="EUR", timezone="Europe/Berlin", seed=4, plan="Enterprise"),
 )
 
-pytestmark = pytest.mark.xdist_group("report")
-
 
 @dataclass(frozen=True)
 class Stores:

@@ -21,10 +21,9 @@ from xeno_pipeline.sandbox.process import SandboxProcess
 from xeno_pipeline.sandbox.spec import StoreSpec
 from xeno_pipeline.tenants.credentials import KeyRing
 
-pytestmark = [
-    pytest.mark.skipif("XENO_SHARED" not in os.environ, reason="XENO_SHARED does not name the folder of the data"),
-    pytest.mark.xdist_group("retail"),
-]
+pytestmark = pytest.mark.skipif(
+    "XENO_SHARED" not in os.environ, reason="XENO_SHARED does not name the folder of the data"
+)
 
 PENNY = Decimal("0.01")
 _ROUNDED = Decimal("0.0051")
