@@ -16,12 +16,17 @@
         {% if existing is not none and not existing.is_view %}
             {{ drop_relation(existing) }}
         {% endif %}
-        {# Columns may be added or change their kind, which `create or replace` refuses. #}
+        {% set options = "with (security_invoker = true)" if config.get("meta").security_invoker %}
+        {# Replaced in place, what others built on the view stays; only where columns go or change it cannot be. #}
         {% call statement("main") %}
-            drop view if exists {{ target }} cascade;
-            create view {{ target }}
-            {% if config.get("meta").get("security_invoker") %} with (security_invoker = true) {% endif %}
-            as ({{ sql }});
+            do $view$
+            begin
+                create or replace view {{ target }} {{ options }} as ({{ sql }});
+            exception when invalid_table_definition then
+                drop view {{ target }} cascade;
+                create view {{ target }} {{ options }} as ({{ sql }});
+            end
+            $view$
         {% endcall %}
     {% endif %}
     {{ run_hooks(post_hooks) }}
