@@ -34,10 +34,22 @@ class Settings(BaseSettings):
         default=None,
         description="`id:base64` pairs, comma separated, current key first; else a key file in `home`.",
     )
-    shopify_api_secret: SecretStr | None = Field(default=None, description="The app's secret: it signs webhooks.")
+    shopify_api_key: str | None = Field(default=None, description="The app's client id, for OAuth.")
+    shopify_api_secret: SecretStr | None = Field(
+        default=None, description="The app's secret: it signs webhooks and the queries of OAuth."
+    )
     shopify_api_secret_previous: SecretStr | None = Field(
         default=None, description="The secret before, while the app's is being rotated."
     )
+    shopify_scopes: str = Field(
+        default="read_all_orders,read_customers,read_orders,read_products",
+        description="The access scopes that a store is asked for when it connects by OAuth.",
+    )
+    shopify_url_template: str = Field(
+        default="https://{handle}.myshopify.com",
+        description="Where stores that connect by OAuth are; another one only on loopback, for development.",
+    )
+    public_url: str | None = Field(default=None, description="Where Shopify and merchants reach the gateway.")
     gateway_port: int = Field(default=8710, ge=0, le=65535, description="Where `xeno gateway serve` listens.")
     inbox_days: int = Field(default=30, ge=1, description="How long finished webhooks are remembered.")
     sandbox_port: int = Field(default=8700, description="Where `xeno sandbox serve` and the demo listen.")

@@ -21,6 +21,7 @@ from xeno_pipeline.settings import load_settings
 from xeno_pipeline.shopify.bulk import BulkReader
 from xeno_pipeline.shopify.queries import bulk_query
 from xeno_pipeline.tenants import registry
+from xeno_pipeline.tenants.apps import installation_app
 from xeno_pipeline.tenants.credentials import load_key_ring
 from xeno_pipeline.tenants.onboarding import open_client
 from xeno_pipeline.warehouse.connection import open_database
@@ -33,7 +34,7 @@ def main(handle: str) -> None:
     orders = next(stream for stream in STREAMS if stream.name == "orders")
     with database.connect() as connection:
         tenant = registry.get(connection, handle)
-        client = open_client(connection, load_key_ring(settings), tenant)
+    client = open_client(database, load_key_ring(settings), tenant, app=installation_app(settings))
     reader = BulkReader(client)
     collected = reader.wait(reader.start(bulk_query(orders.bulk)))
     with database.connect() as connection:

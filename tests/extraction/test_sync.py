@@ -269,8 +269,8 @@ def test_where_bulk_refuses_the_ledger_the_same_rows_come_in_pages_with_a_note(
 
 def test_a_bulk_operation_that_a_dead_run_left_behind_is_adopted(installation: Installation, shop: Shop) -> None:
     tenant = installation.connect(shop)
+    client = open_client(installation.database, installation.ring, tenant, app=None)
     with installation.database.connect() as connection:
-        client = open_client(connection, installation.ring, tenant)
         reader = BulkReader(client)
         left_behind = reader.wait(reader.start(bulk_query("OrdersBulk")))
         remember_bulk_operation(connection, tenant.tenant_id, "orders", left_behind.id)

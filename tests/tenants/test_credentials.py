@@ -14,7 +14,8 @@ from xeno_pipeline.errors import UsageError
 from xeno_pipeline.sandbox.spec import DEFAULT_TOKEN
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.shopify.client import ShopifyClient
-from xeno_pipeline.tenants.credentials import CredentialError, KeyRing, load_key_ring, load_token, rotate, store_token
+from xeno_pipeline.tenants.credentials import CredentialError, KeyRing, load_key_ring, rotate
+from xeno_pipeline.tenants.grants import Grant, load_grant, store_grant
 from xeno_pipeline.tenants.onboarding import open_client
 
 TOKEN = "shpat_0123456789abcdef"
@@ -121,7 +122,7 @@ def test_rotation_seals_every_token_under_a_new_key_of_the_file(registered: Inst
     settings = Settings(home=tmp_path)
     before = load_key_ring(settings)
     with registered.database.connect() as connection:
-        store_token(connection, before, "shelf", TOKEN)
+        store_grant(connection, before, "shelf", Grant.permanent(TOKEN))
 
     with registered.database.connect() as connection:
         key_id, count = rotate(settings, connection)
@@ -132,19 +133,19 @@ def test_rotation_seals_every_token_under_a_new_key_of_the_file(registered: Inst
     after = load_key_ring(settings)
     assert list(after.keys) == [key_id, *before.keys]
     with registered.database.connect() as connection:
-        assert load_token(connection, KeyRing({key_id: after.keys[key_id]}), "shelf") == TOKEN
+        assert load_grant(connection, KeyRing({key_id: after.keys[key_id]}), "shelf").token == TOKEN
 
 
 def test_rotation_to_the_first_key_of_the_environment_does_what_is_left_to_do(registered: Installation) -> None:
     ring = KeyRing({"old": ONE})
     with registered.database.connect() as connection:
-        store_token(connection, ring, "shelf", TOKEN)
+        store_grant(connection, ring, "shelf", Grant.permanent(TOKEN))
     settings = Settings(encryption_keys=encoded(new=OTHER, old=ONE))
 
     with registered.database.connect() as connection:
         assert rotate(settings, connection) == ("new", 1)
         assert rotate(settings, connection) == ("new", 0)
-        assert load_token(connection, KeyRing({"new": OTHER}), "shelf") == TOKEN
+        assert load_grant(connection, KeyRing({"new": OTHER}), "shelf").token == TOKEN
 
 
 def test_a_tenant_without_a_token_is_told_how_to_give_one(registered: Installation) -> None:
@@ -152,7 +153,7 @@ def test_a_tenant_without_a_token_is_told_how_to_give_one(registered: Installati
         connection.execute("delete from ops.tenant_credentials")
 
         with pytest.raises(CredentialError, match=r"^shelf: no token is stored; give one with `xeno tenant set-token"):
-            load_token(connection, registered.ring, "shelf")
+            load_grant(connection, registered.ring, "shelf")
 
 
 def test_a_ciphertext_moved_to_another_tenants_row_fails_that_tenants_sync_alone(
@@ -177,8 +178,7 @@ def test_the_token_is_in_no_repr_no_log_and_no_error(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     shelf_tenant = registered.tenants()[0]
-    with registered.database.connect() as connection:
-        client = open_client(connection, registered.ring, shelf_tenant)
+    client = open_client(registered.database, registered.ring, shelf_tenant, app=None)
     registered.sync(shelf_tenant, "products")
     wrong = ShopifyClient(tenant="shelf", api_url=shelf.api_url, token=TOKEN)
 

@@ -12,7 +12,7 @@ from xeno_pipeline.errors import UsageError, XenoError
 from xeno_pipeline.sandbox.spec import DEFAULT_TOKEN
 from xeno_pipeline.shopify.errors import StoreUnavailableError, TokenRejectedError, UnsupportedVersionError
 from xeno_pipeline.tenants import registry
-from xeno_pipeline.tenants.credentials import load_token
+from xeno_pipeline.tenants.grants import load_grant
 from xeno_pipeline.tenants.onboarding import (
     MissingScopeError,
     OtherShopError,
@@ -44,7 +44,7 @@ def test_a_store_is_registered_with_what_it_tells_of_itself(installation: Instal
     assert tenant.access_scopes == ["read_all_orders", "read_customers", "read_orders", "read_products"]
     assert history_warning(tenant) is None
     with installation.database.connect() as connection:
-        assert load_token(connection, installation.ring, "shelf") == DEFAULT_TOKEN
+        assert load_grant(connection, installation.ring, "shelf").token == DEFAULT_TOKEN
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_a_store_that_is_there_already_is_left_as_it_is(installation: Installati
 
     assert installation.tenants() == [replace(known, status="suspended")]
     with installation.database.connect() as connection:
-        assert load_token(connection, installation.ring, "shelf") == DEFAULT_TOKEN
+        assert load_grant(connection, installation.ring, "shelf").token == DEFAULT_TOKEN
 
 
 def test_a_new_token_is_tried_before_it_replaces_the_old_one(installation: Installation, shop: Shop) -> None:
@@ -163,7 +163,7 @@ def test_a_new_token_is_tried_before_it_replaces_the_old_one(installation: Insta
 
     def stored() -> str:
         with installation.database.connect() as connection:
-            return load_token(connection, installation.ring, shop.handle)
+            return load_grant(connection, installation.ring, shop.handle).token
 
     with pytest.raises(TokenRejectedError):
         give("shpat_new")
@@ -185,4 +185,4 @@ def test_a_token_of_another_shop_is_not_stored(installation: Installation, shelf
             replace_token(installation.database, installation.ring, handle="acme", token="shpat_other")
 
     with installation.database.connect() as connection:
-        assert load_token(connection, installation.ring, "acme") == DEFAULT_TOKEN
+        assert load_grant(connection, installation.ring, "acme").token == DEFAULT_TOKEN

@@ -28,7 +28,6 @@ from xeno_pipeline.shopify.errors import OverloadedError, StoreUnavailableError,
 from xeno_pipeline.shopify.ids import number
 from xeno_pipeline.shopify.pagination import Node, Pager
 from xeno_pipeline.tenants.credentials import CredentialError
-from xeno_pipeline.tenants.onboarding import open_client
 from xeno_pipeline.tenants.registry import Tenant
 from xeno_pipeline.warehouse import raw_tables as raw
 from xeno_pipeline.warehouse.connection import Connection
@@ -68,8 +67,7 @@ def _read_tenant(syncer: Syncer, tenant: Tenant) -> list[StreamResult]:
     if not events:
         return []
     try:
-        with syncer.database.connect() as connection:
-            client = open_client(connection, syncer.ring, tenant, _PATIENCE)
+        client = syncer.client_of(tenant, _PATIENCE)
     except CredentialError as error:
         return [_failed(syncer, tenant, stream, _of(stream, events), error) for stream in _concerned(events)]
     reading = _Reading(syncer, tenant, client, events)

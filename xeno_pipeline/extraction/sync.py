@@ -18,7 +18,8 @@ from xeno_pipeline.extraction.mapping import rows
 from xeno_pipeline.extraction.report import ProgressSink, StreamFailure, StreamReport, StreamResult, no_progress
 from xeno_pipeline.extraction.stream_sync import StreamSync
 from xeno_pipeline.extraction.streams import SHOP, STREAMS, Stream, check_streams
-from xeno_pipeline.shopify.client import ShopifyClient
+from xeno_pipeline.shopify.client import Patience, ShopifyClient
+from xeno_pipeline.shopify.oauth import App
 from xeno_pipeline.shopify.queries import operation, selection_version
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.credentials import KeyRing
@@ -59,12 +60,22 @@ class Syncer:
         ring: the keys of the tenants' tokens.
         spool: a folder for the results of bulk operations while they are loaded.
         on_progress: told how far things are; called from several threads.
+        app: the installation's app, with which expiring tokens are refreshed.
     """
 
     database: Database
     ring: KeyRing
     spool: Path
     on_progress: ProgressSink = no_progress
+    app: App | None = None
+
+    def client_of(self, tenant: Tenant, patience: Patience | None = None) -> ShopifyClient:
+        """A client of a tenant's store.
+
+        Raises:
+            CredentialError: the tenant has no token that can be read.
+        """
+        return open_client(self.database, self.ring, tenant, app=self.app, patience=patience)
 
     def sync_tenants(self, tenants: Sequence[Tenant], request: SyncRequest) -> list[StreamResult]:
         """Sync several tenants side by side; the failure of one is a result like any other.
@@ -89,7 +100,7 @@ class Syncer:
             shop = self._sync_shop(tenant)
             with self.database.connect() as connection:
                 tenant = registry.get(connection, tenant.tenant_id)
-                client = open_client(connection, self.ring, tenant)
+            client = self.client_of(tenant)
         except Exception as error:  # noqa: BLE001 - a failure is a result like any other
             return [_failure(tenant, name, error) for name in names]
         streams = [stream for stream in STREAMS if stream.name in names]
@@ -110,8 +121,7 @@ class Syncer:
         """Read what the store tells of itself, into the registry and into raw."""
         started = time.monotonic()
         report = StreamReport(tenant.tenant_id, SHOP, "facts")
-        with self.database.connect() as connection:
-            client = open_client(connection, self.ring, tenant)
+        client = self.client_of(tenant)
         data = client.execute(operation("Shop")).data
         facts = tenant_from(data, tenant.tenant_id, tenant.api_url)
         check_same_shop(tenant, facts)

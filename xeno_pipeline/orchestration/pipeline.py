@@ -12,6 +12,7 @@ from pydantic import PrivateAttr
 from xeno_pipeline.extraction.report import ProgressSink, no_progress
 from xeno_pipeline.extraction.sync import Syncer
 from xeno_pipeline.settings import Settings, load_settings
+from xeno_pipeline.tenants.apps import installation_app
 from xeno_pipeline.tenants.credentials import load_key_ring
 from xeno_pipeline.transformation.dbt import DbtProject, NodeSink
 from xeno_pipeline.transformation.transform import make_relations
@@ -55,7 +56,8 @@ class Pipeline:
     def syncer(self) -> Syncer:
         """What syncs tenants into the database."""
         ring = load_key_ring(self.settings)
-        return Syncer(self.database, ring, self.settings.home / "spool", self.on_progress)
+        spool, app = self.settings.home / "spool", installation_app(self.settings)
+        return Syncer(self.database, ring, spool, self.on_progress, app)
 
 
 class PipelineResource(ConfigurableResource[Pipeline]):

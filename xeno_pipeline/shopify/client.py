@@ -8,9 +8,9 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import orjson
@@ -83,6 +83,29 @@ class Answer:
     requested_cost: float | None
 
 
+class TokenSource(Protocol):
+    """Where the access token comes from, if it may change while a client works; several threads ask it."""
+
+    def current(self) -> str:
+        """The token to send now."""
+
+    def instead_of(self, refused: str) -> str | None:
+        """Another token than the one that the store refused; None where there is no other."""
+
+
+@dataclass(frozen=True)
+class _FixedToken:
+    """A token that stays."""
+
+    token: str = field(repr=False)
+
+    def current(self) -> str:
+        return self.token
+
+    def instead_of(self, refused: str) -> None:
+        return None
+
+
 class _TransientError(Exception):
     """A failure worth trying again, and what to raise when there is no more time to.
 
@@ -113,7 +136,7 @@ class ShopifyClient:
     Args:
         tenant: the store's handle, for messages.
         api_url: the root that `/admin/api/<version>/graphql.json` is appended to.
-        token: the access token; it goes nowhere but into the request's header.
+        token: the access token, or where it comes from; it goes nowhere but into the request's header.
         patience: how long to keep trying.
         clock: seconds that only go forward.
         sleep: waits for a number of seconds.
@@ -127,12 +150,12 @@ class ShopifyClient:
         *,
         tenant: str,
         api_url: str,
-        token: str,
+        token: str | TokenSource,
         patience: Patience | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        if not _TOKEN.fullmatch(token):  # told here, because the libraries below would quote it
+        if isinstance(token, str) and not _TOKEN.fullmatch(token):  # told here: the libraries below would quote it
             problem = "was not tried: it is empty, or has characters that no token has. " + _new_token(tenant)
             raise TokenRejectedError(tenant, "the access token", problem)
         self.tenant = tenant
@@ -142,8 +165,8 @@ class ShopifyClient:
         self.clock = clock
         self.sleep = sleep
         self._url = f"{api_url.rstrip('/')}/admin/api/{API_VERSION}/graphql.json"
+        self._tokens: TokenSource = _FixedToken(token) if isinstance(token, str) else token
         self._session = requests.Session()
-        self._session.headers["X-Shopify-Access-Token"] = token
         self._session.trust_env = not is_loopback(api_url)  # no proxy stands between us and ourselves
         self._costs: dict[str, float] = {}
 
@@ -209,14 +232,13 @@ class ShopifyClient:
         return seconds > (self.patience.connect_deadline if unreachable else self.patience.deadline)
 
     def _send(self, operation: Operation, variables: Mapping[str, Any], reservation: Reservation) -> Answer:
-        self.usage.requests += 1
+        token = self._tokens.current()
         try:
-            response = self._session.post(
-                self._url,
-                json={"query": operation.text, "variables": variables, "operationName": operation.name},
-                timeout=(self.patience.connect_timeout, self.patience.read_timeout),
-                allow_redirects=False,  # the token must not follow to another host
-            )
+            response = self._post(operation, variables, token)
+            if response.status_code == requests.codes.unauthorized:
+                other = self._tokens.instead_of(token)
+                if other is not None:
+                    response = self._post(operation, variables, other)
         except _BAD_URL as error:
             problem = "could not be sent: the API URL is none; it is written as https://acme.myshopify.com is."
             raise UnreachableError(self.tenant, operation.name, problem) from error
@@ -233,6 +255,16 @@ class ShopifyClient:
         self._check_status(operation, response)
         self._check_version(operation, response)
         return self._read(operation, response, reservation)
+
+    def _post(self, operation: Operation, variables: Mapping[str, Any], token: str) -> requests.Response:
+        self.usage.requests += 1
+        return self._session.post(
+            self._url,
+            json={"query": operation.text, "variables": variables, "operationName": operation.name},
+            headers={"X-Shopify-Access-Token": token},
+            timeout=(self.patience.connect_timeout, self.patience.read_timeout),
+            allow_redirects=False,  # the token must not follow to another host
+        )
 
     def _connection_failure(self, error: requests.ConnectionError) -> _TransientError:
         host = urlsplit(self._url).netloc

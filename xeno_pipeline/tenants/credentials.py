@@ -1,4 +1,4 @@
-"""Access tokens at rest: AES-256-GCM, each bound to its tenant, under keys that can be rotated."""
+"""Tenants' secrets at rest: AES-256-GCM, each bound to its tenant and purpose, under keys that can be rotated."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from filelock import FileLock
+from psycopg import sql
 
 from xeno_pipeline.errors import UsageError, XenoError
 from xeno_pipeline.settings import Settings
@@ -23,7 +25,27 @@ _NONCE_BYTES = 12
 
 
 class CredentialError(XenoError):
-    """A token cannot be read: it is missing, or its key is."""
+    """A secret cannot be read: it is missing, or its key is."""
+
+
+class Purpose(StrEnum):
+    """What a secret is for; sealed for one purpose, it does not open for another."""
+
+    TOKEN = "token"  # noqa: S105 - names of secrets, not secrets
+    REFRESH_TOKEN = "refresh token"  # noqa: S105
+    APP_SECRET = "app secret"  # noqa: S105
+
+
+_REMEDIES = {
+    Purpose.TOKEN: "give it anew with `xeno tenant set-token {}`",
+    Purpose.REFRESH_TOKEN: "connect the store again at the gateway's /auth/install?shop={}.myshopify.com",
+    Purpose.APP_SECRET: "give it anew with `xeno tenant set-app-secret {}`",
+}
+_SEALED = {
+    "tenant_credentials": {"sealed_token": Purpose.TOKEN, "sealed_refresh_token": Purpose.REFRESH_TOKEN},
+    "tenant_apps": {"sealed_secret": Purpose.APP_SECRET},
+}
+"""The tables of ops and their columns that hold secrets; those of a row lie under one key."""
 
 
 @dataclass(frozen=True)
@@ -32,35 +54,40 @@ class KeyRing:
 
     keys: Mapping[str, bytes] = field(repr=False)
 
-    def seal(self, tenant_id: str, token: str) -> tuple[str, bytes]:
-        """Encrypt a token for its tenant.
+    @property
+    def current(self) -> str:
+        """The id of the key that seals."""
+        return next(iter(self.keys))
+
+    def seal(self, tenant_id: str, secret: str, purpose: Purpose = Purpose.TOKEN) -> tuple[str, bytes]:
+        """Encrypt a secret for its tenant and purpose.
 
         Returns:
             The id of the key, and nonce and ciphertext together.
         """
-        key_id, key = next(iter(self.keys.items()))
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        return key_id, nonce + AESGCM(key).encrypt(nonce, token.encode(), _binding(tenant_id))
+        cipher = AESGCM(self.keys[self.current])
+        return self.current, nonce + cipher.encrypt(nonce, secret.encode(), _binding(tenant_id, purpose))
 
-    def open(self, tenant_id: str, key_id: str, sealed: bytes) -> str:
-        """Decrypt a tenant's token.
+    def open(self, tenant_id: str, key_id: str, sealed: bytes, purpose: Purpose = Purpose.TOKEN) -> str:
+        """Decrypt a tenant's secret.
 
         Raises:
-            CredentialError: the key is unknown, or the token was sealed for another tenant or altered.
+            CredentialError: the key is unknown, or the secret was sealed for another tenant or purpose, or altered.
         """
         if key_id not in self.keys:
             raise CredentialError(
-                f"{tenant_id}: its token is encrypted under key {key_id!r}, which is not among the keys: "
+                f"{tenant_id}: its {purpose} is encrypted under key {key_id!r}, which is not among the keys: "
                 "add it to XENO_ENCRYPTION_KEYS."
             )
         try:
             opened = AESGCM(self.keys[key_id]).decrypt(
-                sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _binding(tenant_id)
+                sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _binding(tenant_id, purpose)
             )
         except InvalidTag:
             raise CredentialError(
-                f"{tenant_id}: its token cannot be decrypted (another key of the same id, or altered data): "
-                f"give it anew with `xeno tenant set-token {tenant_id}`."
+                f"{tenant_id}: its {purpose} cannot be decrypted (another key of the same id, or altered data): "
+                f"{_REMEDIES[purpose].format(tenant_id)}."
             ) from None
         return opened.decode()
 
@@ -81,10 +108,10 @@ def load_key_ring(settings: Settings) -> KeyRing:
 
 
 def rotate(settings: Settings, connection: Connection) -> tuple[str, int]:
-    """Seal every token under a new key (of the key file), or under the first of XENO_ENCRYPTION_KEYS.
+    """Seal every secret under a new key (of the key file), or under the first of XENO_ENCRYPTION_KEYS.
 
     Returns:
-        The id of the key that seals now, and the number of tokens sealed anew.
+        The id of the key that seals now, and the number of secrets sealed anew.
     """
     ring = load_key_ring(settings)
     if settings.encryption_keys is None:
@@ -92,46 +119,32 @@ def rotate(settings: Settings, connection: Connection) -> tuple[str, int]:
         with FileLock(path.with_suffix(".lock")):
             _write_keys(path, [_new_key(), *path.read_text().split()])
         ring = load_key_ring(settings)
-    current = next(iter(ring.keys))
-    stale = connection.execute(
-        "select tenant_id, key_id, sealed_token from ops.tenant_credentials where key_id <> %s for update",
-        [current],
-    ).fetchall()
-    for tenant_id, key_id, sealed in stale:
-        store_token(connection, ring, tenant_id, ring.open(tenant_id, key_id, sealed))
-    return current, len(stale)
+    counts = [_reseal(connection, ring, table, columns) for table, columns in _SEALED.items()]
+    return ring.current, sum(counts)
 
 
-def store_token(connection: Connection, ring: KeyRing, tenant_id: str, token: str) -> None:
-    """Keep a tenant's access token, in place of the one before."""
-    key_id, sealed = ring.seal(tenant_id, token)
-    connection.execute(
-        """
-        insert into ops.tenant_credentials (tenant_id, key_id, sealed_token) values (%s, %s, %s)
-        on conflict (tenant_id) do update
-        set key_id = excluded.key_id, sealed_token = excluded.sealed_token, updated_at = now()
-        """,
-        [tenant_id, key_id, sealed],
-    )
+def _reseal(connection: Connection, ring: KeyRing, table: str, columns: Mapping[str, Purpose]) -> int:
+    """Seal the secrets of a table under the ring's current key; returns how many were under another."""
+    names = {"table": sql.Identifier("ops", table), "columns": sql.SQL(", ").join(map(sql.Identifier, columns))}
+    stale = sql.SQL("select tenant_id, key_id, {columns} from {table} where key_id <> %s for update").format(**names)
+    updates = sql.SQL(", ").join(sql.SQL("{} = %s").format(sql.Identifier(column)) for column in columns)
+    update = sql.SQL("update {table} set key_id = %s, {updates} where tenant_id = %s").format(updates=updates, **names)
+    count = 0
+    for tenant_id, key_id, *sealed in connection.execute(stale, [ring.current]).fetchall():
+        opened = {
+            column: ring.open(tenant_id, key_id, value, columns[column])
+            for column, value in zip(columns, sealed, strict=True)
+            if value is not None
+        }
+        anew = {column: ring.seal(tenant_id, secret, columns[column])[1] for column, secret in opened.items()}
+        connection.execute(update, [ring.current, *(anew.get(column) for column in columns), tenant_id])
+        count += len(anew)
+    return count
 
 
-def load_token(connection: Connection, ring: KeyRing, tenant_id: str) -> str:
-    """A tenant's access token.
-
-    Raises:
-        CredentialError: there is none, or it cannot be decrypted.
-    """
-    row = connection.execute(
-        "select key_id, sealed_token from ops.tenant_credentials where tenant_id = %s", [tenant_id]
-    ).fetchone()
-    if row is None:
-        raise CredentialError(f"{tenant_id}: no token is stored; give one with `xeno tenant set-token {tenant_id}`.")
-    return ring.open(tenant_id, row[0], row[1])
-
-
-def _binding(tenant_id: str) -> bytes:
-    """What ties a sealed token to its tenant: copied into another tenant's row, it does not open."""
-    return f"xeno-pipeline/tenant-token/{tenant_id}".encode()
+def _binding(tenant_id: str, purpose: Purpose) -> bytes:
+    """What ties a sealed secret to its tenant and purpose: copied into another's place, it does not open."""
+    return f"xeno-pipeline/tenant-{purpose}/{tenant_id}".encode()
 
 
 def _key_file(settings: Settings) -> Path:

@@ -7,11 +7,13 @@ from typing import Any
 
 from xeno_pipeline.errors import UsageError, XenoError
 from xeno_pipeline.shopify.client import Patience, ShopifyClient, is_loopback
+from xeno_pipeline.shopify.oauth import SHOPIFY_URLS, App
 from xeno_pipeline.shopify.queries import operation
 from xeno_pipeline.tenants import registry
-from xeno_pipeline.tenants.credentials import KeyRing, load_token, store_token
+from xeno_pipeline.tenants.credentials import KeyRing
+from xeno_pipeline.tenants.grants import Grant, RenewingToken, store_grant
 from xeno_pipeline.tenants.registry import Tenant
-from xeno_pipeline.warehouse.connection import Connection, Database
+from xeno_pipeline.warehouse.connection import Database
 
 NEEDED_SCOPES = ("read_customers", "read_orders", "read_products")
 
@@ -45,7 +47,7 @@ def connect_store(database: Database, ring: KeyRing, *, handle: str, api_url: st
         ShopifyError: the store cannot be reached, or refuses the token.
     """
     registry.check_handle(handle)
-    url = _checked_url(api_url or f"https://{handle}.myshopify.com")
+    url = _checked_url(api_url or SHOPIFY_URLS.format(handle=handle))
     with database.connect() as connection:
         registry.refuse_known(connection, handle)
     tenant = read_facts(ShopifyClient(tenant=handle, api_url=url, token=token, patience=_AT_ONCE), handle, url)
@@ -57,7 +59,7 @@ def connect_store(database: Database, ring: KeyRing, *, handle: str, api_url: st
         )
     with database.connect() as connection:
         registry.add(connection, tenant)
-        store_token(connection, ring, handle, token)
+        store_grant(connection, ring, handle, Grant.permanent(token))
     return tenant
 
 
@@ -77,19 +79,26 @@ def replace_token(database: Database, ring: KeyRing, *, handle: str, token: str)
     check_same_shop(known, tenant)
     with database.connect() as connection:
         registry.update_facts(connection, tenant)
-        store_token(connection, ring, handle, token)
+        store_grant(connection, ring, handle, Grant.permanent(token))
     return tenant
 
 
 def open_client(
-    connection: Connection, ring: KeyRing, tenant: Tenant, patience: Patience | None = None
+    database: Database, ring: KeyRing, tenant: Tenant, *, app: App | None, patience: Patience | None = None
 ) -> ShopifyClient:
-    """A client of the tenant's store.
+    """A client of the tenant's store, whose token is renewed whenever it ends.
+
+    Args:
+        database: where the tenant's grant is.
+        ring: the keys it is sealed with.
+        tenant: whose store.
+        app: the installation's app (`apps.installation_app`), with which expiring tokens are refreshed.
+        patience: how long its calls keep trying.
 
     Raises:
         CredentialError: the tenant has no token that can be read.
     """
-    token = load_token(connection, ring, tenant.tenant_id)
+    token = RenewingToken(database, ring, tenant, app)
     return ShopifyClient(tenant=tenant.tenant_id, api_url=tenant.api_url, token=token, patience=patience)
 
 

@@ -1,0 +1,64 @@
+"""The apps that stores are connected through: the installation's, and those that are a tenant's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from xeno_pipeline.settings import Settings
+from xeno_pipeline.shopify.oauth import App
+from xeno_pipeline.tenants.credentials import CredentialError, KeyRing, Purpose
+from xeno_pipeline.warehouse.connection import Connection
+
+
+def installation_app(settings: Settings) -> App | None:
+    """The app of XENO_SHOPIFY_API_KEY and XENO_SHOPIFY_API_SECRET; None where they are not both set."""
+    if settings.shopify_api_key is None or settings.shopify_api_secret is None:
+        return None
+    return App(settings.shopify_api_key, settings.shopify_api_secret.get_secret_value())
+
+
+def store_app(connection: Connection, ring: KeyRing, tenant_id: str, client_id: str | None, secret: str) -> None:
+    """Keep the secret of a tenant's own app, in place of the one before; without a client id, the one known stays."""
+    key_id, sealed = ring.seal(tenant_id, secret, Purpose.APP_SECRET)
+    connection.execute(
+        """
+        insert into ops.tenant_apps (tenant_id, client_id, key_id, sealed_secret) values (%s, %s, %s, %s)
+        on conflict (tenant_id) do update
+        set client_id = coalesce(excluded.client_id, tenant_apps.client_id), key_id = excluded.key_id,
+            sealed_secret = excluded.sealed_secret, updated_at = now()
+        """,
+        [tenant_id, client_id, key_id, sealed],
+    )
+
+
+def load_app(connection: Connection, ring: KeyRing, tenant_id: str) -> App:
+    """A tenant's own app.
+
+    Raises:
+        CredentialError: it has none with a client id, or its secret cannot be decrypted.
+    """
+    row = connection.execute(
+        "select client_id, key_id, sealed_secret from ops.tenant_apps where tenant_id = %s and client_id is not null",
+        [tenant_id],
+    ).fetchone()
+    if row is None:
+        raise CredentialError(
+            f"{tenant_id}: no app of its own is known; "
+            f"name one with `xeno tenant set-app-secret {tenant_id} --client-id ID`."
+        )
+    return App(row[0], ring.open(tenant_id, row[1], row[2], Purpose.APP_SECRET))
+
+
+def own_secrets(connection: Connection, ring: KeyRing) -> Mapping[str, str]:
+    """The secrets of tenants' own apps, by the domain of the shop whose webhooks they sign.
+
+    Raises:
+        CredentialError: one cannot be decrypted.
+    """
+    rows = connection.execute(
+        """
+        select shop_domain, tenant_id, key_id, sealed_secret from ops.tenant_apps
+        join ops.tenants using (tenant_id) where status <> 'removed'
+        """
+    )
+    return {domain: ring.open(tenant, key, sealed, Purpose.APP_SECRET) for domain, tenant, key, sealed in rows}

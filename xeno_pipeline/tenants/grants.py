@@ -1,0 +1,208 @@
+"""What a tenant's store is read with: a token, how it came about, and the next one when it has ended."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+import psycopg
+
+from xeno_pipeline.shopify.errors import OverloadedError, UnreachableError
+from xeno_pipeline.shopify.oauth import App, GrantRefusedError, IssuedToken, refresh, request_token
+from xeno_pipeline.tenants.apps import load_app
+from xeno_pipeline.tenants.credentials import CredentialError, KeyRing, Purpose
+from xeno_pipeline.tenants.registry import Tenant
+from xeno_pipeline.warehouse.connection import Connection, Database
+
+_MARGIN = timedelta(minutes=5)
+"""A token is renewed so long before it ends."""
+
+_LOCK = "select pg_advisory_lock(hashtextextended('renew token ' || %s, 0))"
+_LOCK_TIMEOUT = "set lock_timeout = '100s'"
+"""Longer than a renewal takes that meets nothing but silence."""
+
+
+class GrantKind(StrEnum):
+    """How a token came about, and so how the next one will."""
+
+    PERMANENT = "permanent"
+    EXPIRING = "expiring"
+    CLIENT_CREDENTIALS = "client_credentials"
+
+
+@dataclass(frozen=True)
+class Grant:
+    """A tenant's access token.
+
+    Args:
+        kind: how it came about.
+        token: the token.
+        expires_at: when it ends; None: never.
+        refresh_token: of an expiring one: brings the next pair.
+    """
+
+    kind: GrantKind
+    token: str = field(repr=False)
+    expires_at: datetime | None = None
+    refresh_token: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def permanent(cls, token: str) -> Grant:
+        """Of a token that never ends."""
+        return cls(GrantKind.PERMANENT, token)
+
+    @classmethod
+    def authorized(cls, issued: IssuedToken) -> Grant:
+        """Of what came for an authorization code, or for the refresh token of such a grant."""
+        kind = GrantKind.PERMANENT if issued.refresh_token is None else GrantKind.EXPIRING
+        return cls(kind, issued.token, issued.expires_at, issued.refresh_token)
+
+    @classmethod
+    def of_own_app(cls, issued: IssuedToken) -> Grant:
+        """Of what came for client credentials."""
+        return cls(GrantKind.CLIENT_CREDENTIALS, issued.token, issued.expires_at)
+
+    def lasts(self, length: timedelta) -> bool:
+        """Whether the token lasts for some time yet."""
+        return self.expires_at is None or datetime.now(UTC) + length < self.expires_at
+
+
+def store_grant(connection: Connection, ring: KeyRing, tenant_id: str, grant: Grant) -> None:
+    """Keep a tenant's grant, in place of the one before: a pair of tokens is written as one."""
+    key_id, token = ring.seal(tenant_id, grant.token)
+    refresh_token = None
+    if grant.refresh_token is not None:
+        _, refresh_token = ring.seal(tenant_id, grant.refresh_token, Purpose.REFRESH_TOKEN)
+    connection.execute(
+        """
+        insert into ops.tenant_credentials (tenant_id, kind, key_id, sealed_token, expires_at, sealed_refresh_token)
+        values (%s, %s, %s, %s, %s, %s)
+        on conflict (tenant_id) do update
+        set kind = excluded.kind, key_id = excluded.key_id, sealed_token = excluded.sealed_token,
+            expires_at = excluded.expires_at, sealed_refresh_token = excluded.sealed_refresh_token, updated_at = now()
+        """,
+        [tenant_id, grant.kind, key_id, token, grant.expires_at, refresh_token],
+    )
+
+
+def load_grant(connection: Connection, ring: KeyRing, tenant_id: str, *, to_replace: bool = False) -> Grant:
+    """A tenant's grant.
+
+    Args:
+        connection: to the database.
+        ring: the keys it is sealed with.
+        tenant_id: whose.
+        to_replace: nobody else replaces it until the transaction ends.
+
+    Raises:
+        CredentialError: there is none, or it cannot be decrypted.
+    """
+    query = """
+        select kind, key_id, sealed_token, expires_at, sealed_refresh_token
+        from ops.tenant_credentials where tenant_id = %s
+        """
+    row = connection.execute(query + "for update" * to_replace, [tenant_id]).fetchone()
+    if row is None:
+        raise CredentialError(f"{tenant_id}: no token is stored; give one with `xeno tenant set-token {tenant_id}`.")
+    kind, key_id, token, expires_at, sealed_refresh = row
+    refresh_token = None
+    if sealed_refresh is not None:
+        refresh_token = ring.open(tenant_id, key_id, sealed_refresh, Purpose.REFRESH_TOKEN)
+    return Grant(GrantKind(kind), ring.open(tenant_id, key_id, token), expires_at, refresh_token)
+
+
+class RenewingToken:
+    """A tenant's access token, for as long as it is read: one that ends is replaced, by one process at a time.
+
+    Whoever renews holds an advisory lock of a session, in no transaction, while Shopify is asked: it makes nobody wait
+    but who would otherwise ask Shopify for the same, and ends with its process. The new pair is committed before it is
+    used, since Shopify takes the old refresh token again only until then.
+
+    Args:
+        database: where the grant is.
+        ring: the keys it is sealed with.
+        tenant: whose.
+        app: the installation's app, with which expiring tokens are refreshed; None where there is none.
+
+    Raises:
+        CredentialError: the tenant has no grant that can be read.
+    """
+
+    def __init__(self, database: Database, ring: KeyRing, tenant: Tenant, app: App | None) -> None:
+        self._database = database
+        self._ring = ring
+        self._tenant = tenant
+        self._app = app
+        self._lock = threading.Lock()
+        with database.connect() as connection:
+            self._grant = load_grant(connection, ring, tenant.tenant_id)
+
+    def current(self) -> str:
+        """The token to send now.
+
+        Raises:
+            CredentialError, ShopifyError: it has ended, and there is no next one.
+        """
+        with self._lock:
+            if not self._grant.lasts(_MARGIN):
+                try:
+                    self._renew()
+                except (UnreachableError, OverloadedError):
+                    if not self._grant.lasts(timedelta()):
+                        raise
+            return self._grant.token
+
+    def instead_of(self, refused: str) -> str | None:
+        """Another token than the one that the store refused; None where there is no other.
+
+        Raises:
+            CredentialError, ShopifyError: there was to be another one, but it could not be had.
+        """
+        with self._lock:
+            if self._grant.token == refused:
+                self._renew()
+            return self._grant.token if self._grant.token != refused else None
+
+    def _renew(self) -> None:
+        """Take over the grant that is stored, after replacing it where it is the one that we had."""
+        tenant_id = self._tenant.tenant_id
+        with self._database.connect(autocommit=True) as connection:
+            connection.execute(_LOCK_TIMEOUT)
+            try:
+                connection.execute(_LOCK, [tenant_id])
+            except psycopg.errors.LockNotAvailable:
+                problem = "is being renewed by another process, which does not get it: try again later."
+                raise OverloadedError(tenant_id, "the access token", problem) from None
+            stored = load_grant(connection, self._ring, tenant_id)
+            if stored.token == self._grant.token and stored.kind is not GrantKind.PERMANENT:
+                stored = self._replace(connection, stored)
+        self._grant = stored
+
+    def _replace(self, connection: Connection, stored: Grant) -> Grant:
+        """Have Shopify issue the next token, and keep it unless another grant was stored meanwhile."""
+        tenant_id = self._tenant.tenant_id
+        issued = self._next(connection, stored)
+        with connection.transaction():
+            meanwhile = load_grant(connection, self._ring, tenant_id, to_replace=True)
+            if meanwhile.token != stored.token:
+                return meanwhile
+            store_grant(connection, self._ring, tenant_id, issued)
+        return issued
+
+    def _next(self, connection: Connection, stored: Grant) -> Grant:
+        tenant_id, url = self._tenant.tenant_id, self._tenant.api_url
+        if stored.refresh_token is None:
+            return Grant.of_own_app(request_token(tenant_id, url, load_app(connection, self._ring, tenant_id)))
+        if self._app is None:
+            raise CredentialError(
+                f"{tenant_id}: its token has ended; "
+                "set XENO_SHOPIFY_API_KEY and XENO_SHOPIFY_API_SECRET, with which it is refreshed."
+            )
+        try:
+            return Grant.authorized(refresh(tenant_id, url, self._app, stored.refresh_token))
+        except GrantRefusedError as error:
+            problem = "was refused a new token: the store has uninstalled the app, or was not read for 90 days. "
+            remedy = f"Connect it again at the gateway's /auth/install?shop={tenant_id}.myshopify.com."
+            raise GrantRefusedError(tenant_id, "the access token", problem + remedy) from error
