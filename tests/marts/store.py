@@ -137,7 +137,7 @@ class Store:
             "name": f"#{number}",
             **dict.fromkeys(("shippingAddress", "billingAddress", "totalPriceSet", "currentTotalPriceSet")),
             **dict.fromkeys(("cancelledAt", "cancelReason", "displayFinancialStatus", "displayFulfillmentStatus")),
-            **dict.fromkeys(("sourceName", "checkoutToken")),
+            **dict.fromkeys(("sourceName", "checkoutToken", "cartToken")),
             "customer": _reference("Customer", customer),
             "createdAt": _at(hour),
             "processedAt": _at(hour),

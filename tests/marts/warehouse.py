@@ -49,7 +49,7 @@ class Warehouse:
         """Load everything that the store has of a kind; what it has no longer is marked as gone."""
         with self.database.connect() as connection:
             load = Load(handle, root, datetime.now(UTC), Completeness(accept=True))
-            load.run(connection, lambda: rows(flatten(nodes), handle, 1))
+            load.run(connection, lambda suppressed: rows(flatten(nodes), handle, 1, suppressed))
 
     def transform(self, *tenant_ids: str, **how: Any) -> TransformReport:
         """Bring the marts of tenants (all of them by default) up to date; all of it must succeed."""

@@ -55,7 +55,14 @@ def order(
 ) -> Node:
     """An order as it was at a minute: its lines, the sales of each of its agreements, its refunds."""
     unset = ("customer", "shippingAddress", "billingAddress", "totalPriceSet", "currentTotalPriceSet", "cancelledAt")
-    unset += ("cancelReason", "displayFinancialStatus", "displayFulfillmentStatus", "sourceName", "checkoutToken")
+    unset += (
+        "cancelReason",
+        "displayFinancialStatus",
+        "displayFulfillmentStatus",
+        "sourceName",
+        "checkoutToken",
+        "cartToken",
+    )
     return {
         "__typename": "Order",
         "id": f"gid://shopify/Order/{number}",

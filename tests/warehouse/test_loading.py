@@ -21,6 +21,7 @@ from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.registry import Tenant
 from xeno_pipeline.warehouse.loading import Completeness, Load, TableCounts, TooManyGoneError
 from xeno_pipeline.warehouse.raw_tables import ORDERS, PRODUCTS, RawTable
+from xeno_pipeline.warehouse.suppression import NOBODY, Suppressed
 
 ALL_SEEN = Completeness()
 ALL_GONE = Completeness(accept=True)
@@ -46,9 +47,9 @@ class Warehouse:
         """Load some nodes, read at a minute (later than all before, by default)."""
         minute = next(self._minutes) if read_at is None else read_at
         load = Load(self.tenant_id, root, OPENED + timedelta(minutes=minute), complete)
-        mapped = list(rows(flatten(deepcopy(nodes)), self.tenant_id, version or self.version))
+        mapped = list(rows(flatten(deepcopy(nodes)), self.tenant_id, version or self.version, NOBODY))
         with self.installation.database.connect() as connection:
-            return load.run(connection, lambda: mapped)
+            return load.run(connection, lambda _: mapped)
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         return self.installation.query(statement, self.tenant_id)
@@ -258,8 +259,8 @@ def test_a_load_that_breaks_off_leaves_nothing_and_moves_no_cursor(warehouse: Wa
         remember_bulk_operation(connection, "acme", "products", None)
     before = warehouse.installation.row_versions()
 
-    def breaking_off() -> Iterator[Any]:
-        yield from rows(flatten([product(1, 6), product(2, 6)]), "acme", 1)
+    def breaking_off(suppressed: Suppressed) -> Iterator[Any]:
+        yield from rows(flatten([product(1, 6), product(2, 6)]), "acme", 1, suppressed)
         raise ConnectionResetError
 
     def load() -> None:

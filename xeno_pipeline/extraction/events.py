@@ -7,10 +7,11 @@ than its event, or cannot be found though nobody deleted it, is tried again late
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache, partial
 
 import psycopg
 
@@ -21,20 +22,31 @@ from xeno_pipeline.extraction.mapping import UnknownNodeError, flatten, rows
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult
 from xeno_pipeline.extraction.state import load_state
 from xeno_pipeline.extraction.stream_sync import StreamSync, UnloadableError
-from xeno_pipeline.extraction.streams import STREAMS, Stream
+from xeno_pipeline.extraction.streams import CARTS, SHOP, STREAMS, Stream
 from xeno_pipeline.extraction.sync import Syncer
 from xeno_pipeline.shopify.client import Patience, ShopifyClient
 from xeno_pipeline.shopify.errors import OverloadedError, StoreUnavailableError, TokenRejectedError, UnreachableError
-from xeno_pipeline.shopify.ids import number
+from xeno_pipeline.shopify.ids import kind, number
 from xeno_pipeline.shopify.pagination import Node, Pager
 from xeno_pipeline.tenants.credentials import CredentialError
+from xeno_pipeline.tenants.offboarding import uninstall
 from xeno_pipeline.tenants.registry import Tenant
 from xeno_pipeline.warehouse import raw_tables as raw
-from xeno_pipeline.warehouse.connection import Connection
+from xeno_pipeline.warehouse.connection import Connection, Database
+from xeno_pipeline.warehouse.copying import Row
 from xeno_pipeline.warehouse.loading import Load, TableCounts
 from xeno_pipeline.warehouse.raw_tables import tree
+from xeno_pipeline.warehouse.redaction import redact_customer
+from xeno_pipeline.warehouse.suppression import Suppressed, load_suppressed
 
 TENANTS_AT_ONCE = 8
+
+MOST_BY_ID = 500
+"""Objects of one stream that are read by their ids. Where more are pending, all that changed is read in pages: most of it
+is pending anyway, and what is pending beyond one run's share is done with it."""
+
+_CARTS_VERSION = 1
+"""Of what is kept of a cart, `shopify.carts`."""
 
 _PATIENCE = Patience(deadline=10.0, connect_deadline=3.0, longest_pause=2.0, connect_timeout=3.0, read_timeout=10.0)
 """Other tenants' events wait for the same transform; what fails is tried again soon enough."""
@@ -61,19 +73,54 @@ def read_events(syncer: Syncer, tenants: Sequence[Tenant]) -> list[StreamResult]
     return [result for of_tenant in results for result in of_tenant]
 
 
+def take_uninstallations(database: Database) -> list[str]:
+    """Suspend the tenants whose stores have uninstalled the app; what is told of before they came back is ignored.
+
+    Returns:
+        The tenants that are suspended now.
+    """
+    with database.connect() as connection:
+        events = inbox.uninstallations(connection)
+    suspended: list[str] = []
+    for event in events:
+        with database.connect() as connection:
+            if uninstall(connection, event.tenant_id, event.happened_at):
+                suspended.append(event.tenant_id)
+            inbox.is_settled(connection, event.id)
+    return suspended
+
+
 def _read_tenant(syncer: Syncer, tenant: Tenant) -> list[StreamResult]:
     with syncer.database.connect() as connection:
         events = inbox.to_read(connection, tenant.tenant_id)
-    if not events:
-        return []
+    results: list[StreamResult] = []
+    carts, others = _of(CARTS, events), [event for event in events if event.stream != CARTS]
+    if carts:
+        results.append(_attempt(syncer, tenant, CARTS, carts, lambda: _land_carts(syncer, tenant, carts)))
+    if not others:
+        return results
     try:
         client = syncer.client_of(tenant, _PATIENCE)
     except CredentialError as error:
-        return [_failed(syncer, tenant, stream, _of(stream, events), error) for stream in _concerned(events)]
-    reading = _Reading(syncer, tenant, client, events)
-    results = reading.run()
+        streams = sorted({event.stream for event in others})
+        return results + [_failed(syncer, tenant, stream, _of(stream, others), error) for stream in streams]
+    results += _Reading(syncer, tenant, client, others).run()
     client.close()
     return results
+
+
+def _land_carts(syncer: Syncer, tenant: Tenant, events: Sequence[PendingEvent]) -> StreamReport:
+    """Write the carts that events brought; no store is asked."""
+    started = time.monotonic()
+    report = StreamReport(tenant.tenant_id, CARTS, "webhooks", {raw.CARTS.name: TableCounts()})
+    nodes = [{"__typename": "Cart", **event.payload} for event in events if event.payload is not None]
+    load = Load(tenant.tenant_id, raw.CARTS, datetime.now(UTC))
+    with syncer.database.connect() as connection:
+        if nodes:
+            report.add(load.run(connection, lambda nobody: rows(nodes, tenant.tenant_id, _CARTS_VERSION, nobody)))
+        inbox.are_done(connection, [event.id for event in events])
+    report.seconds = time.monotonic() - started
+    return report
 
 
 @dataclass
@@ -86,8 +133,9 @@ class _Reading:
         client: of its store.
         events: what is due.
         deleted: the gids of what is gone.
-        orphans: the known orders of customers who are gone: a merge gives them to another without touching them.
-        forsaken: of the customers who are gone, those whose orders still say that they are theirs.
+        orphans: by root table, the known orders and checkouts of customers who are gone: a merge gives them to another
+            without touching them.
+        forsaken: likewise, of the customers who are gone those whom some of these still name.
     """
 
     syncer: Syncer
@@ -95,8 +143,8 @@ class _Reading:
     client: ShopifyClient
     events: Sequence[PendingEvent]
     deleted: set[str] = field(init=False)
-    orphans: set[str] = field(default_factory=set)
-    forsaken: set[str] = field(default_factory=set)
+    orphans: dict[str, set[str]] = field(default_factory=dict)
+    forsaken: dict[str, set[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         named = {event.read_gid for event in self.events if event.read_gid}
@@ -107,38 +155,62 @@ class _Reading:
 
     def run(self) -> list[StreamResult]:
         """Read each stream that is concerned, and write it; the failure of one is a result like any other."""
+        self._redact_merged()
         results: list[StreamResult] = []
         beyond_reach: Exception | None = None
-        for stream in _CUSTOMERS_LAST:
+        for stream, take in self._concerned():
             events = _of(stream, self.events)
-            if not events and not (self.orphans and stream.root is raw.ORDERS):
+            if beyond_reach is not None:
+                results.append(_failed(self.syncer, self.tenant, stream, events, beyond_reach))
                 continue
-            error = beyond_reach
-            if error is None:
-                try:
-                    results.append(self._take(stream, events))
-                    continue
-                except Exception as problem:  # noqa: BLE001 - a failure is a result like any other
-                    error = problem
-            results.append(_failed(self.syncer, self.tenant, stream, events, error))
-            beyond_reach = error if isinstance(error, _WHOLE_STORE) else None
+            result = _attempt(self.syncer, self.tenant, stream, events, take)
+            results.append(result)
+            if isinstance(result, StreamFailure) and isinstance(result.error, _WHOLE_STORE):
+                beyond_reach = result.error
         return results
 
-    def _take(self, stream: Stream, events: Sequence[PendingEvent]) -> StreamReport:
+    def _concerned(self) -> list[tuple[str, Callable[[], StreamReport]]]:
+        """The streams that there is something to read of, and how."""
+        concerned: list[tuple[str, Callable[[], StreamReport]]] = []
+        shop = _of(SHOP, self.events)
+        if shop:
+            concerned.append((SHOP, lambda: self._take_shop(shop)))
+        for stream in _CUSTOMERS_LAST:
+            if _of(stream.name, self.events) or self.orphans.get(stream.root.name):
+                concerned.append((stream.name, partial(self._take, stream)))
+        return concerned
+
+    def _take_shop(self, events: Sequence[PendingEvent]) -> StreamReport:
+        """Read the shop's facts; what they change of its marts, the transform finds out by itself."""
+        report = self.syncer.sync_shop(self.tenant, _PATIENCE)
+        with self.syncer.database.connect() as connection:
+            inbox.are_done(connection, [event.id for event in events])
+        return report
+
+    def _take(self, stream: Stream) -> StreamReport:
+        events = _of(stream.name, self.events)
         started, read_at, client = time.monotonic(), datetime.now(UTC), self.client.twin()
         report = self._report(stream)
-        if any(event.read_gid is None and event.deleted_gid is None for event in events):
+        names_nothing = any(event.read_gid is None and event.deleted_gid is None for event in events)
+        if names_nothing or len({event.read_gid for event in events}) > MOST_BY_ID:
             report = StreamSync(
                 stream, self.tenant, client, self.syncer.database, self.syncer.spool, self.syncer.on_progress
             ).run()
+            with self.syncer.database.connect() as connection:
+                shown = inbox.shown_are_done(connection, self.tenant.tenant_id, stream.name, stream.root.name)
+            events = [event for event in events if event.id not in shown]
         nodes = self._read(client, stream, events)
         done = {event.id for event in events if self._is_done(event, nodes)}
         behind = {event.id for event in events} - done
+
+        @cache  # nodes are used up by mapping them, and a load may ask twice
+        def loadable(suppressed: Suppressed) -> list[Row]:
+            return list(rows(flatten(nodes.values()), self.tenant.tenant_id, stream.query_version, suppressed))
+
         load = Load(self.tenant.tenant_id, stream.root, read_at)
         with self.syncer.database.connect() as connection:
             if nodes:
-                mapped = list(rows(flatten(nodes.values()), self.tenant.tenant_id, stream.query_version))
-                report.add(load.run(connection, lambda: mapped))
+                report.add(load.run(connection, loadable))
             gone = [number(event.deleted_gid) for event in events if event.deleted_gid]
             if gone:
                 report.add({stream.root.name: TableCounts(deleted=load.bury(connection, gone))})
@@ -152,16 +224,15 @@ class _Reading:
     def _read(self, client: ShopifyClient, stream: Stream, events: Sequence[PendingEvent]) -> dict[str, Node]:
         """What the events of a stream name, by gid; what is gone is not asked for."""
         gids = {event.read_gid for event in events if event.read_gid} - self.deleted
-        if stream.root is raw.ORDERS:
-            gids |= self.orphans - self.deleted
+        gids |= self.orphans.get(stream.root.name, set()) - self.deleted
         nodes = {node["id"]: node for batch in Pager(client, stream.pages).by_id(sorted(gids)) for node in batch}
-        if stream.root is raw.ORDERS:
-            self.forsaken &= {node["customer"]["id"] for node in nodes.values() if node["customer"]}
+        if stream.root.name in self.forsaken:
+            self.forsaken[stream.root.name] &= {node["customer"]["id"] for node in nodes.values() if node["customer"]}
         return nodes
 
     def _is_done(self, event: PendingEvent, nodes: dict[str, Node]) -> bool:
         """Whether Shopify shows what the event told of."""
-        if event.deleted_gid in self.forsaken:
+        if any(event.deleted_gid in customers for customers in self.forsaken.values()):
             return False
         if event.read_gid is None or event.read_gid in self.deleted:
             return True
@@ -176,33 +247,52 @@ class _Reading:
         tables = {table.name: TableCounts() for table in tree(stream.root)}
         return StreamReport(self.tenant.tenant_id, stream.name, "events", tables, cursor_at, cursor_at)
 
+    def _redact_merged(self) -> None:
+        """Redact whoever a redacted customer was merged into: they are the same person, and share what was theirs."""
+        merges = [(event.read_gid, event.deleted_gid) for event in self.events if event.read_gid and event.deleted_gid]
+        if not merges:
+            return
+        with self.syncer.database.connect() as connection:
+            for kept, gone in merges:
+                suppressed = load_suppressed(connection, self.tenant.tenant_id)
+                if suppressed.holds(raw.CUSTOMERS, str(number(gone))):
+                    redact_customer(connection, self.tenant.tenant_id, number(kept))
+
     def _find_orphans(self, connection: Connection) -> None:
-        prefix = "gid://shopify/Customer/"
-        customers = [number(gid) for gid in self.deleted if gid.startswith(prefix)]
-        query = """
-            select id, customer_id from raw.orders
-            where tenant_id = %s and customer_id = any(%s) and deleted_at is null
-            """
-        for order_id, customer_id in connection.execute(query, [self.tenant.tenant_id, customers]).fetchall():
-            self.orphans.add(f"gid://shopify/Order/{order_id}")
-            self.forsaken.add(f"{prefix}{customer_id}")
+        customers = [number(gid) for gid in self.deleted if kind(gid) == "Customer"]
+        for table, kind_ in ((raw.ORDERS, "Order"), (raw.ABANDONED_CHECKOUTS, "AbandonedCheckout")):
+            found = connection.execute(
+                f"""
+                select id, customer_id from raw.{table.name}
+                where tenant_id = %s and customer_id = any(%s) and deleted_at is null
+                """,
+                [self.tenant.tenant_id, customers],
+            ).fetchall()
+            self.orphans[table.name] = {f"gid://shopify/{kind_}/{id_}" for id_, _ in found}
+            self.forsaken[table.name] = {f"gid://shopify/Customer/{customer_id}" for _, customer_id in found}
 
 
-def _concerned(events: Collection[PendingEvent]) -> list[Stream]:
-    return [stream for stream in STREAMS if _of(stream, events)]
+def _of(stream: str, events: Collection[PendingEvent]) -> list[PendingEvent]:
+    return [event for event in events if event.stream == stream]
 
 
-def _of(stream: Stream, events: Collection[PendingEvent]) -> list[PendingEvent]:
-    return [event for event in events if event.stream == stream.name]
+def _attempt(
+    syncer: Syncer, tenant: Tenant, stream: str, events: Sequence[PendingEvent], take: Callable[[], StreamReport]
+) -> StreamResult:
+    """Do what the events of a stream ask for; a failure is a result like any other."""
+    try:
+        return take()
+    except Exception as error:  # noqa: BLE001 - whatever it is
+        return _failed(syncer, tenant, stream, events, error)
 
 
 def _failed(
-    syncer: Syncer, tenant: Tenant, stream: Stream, events: Sequence[PendingEvent], error: Exception
+    syncer: Syncer, tenant: Tenant, stream: str, events: Sequence[PendingEvent], error: Exception
 ) -> StreamFailure:
     """Note why events could not be read; nothing of a value that did not fit, which may be personal."""
     if isinstance(error, psycopg.DataError | UnknownNodeError):
-        error = UnloadableError(f"{tenant.tenant_id}: {stream.name} that events name do not fit the tables.")
+        error = UnloadableError(f"{tenant.tenant_id}: {stream} that events name do not fit the tables.")
     told = str(error) if isinstance(error, XenoError) else type(error).__name__
     with syncer.database.connect() as connection:
         inbox.have_failed(connection, [event.id for event in events], told, is_held=True)
-    return StreamFailure(tenant.tenant_id, stream.name, error)
+    return StreamFailure(tenant.tenant_id, stream, error)

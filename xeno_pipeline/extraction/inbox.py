@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from psycopg.rows import class_row
 
@@ -28,11 +29,17 @@ _WAITS = """
     and inbox.dead_at is null
     and inbox.due_at <= now()
     and exists (
-        select from ops.tenants where tenants.tenant_id = inbox.tenant_id and tenants.status = 'active'
+        select from ops.tenants
+        where tenants.tenant_id = inbox.tenant_id
+        and (tenants.status = 'active' or (inbox.stream = 'app' and tenants.status = 'suspended'))
     )
-    and exists (
-        select from ops.sync_state state
-        where state.tenant_id = inbox.tenant_id and state.stream = inbox.stream and state.history_loaded_at is not null
+    and (
+        inbox.stream = 'app'
+        or exists (
+            select from ops.sync_state state
+            where state.tenant_id = inbox.tenant_id and state.history_loaded_at is not null
+            and state.stream = case when inbox.stream in ('carts', 'shop') then 'orders' else inbox.stream end
+        )
     )
     and not exists (
         select from ops.webhook_inbox held
@@ -40,7 +47,8 @@ _WAITS = """
         and held.in_marts_at is null and held.dead_at is null and held.due_at > now()
     )
     """
-"""What is due. A stream whose history is not in yet waits for it: that load is faster into an empty table."""
+"""What is due. A stream whose history is not in yet waits for it: that load is faster into an empty table. What has no
+history of its own waits for the orders'; that the app is gone waits for nothing."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,20 @@ class PendingEvent:
     read_gid: str | None
     deleted_gid: str | None
     changed_at: datetime | None
+    payload: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Uninstallation:
+    """A due event that tells that a store has uninstalled the app.
+
+    Args:
+        happened_at: by Shopify's clock, where it says so.
+    """
+
+    id: int
+    tenant_id: str
+    happened_at: datetime
 
 
 @dataclass(frozen=True)
@@ -98,11 +120,22 @@ def to_read(connection: Connection, tenant_id: str) -> list[PendingEvent]:
     cursor = connection.cursor(row_factory=class_row(PendingEvent))
     return cursor.execute(
         f"""
-        select id, stream, read_gid, deleted_gid, changed_at from ops.webhook_inbox inbox
-        where tenant_id = %s and done_at is null and {_WAITS}
+        select id, stream, read_gid, deleted_gid, changed_at, payload from ops.webhook_inbox inbox
+        where tenant_id = %s and stream <> 'app' and done_at is null and {_WAITS}
         order by id limit {_EVENTS_A_TENANT}
         """,
         [tenant_id],
+    ).fetchall()
+
+
+def uninstallations(connection: Connection) -> list[Uninstallation]:
+    """The due events that tell that a store has uninstalled the app, the oldest first."""
+    cursor = connection.cursor(row_factory=class_row(Uninstallation))
+    return cursor.execute(
+        f"""
+        select id, tenant_id, coalesce(triggered_at, received_at) as happened_at
+        from ops.webhook_inbox inbox where stream = 'app' and {_WAITS} order by id
+        """
     ).fetchall()
 
 
@@ -128,8 +161,43 @@ def known_deletions(connection: Connection, tenant_id: str, gids: Collection[str
 def are_done(connection: Connection, event_ids: Collection[int]) -> None:
     """Note, in the transaction that writes their rows, that raw holds what the events told of."""
     connection.execute(
-        "update ops.webhook_inbox set done_at = now(), error = null, is_held = false where id = any(%s)",
+        """
+        update ops.webhook_inbox set done_at = now(), payload = null, error = null, is_held = false
+        where id = any(%s)
+        """,
         [list(event_ids)],
+    )
+
+
+def shown_are_done(connection: Connection, tenant_id: str, stream: str, table: str) -> set[int]:
+    """Note of all pending events of a stream, due or not, what a raw table shows as new as they say.
+
+    Returns:
+        Which events these are.
+    """
+    rows = connection.execute(
+        f"""
+        update ops.webhook_inbox inbox set done_at = now(), error = null, is_held = false
+        from raw.{table} shown
+        where inbox.tenant_id = %(tenant_id)s and inbox.stream = %(stream)s
+        and inbox.done_at is null and inbox.in_marts_at is null and inbox.dead_at is null
+        and inbox.deleted_gid is null
+        and shown.tenant_id = inbox.tenant_id and shown.id = split_part(inbox.read_gid, '/', 5)::bigint
+        and shown.updated_at >= inbox.changed_at
+        returning inbox.id
+        """,
+        {"tenant_id": tenant_id, "stream": stream},
+    ).fetchall()
+    return {row[0] for row in rows}
+
+
+def is_settled(connection: Connection, event_id: int) -> None:
+    """Note that an event asks for nothing more, of raw or of the marts."""
+    connection.execute(
+        """
+        update ops.webhook_inbox set done_at = now(), in_marts_at = clock_timestamp(), error = null where id = %s
+        """,
+        [event_id],
     )
 
 

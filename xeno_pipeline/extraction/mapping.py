@@ -6,12 +6,16 @@ children inside it, the same form. So the same object has the same row on every 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from xeno_pipeline.shopify.carts import cart_id
 from xeno_pipeline.warehouse import raw_tables as raw
 from xeno_pipeline.warehouse.copy_format import NULL, boolean, json, number, text, texts
 from xeno_pipeline.warehouse.copying import Row
+from xeno_pipeline.warehouse.raw_tables import RawTable
+from xeno_pipeline.warehouse.suppression import Suppressed
 
 Node = dict[str, Any]
 
@@ -32,13 +36,14 @@ def flatten(nodes: Iterable[Node]) -> Iterator[Node]:
         yield from flatten(child for child, _ in children)
 
 
-def rows(nodes: Iterable[Node], tenant_id: str, query_version: int) -> Iterator[Row]:
+def rows(nodes: Iterable[Node], tenant_id: str, query_version: int, suppressed: Suppressed) -> Iterator[Row]:
     """The raw rows of single nodes, in the form that COPY takes.
 
     Args:
         nodes: single nodes; they are used up.
         tenant_id: whose they are.
         query_version: what selection read them.
+        suppressed: of whom nothing personal is to be kept.
 
     Raises:
         UnknownNodeError: a node is not what the queries select.
@@ -48,6 +53,8 @@ def rows(nodes: Iterable[Node], tenant_id: str, query_version: int) -> Iterator[
         try:
             name = node["__typename"]
             mapper = _MAPPERS.get(name) or _mapper_of(name)
+            if suppressed and name in _TELLS_OF_A_PERSON:
+                _suppress(node, _TELLS_OF_A_PERSON[name], suppressed)
             for table, id_, columns, payload in mapper(node):
                 typed = "\t".join(columns)
                 yield table, f"{head}{id_}\t{typed}{version}".encode() + json(payload)
@@ -114,6 +121,7 @@ def _order(node: Node) -> Iterator[Mapped]:
         texts(node["tags"]),
         texts(node["discountCodes"]),
         text(node["checkoutToken"]),
+        text(cart_id(node["cartToken"])),
         _amount(node["totalPriceSet"]),
         _amount(node["currentTotalPriceSet"]),
     )
@@ -261,6 +269,15 @@ def _abandoned_checkout_line_item(node: Node) -> Iterator[Mapped]:
     yield raw.ABANDONED_CHECKOUT_LINE_ITEMS.name, _number(node["id"]), columns, node
 
 
+def _cart(node: Node) -> Iterator[Mapped]:
+    columns = (
+        text(node["updated_at"]),
+        text(node["token"]),
+        text(node["created_at"]),
+    )
+    yield raw.CARTS.name, str(_cart_number(node["token"])), columns, node
+
+
 _MAPPERS: dict[str, Callable[[Node], Iterator[Mapped]]] = {
     "Shop": _shop,
     "Customer": _customer,
@@ -270,6 +287,7 @@ _MAPPERS: dict[str, Callable[[Node], Iterator[Mapped]]] = {
     "ProductVariant": _variant,
     "AbandonedCheckout": _abandoned_checkout,
     "AbandonedCheckoutLineItem": _abandoned_checkout_line_item,
+    "Cart": _cart,
 }
 
 
@@ -280,6 +298,21 @@ def _mapper_of(typename: str) -> Callable[[Node], Iterator[Mapped]]:
     if typename.endswith("Sale"):
         return _MAPPERS.setdefault(typename, _sale)
     raise UnknownNodeError(f"no table takes a {typename}")
+
+
+_TELLS_OF_A_PERSON: dict[str, RawTable] = {
+    "Customer": raw.CUSTOMERS,
+    "Order": raw.ORDERS,
+    "AbandonedCheckout": raw.ABANDONED_CHECKOUTS,
+}
+
+
+def _suppress(node: Node, table: RawTable, suppressed: Suppressed) -> None:
+    """Empty what tells of a person, where the node is of one who was redacted."""
+    customer = node if table is raw.CUSTOMERS else node["customer"]
+    owner = _number(customer["id"]) if customer else None
+    if suppressed.holds(table, _number(node["id"])) or (owner and suppressed.holds(raw.CUSTOMERS, owner)):
+        node.update(dict.fromkeys(table.personal.fields))
 
 
 def _number(gid: str) -> str:
@@ -303,6 +336,11 @@ def _amount(money_bag: Node | None) -> str:
 
 def _country(address: Node | None) -> str:
     return text(address["countryCodeV2"]) if address else NULL
+
+
+def _cart_number(token: str) -> int:
+    """A number for what Shopify names by a text: 63 bits of its digest, so that two carts of a shop never meet."""
+    return int.from_bytes(hashlib.blake2b(token.encode(), digest_size=8).digest(), "big") >> 1
 
 
 def _checkout_token(url: str | None) -> str | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import psycopg
@@ -35,6 +36,7 @@ from xeno_pipeline.warehouse.connection import Connection, Database
 from xeno_pipeline.warehouse.copying import Row
 from xeno_pipeline.warehouse.loading import Completeness, Load, TableCounts
 from xeno_pipeline.warehouse.raw_tables import tree
+from xeno_pipeline.warehouse.suppression import Suppressed
 
 log = logging.getLogger(__name__)
 
@@ -153,9 +155,9 @@ class StreamSync:
             complete = Completeness(visible_since, accept_deletions) if self.stream.absence_means_gone else None
             load = Load(self.tenant.tenant_id, self.stream.root, completed.created_at, complete)
 
-            def loadable() -> Iterator[Row]:
+            def loadable(suppressed: Suppressed) -> Iterator[Row]:
                 nodes = reader.nodes(completed, result)
-                return self._rows(self._told("loading", nodes, completed.object_count))
+                return self._rows(self._told("loading", nodes, completed.object_count), suppressed)
 
             with self._writing() as connection:
                 report.add(load.run(connection, loadable))
@@ -240,11 +242,14 @@ class StreamSync:
     def _load_batch(
         self, batch: dict[str, Node], read_at: datetime, read_up_to: datetime | None, report: StreamReport
     ) -> None:
-        mapped = list(self._rows(flatten(batch.values())))
+        @cache  # nodes are used up by mapping them, and a load may ask twice
+        def loadable(suppressed: Suppressed) -> list[Row]:
+            return list(self._rows(flatten(batch.values()), suppressed))
+
         load = Load(self.tenant.tenant_id, self.stream.root, read_at)
         with self._writing() as connection:
-            if mapped:
-                report.add(load.run(connection, lambda: mapped))
+            if batch:
+                report.add(load.run(connection, loadable))
             if read_up_to is not None:
                 advance_cursor(connection, self.tenant.tenant_id, self.stream.name, read_up_to)
 
@@ -259,8 +264,8 @@ class StreamSync:
             cursor_before=state.cursor_at,
         )
 
-    def _rows(self, nodes: Iterable[Node]) -> Iterator[Row]:
-        return rows(nodes, self.tenant.tenant_id, self.stream.query_version)
+    def _rows(self, nodes: Iterable[Node], suppressed: Suppressed) -> Iterator[Row]:
+        return rows(nodes, self.tenant.tenant_id, self.stream.query_version, suppressed)
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:

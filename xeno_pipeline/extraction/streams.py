@@ -15,6 +15,9 @@ from xeno_pipeline.warehouse.raw_tables import RawTable
 SHOP = "shop"
 """The stream of the one object that is no list: the shop itself."""
 
+CARTS = "carts"
+"""What webhooks bring and no sync can read."""
+
 
 @dataclass(frozen=True)
 class Stream:

@@ -97,7 +97,7 @@ class Syncer:
         """
         names = check_streams(request.streams)
         try:
-            shop = self._sync_shop(tenant)
+            shop = self.sync_shop(tenant)
             with self.database.connect() as connection:
                 tenant = registry.get(connection, tenant.tenant_id)
             client = self.client_of(tenant)
@@ -117,11 +117,19 @@ class Syncer:
         except Exception as error:  # noqa: BLE001 - a failure is a result like any other
             return _failure(tenant, stream.name, error)
 
-    def _sync_shop(self, tenant: Tenant) -> StreamReport:
-        """Read what the store tells of itself, into the registry and into raw."""
+    def sync_shop(self, tenant: Tenant, patience: Patience | None = None) -> StreamReport:
+        """Read what the store tells of itself, into the registry and into raw.
+
+        Args:
+            tenant: whose store it is.
+            patience: how long to keep trying.
+
+        Raises:
+            XenoError: it cannot be read, or is another shop than the tenant's.
+        """
         started = time.monotonic()
         report = StreamReport(tenant.tenant_id, SHOP, "facts")
-        client = self.client_of(tenant)
+        client = self.client_of(tenant, patience)
         data = client.execute(operation("Shop")).data
         facts = tenant_from(data, tenant.tenant_id, tenant.api_url)
         check_same_shop(tenant, facts)
@@ -132,10 +140,13 @@ class Syncer:
             "accessScopes": list(facts.access_scopes),
             "read_at": now.isoformat(),
         }
-        mapped = list(rows([node], tenant.tenant_id, selection_version("Shop")))
+        version = selection_version("Shop")
         with self.database.connect() as connection:
             registry.update_facts(connection, facts)
-            report.add(Load(tenant.tenant_id, raw.SHOPS, now).run(connection, lambda: mapped))
+            load = Load(tenant.tenant_id, raw.SHOPS, now)
+            report.add(
+                load.run(connection, lambda suppressed: rows([dict(node)], tenant.tenant_id, version, suppressed))
+            )
         warning = history_warning(facts)
         if warning:
             report.notes.append(warning)

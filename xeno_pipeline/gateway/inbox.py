@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 from xeno_pipeline.shopify.webhooks import Event
 from xeno_pipeline.warehouse.connection import Database
@@ -30,19 +31,26 @@ _INSERT = """
     with sent as (
         select *
         from unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
-            %s::timestamptz[], %s::timestamptz[]) with ordinality
+            %s::timestamptz[], %s::timestamptz[], %s::jsonb[], %s::text[]) with ordinality
             as sent (shop_domain, webhook_id, event_id, topic, stream, read_gid, deleted_gid, changed_at,
-                triggered_at, place)
+                triggered_at, payload, shop_gid, place)
     ),
     known as (
         select sent.*, tenants.tenant_id
         from sent
-        join ops.tenants on tenants.shop_domain = sent.shop_domain and tenants.status <> 'removed'
+        join ops.tenants
+            on tenants.status <> 'removed'
+            and (
+                tenants.shop_domain = sent.shop_domain
+                -- A shop that was renamed tells so under its new name. Where the name is somebody's, it is theirs.
+                or tenants.shop_gid = sent.shop_gid
+                and not exists (select from ops.tenants named where named.shop_domain = sent.shop_domain)
+            )
     ),
     kept as (
         insert into ops.webhook_inbox
-            (tenant_id, webhook_id, event_id, topic, stream, read_gid, deleted_gid, changed_at, triggered_at)
-        select tenant_id, webhook_id, event_id, topic, stream, read_gid, deleted_gid, changed_at, triggered_at
+            (tenant_id, webhook_id, event_id, topic, stream, read_gid, deleted_gid, changed_at, triggered_at, payload)
+        select tenant_id, webhook_id, event_id, topic, stream, read_gid, deleted_gid, changed_at, triggered_at, payload
         from known
         order by place
         on conflict (tenant_id, webhook_id) do nothing
@@ -167,4 +175,5 @@ def _values(event: Event) -> tuple[object, ...]:
     return (
         *(delivery.shop_domain, delivery.webhook_id, delivery.event_id, delivery.topic, event.stream),
         *(event.read_gid, event.deleted_gid, event.changed_at, delivery.triggered_at),
+        *(Jsonb(event.payload) if event.payload is not None else None, event.shop_gid),
     )

@@ -14,7 +14,7 @@ from dagster import AssetsDefinition, Config, Failure, JobDefinition, OpExecutio
 from pydantic import Field
 
 from xeno_pipeline.extraction import inbox
-from xeno_pipeline.extraction.events import read_events
+from xeno_pipeline.extraction.events import read_events, take_uninstallations
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult
 from xeno_pipeline.extraction.sync import SyncRequest
 from xeno_pipeline.orchestration.marts_assets import TransformConfig, as_date, mart_materializations, transform_failure
@@ -89,9 +89,12 @@ class EventsRead(Extracted):
 def read_due_events(context: OpExecutionContext, pipeline: PipelineResource) -> EventsRead:
     """Read what due events name, and record what changed; what a dead run had read is transformed with it."""
     opened = pipeline.open()
+    if suspended := take_uninstallations(opened.database):
+        context.log.warning(f"Uninstalled, and so suspended: {', '.join(suspended)}.")
+        align_partitions(context.instance, opened.database)
     with opened.database.connect() as connection:
-        due = inbox.backlog(connection).tenant_ids
-        tenants = registry.active(connection, due) if due else []
+        due = set(inbox.backlog(connection).tenant_ids)
+        tenants = [tenant for tenant in registry.active(connection) if tenant.tenant_id in due]
     results = read_events(opened.syncer, tenants)
     log_notes(context.log, results)
     for event in materializations(results, STREAM_OF_TABLE, only_changed=True):

@@ -1,6 +1,7 @@
 """Webhooks as Shopify sends them: the signature, the headers, and what each topic says has changed.
 
-A webhook is a hint: nothing of its content is kept but which object it names and when that changed.
+A webhook is a hint: nothing of its content is kept but which object it names and when that changed. Only a cart is kept
+itself: nothing else can tell of it.
 Source: https://shopify.dev/docs/apps/build/webhooks
 """
 
@@ -18,6 +19,7 @@ from typing import Any
 import orjson
 
 from xeno_pipeline.errors import XenoError
+from xeno_pipeline.shopify.carts import cart_of
 
 SIGNATURE_HEADER = "x-shopify-hmac-sha256"
 
@@ -57,6 +59,8 @@ class Event:
         read_gid: what is to be read back. Where `deleted_gid` is None too, whatever changed in the stream.
         deleted_gid: what is gone: deleted, or merged into `read_gid`.
         changed_at: when `read_gid` changed, by its own account.
+        payload: what is to be landed as it came: a cart.
+        shop_gid: the shop, where the body names it: the domain may be one that it was not known by.
     """
 
     delivery: Delivery
@@ -64,6 +68,8 @@ class Event:
     read_gid: str | None = None
     deleted_gid: str | None = None
     changed_at: datetime | None = None
+    payload: Mapping[str, Any] | None = None
+    shop_gid: str | None = None
 
 
 def sign(body: bytes, secret: str) -> str:
@@ -121,6 +127,12 @@ def event_of(delivery: Delivery, body: bytes) -> Event | None:
         return Event(delivery, "orders", read_gid=gid, changed_at=_instant(payload.get("created_at")))
     if subject == "checkouts" and action in ("create", "update"):
         return Event(delivery, "abandoned_checkouts")  # its payload has a token where others have an id
+    if subject == "carts" and action in ("create", "update"):
+        return Event(delivery, "carts", payload=_cart(payload))
+    if delivery.topic in ("shop/update", "app/uninstalled"):
+        return Event(delivery, subject, shop_gid=_gid("Shop", payload.get("id")))
+    # bulk_operations/finish asks for nothing: whoever started an operation polls it, at most fifteen seconds apart, and
+    # may sit in any process of any machine; to be woken it would have to poll the database instead.
     kind = {"orders": "Order", "customers": "Customer", "products": "Product"}.get(subject)
     if kind is None:
         return None
@@ -130,6 +142,13 @@ def event_of(delivery: Delivery, body: bytes) -> Event | None:
         changed_at = _instant(payload.get("updated_at"))
         return Event(delivery, subject, read_gid=_object_gid(kind, payload), changed_at=changed_at)
     return None
+
+
+def _cart(payload: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return cart_of(payload)
+    except ValueError as error:
+        raise MalformedWebhookError(str(error)) from None
 
 
 def _merge(delivery: Delivery, payload: Mapping[str, Any]) -> Event | None:

@@ -1,14 +1,50 @@
-"""Removing a tenant: all of its rows, its token, its BI role and its state go; a tombstone without data stays."""
+"""Taking leave of a tenant.
+
+Where its store uninstalls the app, it is suspended and its token forgotten. Where it is removed, all of its rows, its
+token, its BI role and its state go; a tombstone without data stays.
+"""
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from psycopg import sql
 
-from xeno_pipeline.tenants import registry
+from xeno_pipeline.tenants import audit, registry
 from xeno_pipeline.warehouse.connection import Connection
 from xeno_pipeline.warehouse.roles import revoke_bi_role
 
 _SCHEMAS = ("raw", "stale", "core", "marts")
+
+
+def uninstall(connection: Connection, handle: str, happened_at: datetime) -> bool:
+    """Suspend a tenant whose store has uninstalled the app, and forget its token, in the caller's transaction.
+
+    Args:
+        connection: not in autocommit mode.
+        handle: the tenant.
+        happened_at: when it was uninstalled. Where the store was connected after that, nothing is done: such news may
+            come hours late.
+
+    Returns:
+        Whether it is suspended now.
+
+    Raises:
+        UnknownTenantError: there is none of that handle.
+        RolesNotPermittedError: the owner may not change the role of its BI tool.
+    """
+    registry.get(connection, handle)
+    row = connection.execute(
+        "select connected_at <= %s from ops.tenants where tenant_id = %s for update", [happened_at, handle]
+    ).fetchone()
+    if row != (True,):
+        audit.record(connection, handle, "uninstallation ignored", "the store was connected again since then")
+        return False
+    connection.execute("delete from ops.tenant_credentials where tenant_id = %s", [handle])
+    connection.execute("delete from ops.webhook_subscriptions where tenant_id = %s", [handle])
+    registry.set_status(connection, handle, "suspended")
+    audit.record(connection, handle, "suspended, token forgotten", "the store uninstalled the app")
+    return True
 
 
 def remove_tenant(connection: Connection, handle: str) -> int:
@@ -27,7 +63,15 @@ def remove_tenant(connection: Connection, handle: str) -> int:
     for schema, table in _tenant_tables(connection):
         statement = sql.SQL("delete from {} where tenant_id = %s").format(sql.Identifier(schema, table))
         deleted += connection.execute(statement, [handle]).rowcount
-    for table in ("tenant_credentials", "sync_state", "changes", "transforms", "tenant_marts", "webhook_inbox"):
+    for table in (
+        "tenant_credentials",
+        "sync_state",
+        "changes",
+        "transforms",
+        "tenant_marts",
+        "webhook_inbox",
+        "webhook_subscriptions",
+    ):
         statement = sql.SQL("delete from {} where tenant_id = %s").format(sql.Identifier("ops", table))
         connection.execute(statement, [handle])
     connection.execute(

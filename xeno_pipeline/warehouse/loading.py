@@ -19,6 +19,7 @@ from xeno_pipeline.warehouse import merging
 from xeno_pipeline.warehouse.connection import Connection
 from xeno_pipeline.warehouse.copying import Row, copy_rows
 from xeno_pipeline.warehouse.raw_tables import RawTable, tree
+from xeno_pipeline.warehouse.suppression import Suppressed, load_suppressed
 
 EVERYTHING = 0
 """The id under which a change of all objects of a kind is noted."""
@@ -83,12 +84,13 @@ class Load:
     read_at: datetime
     complete: Completeness | None = None
 
-    def run(self, connection: Connection, rows: Callable[[], Iterable[Row]]) -> dict[str, TableCounts]:
+    def run(self, connection: Connection, rows: Callable[[Suppressed], Iterable[Row]]) -> dict[str, TableCounts]:
         """Load the rows, in the connection's current transaction.
 
         Args:
             connection: not in autocommit mode.
-            rows: gives the rows from the first on; it may be called twice.
+            rows: gives the rows from the first on, without what tells of persons who were redacted; it may be
+                called twice, with the same argument.
 
         Returns:
             What happened, by table.
@@ -96,14 +98,15 @@ class Load:
         Raises:
             TooManyGoneError: a complete read lacks more than one per cent of what is there.
         """
-        self._lock(connection)
+        lock(connection, self.tenant_id, self.root)
+        suppressed = load_suppressed(connection, self.tenant_id)  # no redaction comes in between: it takes that lock
         if self._is_first(connection):
             try:
                 with connection.transaction():
-                    return self._copy(connection, rows())
+                    return self._copy(connection, rows(suppressed))
             except psycopg.errors.UniqueViolation:
                 pass  # an object came twice: the merge sorts that out
-        return self._merge(connection, rows())
+        return self._merge(connection, rows(suppressed))
 
     def bury(self, connection: Connection, ids: Collection[int]) -> int:
         """Mark roots as gone that Shopify said it deleted, in the connection's current transaction.
@@ -113,16 +116,12 @@ class Load:
         Returns:
             How many of them were there.
         """
-        self._lock(connection)
+        lock(connection, self.tenant_id, self.root)
         bound = {"tenant": self.tenant_id, "ids": list(ids), "now": datetime.now(UTC)}
         buried = connection.execute(merging.tombstone(self.root), bound).fetchall()
         if buried:
-            self._note_changes(connection, "values " + ", ".join(f"({id_}::bigint)" for (id_,) in buried))
+            note_changes(connection, self.tenant_id, self.root, "values " + ", ".join(f"({id_}::bigint)" for (id_,) in buried))
         return len(buried)
-
-    def _lock(self, connection: Connection) -> None:
-        key = f"{self.root.name}/{self.tenant_id}"
-        connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [key])
 
     def _is_first(self, connection: Connection) -> bool:
         found = " or ".join(
@@ -135,7 +134,7 @@ class Load:
         """Copy the rows into the raw tables themselves."""
         copied = copy_rows(connection, rows, {t.name: _target("raw", t.name, t) for t in tree(self.root)})
         if copied:
-            self._note_changes(connection, f"values ({EVERYTHING}::bigint)")
+            note_changes(connection, self.tenant_id, self.root, f"values ({EVERYTHING}::bigint)")
         return {name: TableCounts(read=count, inserted=count) for name, count in copied.items()}
 
     def _merge(self, connection: Connection, rows: Iterable[Row]) -> dict[str, TableCounts]:
@@ -150,7 +149,8 @@ class Load:
         if copied or self.complete:
             self._sift(connection, tables)
             self._apply(connection, tables, counts)
-            self._note_changes(connection, "select distinct id from changed_roots")
+            note_changes(connection, self.tenant_id, self.root, "select distinct id from changed_roots")
+        connection.execute(merging.drop_temporary(tables))  # the caller may load more in the same transaction
         return counts
 
     def _sift(self, connection: Connection, tables: Iterable[RawTable]) -> None:
@@ -191,17 +191,30 @@ class Load:
         (gone,) = _one_row(connection, merging.tombstone_missing(self.root), bound)
         return gone
 
-    def _note_changes(self, connection: Connection, ids: str) -> None:
-        """Note which roots changed, for the next transform of the tenant."""
-        connection.execute(
-            f"""
-            insert into ops.changes (tenant_id, object, object_id)
-            select %s, %s, changed.id from ({ids}) as changed (id)
-            on conflict (tenant_id, object, object_id) do update set transform_id = null
-            where changes.transform_id is not null
-            """,
-            [self.tenant_id, self.root.name],
-        )
+
+def lock(connection: Connection, tenant_id: str, root: RawTable) -> None:
+    """Keep others from writing to a tenant's rows of a root table and its children, until the transaction ends."""
+    connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{root.name}/{tenant_id}"])
+
+
+def note_changes(connection: Connection, tenant_id: str, root: RawTable, ids: str) -> None:
+    """Note which roots changed, for the next transform of the tenant.
+
+    Args:
+        connection: in the transaction that changes them.
+        tenant_id: whose they are.
+        root: their table.
+        ids: a query of one column.
+    """
+    connection.execute(
+        f"""
+        insert into ops.changes (tenant_id, object, object_id)
+        select %s, %s, changed.id from ({ids}) as changed (id)
+        on conflict (tenant_id, object, object_id) do update set transform_id = null
+        where changes.transform_id is not null
+        """,
+        [tenant_id, root.name],
+    )
 
 
 def _target(schema: str, name: str, table: RawTable) -> sql.Composable:

@@ -6,6 +6,8 @@ Staged rows lie in temporary twins, `staged_<table>`; the ids of root rows that 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from xeno_pipeline.warehouse.raw_tables import RawTable
 
 CREATE_CHANGED_ROOTS = "create temporary table changed_roots (id bigint not null) on commit drop"
@@ -14,6 +16,11 @@ CREATE_CHANGED_ROOTS = "create temporary table changed_roots (id bigint not null
 def create_staged(table: RawTable) -> str:
     """The temporary twin of a table."""
     return f"create temporary table staged_{table.name} (like raw.{table.name} including defaults) on commit drop"
+
+
+def drop_temporary(tables: Iterable[RawTable]) -> str:
+    """Drop what a merge of the tables had made."""
+    return "drop table changed_roots, " + ", ".join(f"staged_{table.name}" for table in tables)
 
 
 def drop_repeated(table: RawTable) -> str:
@@ -114,7 +121,7 @@ def tombstone_missing(root: RawTable) -> str:
     """Mark live roots that a complete read does not hold as gone. Returns one row: how many."""
     return f"""
         with gone as (
-            update raw.{root.name} old set deleted_at = %(read_at)s
+            update raw.{root.name} old set deleted_at = %(read_at)s{_forgotten(root)}
             where old.tenant_id = %(tenant)s and old.deleted_at is null and {_MISSING.format(root=root.name)}
             returning old.id
         ),
@@ -126,10 +133,41 @@ def tombstone_missing(root: RawTable) -> str:
 def tombstone(root: RawTable) -> str:
     """Mark the live roots of `%(ids)s` as gone at `%(now)s`. Returns a row for each: its id."""
     return f"""
-        update raw.{root.name} set deleted_at = %(now)s
+        update raw.{root.name} old set deleted_at = %(now)s{_forgotten(root)}
         where tenant_id = %(tenant)s and id = any(%(ids)s) and deleted_at is null
         returning id
         """
+
+
+def empty(root: RawTable) -> str:
+    """Empty what tells of a person in the roots that are of `%(customer)s` or among `%(ids)s`.
+
+    What is left is what a suppressed object is loaded as. Returns a row for each that held something: its id.
+    """
+    return f"""
+        update raw.{root.name} old set {_emptied(root)}, loaded_at = now()
+        where tenant_id = %(tenant)s and ({root.personal.owner} = %(customer)s or id = any(%(ids)s))
+        and exists (select from {_personal_fields(root)} where payload -> field <> 'null')
+        returning id
+        """
+
+
+def _forgotten(root: RawTable) -> str:
+    """Further assignments for an object that is gone: of a person who is, nothing is kept.
+
+    Whoever is redacted later may have been merged into another before, and nothing would tell that they are the same.
+    """
+    return f", {_emptied(root)}" if root.personal.owner == "id" else ""
+
+
+def _emptied(root: RawTable) -> str:
+    columns = [f"{column} = null" for column in root.personal.columns]
+    fields = f"select jsonb_object_agg(field, null) from {_personal_fields(root)} where old.payload ? field"
+    return ", ".join([*columns, f"payload = payload || coalesce(({fields}), '{{}}')"])
+
+
+def _personal_fields(root: RawTable) -> str:
+    return "unnest(array[" + ", ".join(f"'{field}'" for field in root.personal.fields) + "]) field"
 
 
 _MISSING = """

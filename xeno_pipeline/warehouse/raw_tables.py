@@ -7,7 +7,28 @@ the row), `loaded_at` and `payload`, the node as it was selected without its chi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Personal:
+    """What of a root table's rows tells of a person; it is emptied when the person is redacted.
+
+    Whatever somebody may have typed in counts: tags and discount codes too. What was sold, when, for how much and where
+    to (the country of an order) does not, nor do ids and tokens, which tie rows together.
+
+    Args:
+        columns: typed columns; all of them may be null.
+        fields: the fields of the payload that they are made from, and others.
+        owner: the column that holds the customer's id; None where nothing is personal.
+    """
+
+    columns: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    owner: str | None = None
+
+
+NOTHING = Personal()
 
 
 @dataclass(frozen=True)
@@ -19,12 +40,14 @@ class RawTable:
         columns: its own typed columns, in the order in which rows give them.
         parent: the table that its rows belong to; None for a root.
         parent_column: the column that holds the parent's id.
+        personal: what of its rows tells of a person; every table says so, be it nothing.
     """
 
     name: str
     columns: tuple[str, ...]
     parent: RawTable | None = None
     parent_column: str | None = None
+    personal: Personal = field(kw_only=True)
 
     @property
     def copied_columns(self) -> tuple[str, ...]:
@@ -34,12 +57,14 @@ class RawTable:
 
 
 def _child(parent: RawTable, name: str, parent_column: str, *columns: str) -> RawTable:
-    return RawTable(name, (parent_column, *columns), parent, parent_column)
+    """A table of children: what tells of a person is in their root."""
+    return RawTable(name, (parent_column, *columns), parent, parent_column, personal=NOTHING)
 
 
 SHOPS = RawTable(
     "shops",
     ("name", "myshopify_domain", "currency", "iana_timezone", "plan", "access_scopes", "created_at"),
+    personal=NOTHING,
 )
 CUSTOMERS = RawTable(
     "customers",
@@ -47,14 +72,24 @@ CUSTOMERS = RawTable(
         *("created_at", "email", "phone", "first_name", "last_name", "country_code", "locale", "state"),
         *("tags", "number_of_orders", "rfm_group"),
     ),
+    personal=Personal(
+        columns=("email", "phone", "first_name", "last_name", "country_code", "locale", "state", "tags"),
+        fields=(
+            *("defaultEmailAddress", "defaultPhoneNumber", "firstName", "lastName", "defaultAddress"),
+            *("locale", "state", "tags"),
+        ),
+        owner="id",
+    ),
 )
 ORDERS = RawTable(
     "orders",
     (
         *("name", "customer_id", "created_at", "processed_at", "cancelled_at", "cancel_reason", "is_test"),
         *("currency", "presentment_currency", "financial_status", "fulfillment_status", "source_name"),
-        *("country_code", "tags", "discount_codes", "checkout_token", "total_price", "current_total_price"),
+        *("country_code", "tags", "discount_codes", "checkout_token", "cart_token"),
+        *("total_price", "current_total_price"),
     ),
+    personal=Personal(columns=("tags", "discount_codes"), fields=("tags", "discountCodes"), owner="customer_id"),
 )
 ORDER_LINE_ITEMS = _child(
     ORDERS,
@@ -85,6 +120,7 @@ FULFILLMENTS = _child(
 PRODUCTS = RawTable(
     "products",
     ("title", "handle", "vendor", "product_type", "status", "tags", "created_at", "published_at"),
+    personal=NOTHING,
 )
 PRODUCT_VARIANTS = _child(
     PRODUCTS,
@@ -95,6 +131,7 @@ PRODUCT_VARIANTS = _child(
 ABANDONED_CHECKOUTS = RawTable(
     "abandoned_checkouts",
     ("name", "customer_id", "created_at", "completed_at", "token", "discount_codes", "total_price"),
+    personal=Personal(columns=("discount_codes",), fields=("discountCodes",), owner="customer_id"),
 )
 ABANDONED_CHECKOUT_LINE_ITEMS = _child(
     ABANDONED_CHECKOUTS,
@@ -102,6 +139,8 @@ ABANDONED_CHECKOUT_LINE_ITEMS = _child(
     "checkout_id",
     *("product_id", "variant_id", "sku", "title", "quantity", "total_price"),
 )
+CARTS = RawTable("carts", ("cart_id", "created_at"), personal=NOTHING)
+"""Of all roots the one that no query reads: its rows come with webhooks, of which nothing of a person is taken."""
 
 RAW_TABLES: tuple[RawTable, ...] = (
     SHOPS,
@@ -117,6 +156,7 @@ RAW_TABLES: tuple[RawTable, ...] = (
     PRODUCT_VARIANTS,
     ABANDONED_CHECKOUTS,
     ABANDONED_CHECKOUT_LINE_ITEMS,
+    CARTS,
 )
 
 

@@ -1,0 +1,73 @@
+"""A cart as its webhook brings it, of which only what is known to be of no person is kept.
+
+The Admin API cannot read a cart back, so its payload is all there is. Left out are the note, the properties of lines
+(an engraving, a name on a cake) and whatever Shopify may add.
+Source: https://shopify.dev/docs/api/webhooks?reference=graphql#list-of-topics-carts/update
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic.functional_validators import BeforeValidator
+
+MOST_LINES = 500
+"""Shopify's own limit."""
+
+_Text = Annotated[str, BeforeValidator(lambda value: value[:255] if isinstance(value, str) else value)]
+_Amount = Annotated[str, StringConstraints(pattern=r"^-?[0-9]{1,14}(\.[0-9]{1,6})?$")]
+_Number = Annotated[int, Field(gt=0, lt=2**63)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+
+class _Money(_Part):
+    amount: _Amount
+    currency_code: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+
+
+class _MoneyBag(_Part):
+    shop_money: _Money
+
+
+class _Line(_Part):
+    product_id: _Number | None = None
+    variant_id: _Number | None = None
+    sku: _Text | None = None
+    title: _Text | None = None
+    quantity: Annotated[int, Field(ge=0, lt=2**31)]
+    line_price: _Amount | None = None
+    line_price_set: _MoneyBag | None = None
+
+
+class _Cart(_Part):
+    token: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,255}$")]
+    created_at: Annotated[AwareDatetime, Field(strict=False)]
+    updated_at: Annotated[AwareDatetime, Field(strict=False)]
+    line_items: Annotated[list[_Line], Field(max_length=MOST_LINES)]
+
+
+def cart_of(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept of a cart: JSON values, some hundred bytes a line.
+
+    Args:
+        payload: the body of `carts/create` or `carts/update`.
+
+    Raises:
+        ValueError: it is no cart; the text quotes nothing of it.
+    """
+    try:
+        cart = _Cart.model_validate({**payload, "token": cart_id(payload.get("token") or payload.get("id"))})
+    except ValidationError as error:
+        place = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise ValueError(f"The body is no cart: see its {place}.") from None
+    return cart.model_dump(mode="json")
+
+
+def cart_id(token: object) -> str | None:
+    """A cart's token without the key behind it, which opens the cart to whoever has it."""
+    return (token.partition("?")[0] or None) if isinstance(token, str) else None
