@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,7 @@ from xeno_pipeline.sandbox.cost import MAX_QUERY_COST, CostBucket, QueryCost
 from xeno_pipeline.sandbox.execution.schema import Request, admin_schema, resolve_type
 from xeno_pipeline.sandbox.execution.validation import parse_and_validate
 from xeno_pipeline.sandbox.model.money import Document
+from xeno_pipeline.sandbox.oauth import OAuthServer
 from xeno_pipeline.sandbox.state.store import Store
 from xeno_pipeline.sandbox.webhooks.sender import WebhookSender
 
@@ -45,6 +46,8 @@ class Stats:
     points: int = 0
     bulk_operations: int = 0
     downloads: int = 0
+    tokens: int = 0
+    """How many times tokens were issued."""
 
 
 class AdminApi:
@@ -54,11 +57,29 @@ class AdminApi:
         self.store = store
         self.bulk = bulk
         self.faults = faults
+        self.oauth = OAuthServer(store)
         self.webhooks = WebhookSender(store)
         self.bucket = CostBucket(store.plan, monotonic)
         self.stats = Stats()
         self.latency = 0.0
         """How many seconds every answer takes at least."""
+
+    def admits(self, token: str | None) -> bool:
+        """Whether a request with this access token may come in."""
+        with self.store.lock:
+            return self.store.token_is_valid(token) or self.oauth.admits(token)
+
+    def authorize(self, query: Mapping[str, str]) -> str:
+        """See `OAuthServer.authorize`."""
+        with self.store.changing():
+            return self.oauth.authorize(query)
+
+    def grant(self, form: Mapping[str, str]) -> Document:
+        """See `OAuthServer.token`."""
+        with self.store.changing():
+            answer = self.oauth.token(form)
+        self.stats.tokens += 1
+        return answer
 
     def answer(self, body: Any, fault: dict[str, Any] | None = None) -> Document:
         """The answer to a request body.

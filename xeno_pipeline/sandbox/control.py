@@ -93,7 +93,8 @@ class StoreControl:
         Args:
             kind: What goes wrong.
             count: With how many requests (or bulk operations); once by default.
-            operation: Only with GraphQL operations of this name (`OrdersPage`).
+            operation: Only with GraphQL operations of this name (`OrdersPage`), or requests for tokens
+                (`AuthorizationCode`, `RefreshToken`, `ClientCredentials`).
             connection: Only with bulk operations that read this connection (`orders`).
             executed: Whether a request is carried out before its connection drops (`reset`, `hang`).
             status: The HTTP status (`status`).
@@ -128,6 +129,22 @@ class StoreControl:
     def set_scopes(self, *scopes: str) -> None:
         """The access scopes of all tokens."""
         self.post("scopes", scopes=list(scopes))
+
+    def set_app(self, client_id: str, client_secret: str) -> None:
+        """The app that OAuth knows, in place of the sandbox's own."""
+        self.post("oauth", app={"client_id": client_id, "client_secret": client_secret})
+
+    def refuse_app(self, *, refuse: bool = True) -> None:
+        """Whether the merchant declines the app."""
+        self.post("oauth", refuse=refuse)
+
+    def expire_tokens(self) -> None:
+        """The access tokens of OAuth have ended; refresh tokens stay."""
+        self.post("oauth", expire=True)
+
+    def revoke_grants(self) -> None:
+        """No token that OAuth brought is worth anything, as after the app was uninstalled."""
+        self.post("oauth", revoke=True)
 
     def set_plan(self, plan: str) -> None:
         """The shop's plan (Standard, Advanced, Plus, Enterprise), with a full cost bucket."""

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import orjson
 import uvicorn
@@ -26,6 +27,7 @@ from xeno_pipeline.sandbox.bulk.operations import RESULTS_PATH, BulkOperations
 from xeno_pipeline.sandbox.bulk.pool import Workers
 from xeno_pipeline.sandbox.controls.faults import Faults
 from xeno_pipeline.sandbox.controls.routes import ControlRoutes
+from xeno_pipeline.sandbox.oauth import OAuthError
 from xeno_pipeline.sandbox.search.filters import UnsupportedError
 from xeno_pipeline.sandbox.spec import StoreSpec, demo_specs
 from xeno_pipeline.sandbox.state.store import Store
@@ -43,6 +45,8 @@ _STATUS_ERRORS = {
     503: "Service Unavailable",
 }
 TOKEN_HEADER = "X-Shopify-Access-Token"  # noqa: S105
+_GRANTS = {"refresh_token": "RefreshToken", "client_credentials": "ClientCredentials"}
+"""What a fault calls the request for a token."""
 
 
 def answered_version(asked: str) -> str | None:
@@ -117,7 +121,7 @@ class Sandbox:
         return response
 
     async def _graphql(self, request: Request, api: AdminApi) -> Response:
-        if not api.store.token_is_valid(request.headers.get(TOKEN_HEADER)):
+        if not await run_in_threadpool(api.admits, request.headers.get(TOKEN_HEADER)):
             message = "[API] Invalid API key or access token (unrecognized login or wrong password)"
             return json_response({"errors": message}, 401)
         try:
@@ -132,6 +136,32 @@ class Sandbox:
             return json_response({"errors": {"query": str(problem)}}, 400)
         except UnsupportedError as problem:
             return json_response({"errors": f"Not implemented by the sandbox: {problem}"}, 501)
+
+    async def authorize(self, request: Request) -> Response:
+        """Where a merchant is asked to let an app in; this one always decides at once."""
+        api = self.apis.get(request.path_params["handle"])
+        if api is None:
+            return json_response({"errors": "Not Found"}, 404)
+        try:
+            url = await run_in_threadpool(api.authorize, dict(request.query_params))
+        except OAuthError as refusal:
+            return Response(f"Oauth error {refusal.error}: {refusal}", refusal.status)
+        return Response(status_code=302, headers={"Location": url})
+
+    async def access_token(self, request: Request) -> Response:
+        """Where an app asks for tokens."""
+        api = self.apis.get(request.path_params["handle"])
+        if api is None:
+            return json_response({"errors": "Not Found"}, 404)
+        form = dict(parse_qsl((await request.body()).decode()))
+        fault = api.faults.take_for_request(_GRANTS.get(form.get("grant_type", ""), "AuthorizationCode"))
+        if fault is not None and not fault.get("executed"):
+            return await _broken(fault)
+        try:
+            answer = await run_in_threadpool(api.grant, form)
+        except OAuthError as refusal:
+            return json_response({"error": refusal.error, "error_description": str(refusal)}, refusal.status)
+        return json_response(answer) if fault is None else await _broken(fault)
 
     async def result(self, request: Request) -> Response:
         """A bulk operation's result. It is another host's in real life, so a token must never come here."""
@@ -187,6 +217,8 @@ def create_app(
             Route("/{handle}/sandbox/report", controls.report, methods=["GET"]),
             Route("/{handle}/sandbox/stats", controls.stats, methods=["GET"]),
             Route("/{handle}/sandbox/{action:path}", controls.post, methods=["POST"]),
+            Route("/{handle}/admin/oauth/authorize", sandbox.authorize),
+            Route("/{handle}/admin/oauth/access_token", sandbox.access_token, methods=["POST"]),
             Route("/{handle}/admin/api/{version}/graphql.json", sandbox.graphql, methods=["POST"]),
         ],
         lifespan=lifespan,

@@ -47,9 +47,10 @@ class Faults:
 
     Each is an object with its `kind`, how often it applies (`count`, once by default), and
 
-    - for the next GraphQL request, or the next of an `operation`: `throttled`; `internal_error`; `reset`, the
-      connection drops within the answer; `status` (500 by default) with `retry_after` where it is 429; `hang`, no
-      answer for `seconds` (30), then the connection drops; `access_denied` to a `field`, for want of a `scope`.
+    - for the next GraphQL request or request for tokens, or the next of an `operation`: `throttled`; `internal_error`;
+      `reset`, the connection drops within the answer; `status` (500 by default) with `retry_after` where it is 429;
+      `hang`, no answer for `seconds` (30), then the connection drops; `access_denied` to a `field`, for want of a
+      `scope`.
       A request that was reset or hangs did nothing, or did what it should where it is to be `executed`
     - for the next bulk operation, or the next that reads a `connection` (`orders`): `bulk_fail` with a `code`;
       `bulk_expire`; `bulk_stuck`, it stays RUNNING; and of its download: `bulk_truncate`, it ends early but cleanly

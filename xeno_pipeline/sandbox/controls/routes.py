@@ -84,6 +84,19 @@ def _scopes(api: AdminApi, body: dict[str, Any]) -> Any:
     return {"scopes": api.store.scopes}
 
 
+def _oauth(api: AdminApi, body: dict[str, Any]) -> Any:
+    """Any of `app` (client_id, client_secret), `refuse` (whether the merchant declines), `expire` and `revoke`."""
+    if "app" in body:
+        api.oauth.set_app(str(body["app"]["client_id"]), str(body["app"]["client_secret"]))
+    if "refuse" in body:
+        api.oauth.refuse(refuses=bool(body["refuse"]))
+    if body.get("expire"):
+        api.oauth.expire()
+    if body.get("revoke"):
+        api.oauth.revoke()
+    return {}
+
+
 def _plan(api: AdminApi, body: dict[str, Any]) -> Any:
     if body["plan"] not in PLANS:
         raise ValueError(f"{body['plan']!r} is no plan: {', '.join(PLANS)}.")
@@ -134,6 +147,7 @@ _ACTIONS: dict[str, Callable[[AdminApi, dict[str, Any]], Any]] = {
     "faults": _faults,
     "tokens": _tokens,
     "scopes": _scopes,
+    "oauth": _oauth,
     "plan": _plan,
     "latency": _latency,
     "clock": _clock,
