@@ -19,6 +19,7 @@ Row = tuple[str, bytes]
 
 _FLUSH_BYTES = 1 << 20
 _BATCHES_IN_FLIGHT = 2
+_SECONDS_A_TURN = 0.0005
 
 _Batch = tuple[str, list[bytes]]
 
@@ -38,6 +39,7 @@ def copy_rows(connection: Connection, rows: Iterable[Row], targets: Mapping[str,
         psycopg.Error: PostgreSQL refused a row; the transaction is then void.
     """
     counts: Counter[str] = Counter()
+    _take_short_turns()
     with _one_cpu(), _Sender(connection, targets) as sender:
         buffers: defaultdict[str, list[bytes]] = defaultdict(list)
         sizes: Counter[str] = Counter()
@@ -54,6 +56,15 @@ def copy_rows(connection: Connection, rows: Iterable[Row], targets: Mapping[str,
                 counts[table] += len(buffer)
                 sender.send((table, buffer))
     return counts
+
+
+def _take_short_turns() -> None:
+    """Let Python's threads take turns ten times as often as they do by default, from now on.
+
+    PostgreSQL empties its socket within one of the usual turns of 5 ms, and would then wait, again and again, until
+    the thread that makes rows lets the one go on that sends them: an eighth of a load.
+    """
+    sys.setswitchinterval(_SECONDS_A_TURN)
 
 
 @contextmanager
