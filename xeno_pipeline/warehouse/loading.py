@@ -120,7 +120,7 @@ class Load:
         bound = {"tenant": self.tenant_id, "ids": list(ids), "now": datetime.now(UTC)}
         buried = connection.execute(merging.tombstone(self.root), bound).fetchall()
         if buried:
-            note_changes(connection, self.tenant_id, self.root, "values " + ", ".join(f"({id_}::bigint)" for (id_,) in buried))
+            note_changes(connection, self.tenant_id, self.root, ids_of(buried))
         return len(buried)
 
     def _is_first(self, connection: Connection) -> bool:
@@ -215,6 +215,11 @@ def note_changes(connection: Connection, tenant_id: str, root: RawTable, ids: st
         """,
         [tenant_id, root.name],
     )
+
+
+def ids_of(rows: Iterable[tuple[int, ...]]) -> str:
+    """The query of one column for the ids in the first place of some rows; of one row at least."""
+    return "values " + ", ".join(f"({row[0]}::bigint)" for row in rows)
 
 
 def _target(schema: str, name: str, table: RawTable) -> sql.Composable:

@@ -36,8 +36,8 @@ create table ops.privacy_requests (
 create index on ops.privacy_requests (deadline_at) where done_at is null;
 create index on ops.privacy_requests (tenant_id, customer_id);
 comment on table ops.privacy_requests is
-    'The audit of what Shopify asked for by the mandatory privacy webhooks. It outlives tenants and holds ids, never an '
-    'email, a phone or a name.';
+    'The audit of what Shopify asked for by the mandatory privacy webhooks. It outlives tenants and holds ids, '
+    'never an email, a phone or a name.';
 comment on column ops.privacy_requests.tenant_id is 'Null where the shop was unknown, or is removed.';
 comment on column ops.privacy_requests.deadline_at is
     'By then it must be done: https://shopify.dev/docs/apps/build/compliance/privacy-law-compliance';
