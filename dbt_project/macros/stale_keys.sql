@@ -21,6 +21,7 @@
                 "product_months": ["product_id", "month"],
                 "products": ["product_id"],
                 "checkouts": ["checkout_id"],
+                "carts": ["cart_number"],
                 "tenants": [],
                 "scope": [],
             }[kind]
@@ -91,6 +92,7 @@
             [source("raw", "abandoned_checkouts"), "core.checkouts"],
         )
     }}
+    {{ note_changed("carts", "carts", [source("raw", "carts"), "core.carts"]) }}
 
     analyze stale.orders
     ;
@@ -203,6 +205,7 @@
         "product_months",
         "products",
         "checkouts",
+        "carts",
         "tenants",
     ] %}
         delete from stale.{{ kind }}

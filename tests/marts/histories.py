@@ -104,6 +104,12 @@ def _to(kind: str, change: Callable[[Store, int], None]) -> Callable[[Store, Eve
     return happen
 
 
+def _order_cart(store: Store, event: Event) -> None:
+    cart = _pick(store.carts, event.first)
+    if cart is not None:
+        store.order_cart(cart, _pick_or_guest(store, event), event.hour)
+
+
 _HAPPEN: dict[str, Callable[[Store, Event], object]] = {
     "add_customer": lambda store, event: store.add_customer(),
     "update_customer": _to("customers", Store.update_customer),
@@ -114,6 +120,9 @@ _HAPPEN: dict[str, Callable[[Store, Event], object]] = {
     "delete_product": _to("products", Store.delete_product),
     "leave_checkout": lambda store, event: store.leave_checkout(_pick_or_guest(store, event), event.hour),
     "complete_checkout": _complete,
+    "fill_cart": lambda store, event: store.fill_cart(event.hour),
+    "change_cart": lambda store, event: _to("carts", lambda s, cart: s.change_cart(cart, event.second))(store, event),
+    "order_cart": _order_cart,
     "place_order": _place,
     "place_gift_card": _place_gift_card,
     "edit_order": _to_order(lambda s, order, event: s.edit_order(order, event.hour, _pick(s.products, event.second))),

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.marts.warehouse import Warehouse
-from xeno_pipeline.warehouse.raw_tables import ABANDONED_CHECKOUTS, CUSTOMERS, ORDERS, PRODUCTS, RawTable
+from xeno_pipeline.warehouse.raw_tables import ABANDONED_CHECKOUTS, CARTS, CUSTOMERS, ORDERS, PRODUCTS, RawTable
 
 OPENED = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -28,6 +28,7 @@ class Store:
     customers: dict[int, Node] = field(default_factory=dict)
     products: dict[int, Node] = field(default_factory=dict)
     checkouts: dict[int, Node] = field(default_factory=dict)
+    carts: dict[int, Node] = field(default_factory=dict)
     _clock: int = 0
     _unloaded: set[str] = field(default_factory=set)
 
@@ -116,6 +117,31 @@ class Store:
         order = self.place_order(int(gid["id"].rpartition("/")[2]) if gid else None, hour, product=None)
         self.orders[order]["checkoutToken"] = f"t{number}"
         return order
+
+    # -- carts
+
+    def fill_cart(self, hour: int) -> int:
+        number = self._next(CARTS, self.carts)
+        self.carts[number] = {
+            "__typename": "Cart",
+            "token": f"cart-{number}",
+            "created_at": _at(hour),
+            "updated_at": _at(hour),
+            "line_items": [_cart_line(1)],
+        }
+        return number
+
+    def change_cart(self, number: int, units: int) -> None:
+        """Give a cart so many units, none empties it."""
+        self._unloaded.add(CARTS.name)
+        self._clock += 1
+        cart = self.carts[number]
+        cart["updated_at"] = (datetime(2026, 10, 1, tzinfo=UTC) + timedelta(seconds=self._clock)).isoformat()
+        cart["line_items"] = [_cart_line(units)] if units else []
+
+    def order_cart(self, number: int, customer: int | None, hour: int) -> int:
+        """Make an order of it."""
+        return self.place_order(customer, hour, product=None, cartToken=self.carts[number]["token"])
 
     # -- orders
 
@@ -212,6 +238,7 @@ class Store:
         yield CUSTOMERS, self.customers
         yield ORDERS, self.orders
         yield ABANDONED_CHECKOUTS, self.checkouts
+        yield CARTS, self.carts
 
     def _next(self, root: RawTable, nodes: dict[int, Node]) -> int:
         self._unloaded.add(root.name)
@@ -267,6 +294,11 @@ class Store:
                 ],
             }
         )
+
+
+def _cart_line(units: int) -> Node:
+    price = {"shop_money": {"amount": f"{units}.50", "currency_code": "EUR"}}
+    return {"quantity": units, "line_price": "0.00", "line_price_set": price}
 
 
 def _at(hour: int) -> str:

@@ -42,8 +42,8 @@ from xeno_pipeline.warehouse.suppression import Suppressed, load_suppressed
 TENANTS_AT_ONCE = 8
 
 MOST_BY_ID = 500
-"""Objects of one stream that are read by their ids. Where more are pending, all that changed is read in pages: most of it
-is pending anyway, and what is pending beyond one run's share is done with it."""
+"""Objects of one stream that are read by their ids. Where more are pending, all that changed is read in pages: most of
+it is pending anyway, and what is pending beyond one run's share is done with it."""
 
 _CARTS_VERSION = 1
 """Of what is kept of a cart, `shopify.carts`."""
@@ -175,10 +175,10 @@ class _Reading:
         shop = _of(SHOP, self.events)
         if shop:
             concerned.append((SHOP, lambda: self._take_shop(shop)))
-        for stream in _CUSTOMERS_LAST:
-            if _of(stream.name, self.events) or self.orphans.get(stream.root.name):
-                concerned.append((stream.name, partial(self._take, stream)))
-        return concerned
+        streams = [
+            stream for stream in _CUSTOMERS_LAST if _of(stream.name, self.events) or self.orphans.get(stream.root.name)
+        ]
+        return concerned + [(stream.name, partial(self._take, stream)) for stream in streams]
 
     def _take_shop(self, events: Sequence[PendingEvent]) -> StreamReport:
         """Read the shop's facts; what they change of its marts, the transform finds out by itself."""

@@ -8,7 +8,7 @@ from dagster import BetaWarning, Definitions, in_process_executor
 
 from xeno_pipeline.orchestration.marts_assets import marts_assets
 from xeno_pipeline.orchestration.pipeline import PipelineResource
-from xeno_pipeline.orchestration.raw_assets import SHOPIFY, raw_assets
+from xeno_pipeline.orchestration.raw_assets import LANDED, SHOPIFY, raw_assets
 from xeno_pipeline.orchestration.schedules import schedules
 from xeno_pipeline.orchestration.sensors import sensors
 from xeno_pipeline.orchestration.tenant_jobs import EVENTS_JOB, SYNC_JOB, tenant_jobs
@@ -29,7 +29,7 @@ def build_defs(settings: Settings, *, pipeline: PipelineResource | None = None) 
     models = marts_assets(DbtProject(settings).manifest_path)
     jobs = {job.name: job for job in tenant_jobs(models)}
     return Definitions(
-        assets=[*SHOPIFY, raw_assets, models],
+        assets=[*SHOPIFY, raw_assets, *LANDED, models],
         jobs=list(jobs.values()),
         schedules=schedules(jobs[SYNC_JOB]),
         sensors=sensors(jobs[EVENTS_JOB]),

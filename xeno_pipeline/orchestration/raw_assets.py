@@ -8,7 +8,7 @@ from dagster import AssetExecutionContext, AssetKey, AssetSpec, BackfillPolicy, 
 from pydantic import Field
 
 from xeno_pipeline.extraction.report import StreamReport
-from xeno_pipeline.extraction.streams import SHOP, STREAMS
+from xeno_pipeline.extraction.streams import CARTS, SHOP, STREAMS
 from xeno_pipeline.extraction.sync import SyncRequest
 from xeno_pipeline.orchestration.partitions import TENANTS
 from xeno_pipeline.orchestration.pipeline import PipelineResource
@@ -38,23 +38,21 @@ class SyncConfig(Config):
     )
 
 
-SHOPIFY = [
-    AssetSpec(
+def _at_shopify(stream: str, where: str = "behind Shopify's Admin API") -> AssetSpec:
+    return AssetSpec(
         ["shopify", stream],
         group_name="shopify",
         kinds={"shopify"},
         partitions_def=TENANTS,
-        description=f"{stream.replace('_', ' ').capitalize()} of each store, behind Shopify's Admin API.",
+        description=f"{stream.replace('_', ' ').capitalize()} of each store, {where}.",
     )
-    for stream in TABLES_OF_STREAM
-]
 
 
-def _spec(table: RawTable) -> AssetSpec:
+def _spec(table: RawTable, stream: str) -> AssetSpec:
     parent = f" Belongs to raw.{table.parent.name}." if table.parent else ""
     return AssetSpec(
         raw_key(table.name),
-        deps=[AssetKey(["shopify", STREAM_OF_TABLE[table.name]])],
+        deps=[AssetKey(["shopify", stream])],
         group_name="raw",
         kinds={"shopify", "postgres"},
         owners=["team:data"],
@@ -64,9 +62,18 @@ def _spec(table: RawTable) -> AssetSpec:
     )
 
 
+SHOPIFY = [_at_shopify(stream) for stream in TABLES_OF_STREAM]
+
+LANDED = [
+    _at_shopify(CARTS, "which Shopify's webhooks tell of and its Admin API does not"),
+    _spec(raw.CARTS, CARTS).replace_attributes(skippable=False),
+]
+"""What webhooks bring: no run can be asked for it."""
+
+
 @multi_asset(
     name="extract",
-    specs=[_spec(table) for table in raw.RAW_TABLES],
+    specs=[_spec(table, STREAM_OF_TABLE[table.name]) for tables in TABLES_OF_STREAM.values() for table in tables],
     can_subset=True,
     backfill_policy=BackfillPolicy.multi_run(max_partitions_per_run=TENANTS_A_RUN),
 )

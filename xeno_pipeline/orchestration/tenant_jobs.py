@@ -24,6 +24,7 @@ from xeno_pipeline.orchestration.raw_assets import STREAM_OF_TABLE, SyncConfig
 from xeno_pipeline.orchestration.reporting import failure, log_notes, materializations
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.transformation.transform import TransformReport, TransformRequest, transform
+from xeno_pipeline.warehouse.raw_tables import RAW_TABLES
 
 SYNC_JOB = "sync"
 TRANSFORM_JOB = "transform_marts"
@@ -97,7 +98,7 @@ def read_due_events(context: OpExecutionContext, pipeline: PipelineResource) -> 
         tenants = [tenant for tenant in registry.active(connection) if tenant.tenant_id in due]
     results = read_events(opened.syncer, tenants)
     log_notes(context.log, results)
-    for event in materializations(results, STREAM_OF_TABLE, only_changed=True):
+    for event in materializations(results, [table.name for table in RAW_TABLES], only_changed=True):
         context.log_event(event)
     with opened.database.connect() as connection:
         inbox.purge(connection, timedelta(days=opened.settings.inbox_days))

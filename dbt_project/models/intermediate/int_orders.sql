@@ -16,6 +16,7 @@ select
     orders.tags,
     orders.discount_codes,
     orders.checkout_token,
+    orders.cart_token,
     tenants.iana_timezone
 from {{ ref("stg_orders") }} orders
 join {{ ref("stg_tenants") }} tenants on tenants.tenant_id = orders.tenant_id

@@ -17,6 +17,7 @@ select
     tags,
     discount_codes,
     checkout_token,
+    cart_token,
     total_price::numeric(20, 4) as total_price,
     current_total_price::numeric(20, 4) as current_total_price,
     updated_at,

@@ -5,6 +5,7 @@
             {"columns": ["tenant_id", "ordered_on"]},
             {"columns": ["tenant_id", "customer_id"]},
             {"columns": ["tenant_id", "checkout_token"]},
+            {"columns": ["tenant_id", "cart_token"]},
         ],
         meta={
             "stale": "order_numbers",
@@ -89,7 +90,8 @@ select
             true
         ) as is_first_of_{{ period }},
     {% endfor %}
-    orders.checkout_token
+    orders.checkout_token,
+    orders.cart_token
 -- Full joins, because the planner has no nested loops for them: see the strategy
 -- `scoped`.
 from numbered orders
