@@ -21,6 +21,7 @@ LIBRARIES = {
     "warehouse": {"errors", "settings"},
     "tenants": {"errors", "settings", "shopify", "warehouse"},
     "extraction": {"errors", "settings", "shopify", "tenants", "warehouse"},
+    "privacy": {"errors", "settings", "shopify", "tenants", "warehouse"},
     "transformation": {"errors", "settings", "tenants", "warehouse"},
     "settings": {"errors"},
     "errors": set[str](),

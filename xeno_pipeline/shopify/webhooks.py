@@ -22,8 +22,9 @@ from xeno_pipeline.errors import XenoError
 from xeno_pipeline.shopify.carts import cart_of
 
 SIGNATURE_HEADER = "x-shopify-hmac-sha256"
+SHOP_HEADER = "x-shopify-shop-domain"
 
-_TOPIC, _SHOP, _WEBHOOK_ID = "x-shopify-topic", "x-shopify-shop-domain", "x-shopify-webhook-id"
+_TOPIC, _WEBHOOK_ID = "x-shopify-topic", "x-shopify-webhook-id"
 _EVENT_ID, _TRIGGERED_AT = "x-shopify-event-id", "x-shopify-triggered-at"
 _VISIBLE = re.compile(r"[!-~]{1,255}")
 _LARGEST_ID = 2**63 - 1
@@ -100,7 +101,7 @@ def read_headers(headers: Mapping[str, str]) -> Delivery:
     """
     return Delivery(
         topic=_header(headers, _TOPIC),
-        shop_domain=_header(headers, _SHOP).lower(),
+        shop_domain=_header(headers, SHOP_HEADER).lower(),
         webhook_id=_header(headers, _WEBHOOK_ID),
         event_id=_header(headers, _EVENT_ID) if _EVENT_ID in headers else None,
         triggered_at=_instant(headers.get(_TRIGGERED_AT)),
@@ -113,12 +114,7 @@ def event_of(delivery: Delivery, body: bytes) -> Event | None:
     Raises:
         MalformedWebhookError: the body is not what the topic promises.
     """
-    try:
-        payload = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise MalformedWebhookError("The body is no JSON.") from None
-    if not isinstance(payload, dict):
-        raise MalformedWebhookError("The body is no JSON object.")
+    payload = json_object(body)
     subject, _, action = delivery.topic.partition("/")
     if delivery.topic == "customers/merge":
         return _merge(delivery, payload)
@@ -142,6 +138,21 @@ def event_of(delivery: Delivery, body: bytes) -> Event | None:
         changed_at = _instant(payload.get("updated_at"))
         return Event(delivery, subject, read_gid=_object_gid(kind, payload), changed_at=changed_at)
     return None
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """The object that a body holds.
+
+    Raises:
+        MalformedWebhookError: it holds none.
+    """
+    try:
+        payload = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise MalformedWebhookError("The body is no JSON.") from None
+    if not isinstance(payload, dict):
+        raise MalformedWebhookError("The body is no JSON object.")
+    return payload
 
 
 def _cart(payload: Mapping[str, Any]) -> dict[str, Any]:

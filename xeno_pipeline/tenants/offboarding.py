@@ -14,7 +14,9 @@ from xeno_pipeline.tenants import audit, registry
 from xeno_pipeline.warehouse.connection import Connection
 from xeno_pipeline.warehouse.roles import revoke_bi_role
 
-_SCHEMAS = ("raw", "stale", "core", "marts")
+_SCHEMAS = ("ops", "raw", "stale", "core", "marts")
+_OUTLIVE = ("ops.tenants", "ops.audit_log", "ops.privacy_requests")
+"""The tombstone, and what was done to the tenant."""
 
 
 def uninstall(connection: Connection, handle: str, happened_at: datetime) -> bool:
@@ -62,18 +64,8 @@ def remove_tenant(connection: Connection, handle: str) -> int:
     deleted = 0
     for schema, table in _tenant_tables(connection):
         statement = sql.SQL("delete from {} where tenant_id = %s").format(sql.Identifier(schema, table))
-        deleted += connection.execute(statement, [handle]).rowcount
-    for table in (
-        "tenant_credentials",
-        "sync_state",
-        "changes",
-        "transforms",
-        "tenant_marts",
-        "webhook_inbox",
-        "webhook_subscriptions",
-    ):
-        statement = sql.SQL("delete from {} where tenant_id = %s").format(sql.Identifier("ops", table))
-        connection.execute(statement, [handle])
+        rows = connection.execute(statement, [handle]).rowcount
+        deleted += rows if schema != "ops" else 0
     connection.execute(
         """
         update ops.tenants
@@ -87,11 +79,14 @@ def remove_tenant(connection: Connection, handle: str) -> int:
 
 
 def _tenant_tables(connection: Connection) -> list[tuple[str, str]]:
-    """The tables of those schemas; all of them have a tenant_id."""
+    """The tables that hold a tenant's rows, but for those that outlive it."""
     return connection.execute(
         """
-        select table_schema, table_name from information_schema.tables
-        where table_schema = any(%s) and table_type = 'BASE TABLE'
+        select table_schema, table_name
+        from information_schema.columns
+        join information_schema.tables using (table_schema, table_name)
+        where table_schema = any(%s) and table_type = 'BASE TABLE' and column_name = 'tenant_id'
+        and table_schema || '.' || table_name <> all(%s)
         """,
-        [list(_SCHEMAS)],
+        [list(_SCHEMAS), list(_OUTLIVE)],
     ).fetchall()
