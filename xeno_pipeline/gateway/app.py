@@ -1,4 +1,4 @@
-"""The gateway's endpoints: webhooks, health, figures."""
+"""The gateway's endpoints: webhooks, OAuth, health, figures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import psycopg
@@ -18,8 +18,11 @@ from starlette.routing import Route
 
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.gateway.inbox import Inbox, InboxUnavailableError, Outcome
+from xeno_pipeline.gateway.oauth import Connecting, OAuthPages
+from xeno_pipeline.gateway.refusal import Refusal
+from xeno_pipeline.gateway.signatures import Signatures
 from xeno_pipeline.gateway.telemetry import Metrics
-from xeno_pipeline.shopify.webhooks import SIGNATURE_HEADER, MalformedWebhookError, event_of, is_signed, read_headers
+from xeno_pipeline.shopify.webhooks import SHOP_HEADER, SIGNATURE_HEADER, MalformedWebhookError, event_of, read_headers
 from xeno_pipeline.warehouse.connection import Database
 from xeno_pipeline.warehouse.migrate import newest_version, schema_version
 
@@ -35,25 +38,19 @@ _SECONDS_TO_KEEP = 4.0
 _SECONDS_UNTIL_RETRY = "10"
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, not an error of ours
-    """A delivery that is not taken, with the status that says so."""
-
-    def __init__(self, status: int, outcome: str, text: str) -> None:
-        super().__init__(text)
-        self.status, self.outcome = status, outcome
-
-
 class Gateway:
     """The endpoints over one database.
 
     Args:
         database: where the inbox is.
-        secrets: the app's secret, and while it is being rotated the one before.
+        signatures: tells which deliveries are signed.
+        connecting: what stores are connected with; None where there is no app for that.
     """
 
-    def __init__(self, database: Database, secrets: Sequence[str]) -> None:
+    def __init__(self, database: Database, signatures: Signatures, connecting: Connecting | None) -> None:
         self._database = database
-        self._secrets = secrets
+        self._signatures = signatures
+        self._pages = OAuthPages(database, connecting).routes() if connecting else []
         self._inbox = Inbox(database)
         self._metrics = Metrics()
 
@@ -71,6 +68,7 @@ class Gateway:
                 Route("/healthz", self.healthz),
                 Route("/readyz", self.readyz),
                 Route("/metrics", self.metrics),
+                *self._pages,
             ],
             lifespan=lifespan,
         )
@@ -97,8 +95,8 @@ class Gateway:
 
     async def _take(self, request: Request, told: dict[str, object]) -> str:
         body = await _body(request)
-        if not is_signed(body, request.headers.get(SIGNATURE_HEADER), self._secrets):
-            raise Refusal(401, "bad_signature", "The signature is missing or wrong.")
+        headers = request.headers
+        await self._signatures.check(body, headers.get(SIGNATURE_HEADER), headers.get(SHOP_HEADER, ""))
         try:
             delivery = read_headers(request.headers)
             told |= {"topic": delivery.topic, "shop": delivery.shop_domain, "webhook_id": delivery.webhook_id}

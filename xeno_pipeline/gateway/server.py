@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import logging
 import socket
+from functools import partial
 
 import uvicorn
 
 from xeno_pipeline.errors import UsageError, XenoError
 from xeno_pipeline.gateway.app import Gateway
+from xeno_pipeline.gateway.oauth import connecting_by
+from xeno_pipeline.gateway.signatures import Signatures
 from xeno_pipeline.gateway.telemetry import log_json
 from xeno_pipeline.settings import Settings
+from xeno_pipeline.tenants.credentials import load_key_ring
 from xeno_pipeline.warehouse.connection import Database, DatabaseUnavailableError, database_url
 from xeno_pipeline.warehouse.migrate import open_migrated
 
@@ -33,10 +37,15 @@ def serve(settings: Settings, host: str, port: int) -> None:
         port: the port; 0 takes a free one, which the first line of the log tells.
 
     Raises:
-        UsageError: there is no secret to verify webhooks with.
+        UsageError: there is no secret to verify webhooks with, or OAuth lacks a setting.
         PortTakenError: the port is in use, or not to be had.
     """
-    app = Gateway(_database(settings), app_secrets(settings)).app()
+    database, secrets = _database(settings), app_secrets(settings)
+    connecting = connecting_by(settings, secrets)
+    signatures = Signatures(database, secrets, partial(load_key_ring, settings))
+    if not secrets and not signatures.has_own():
+        raise UsageError("XENO_SHOPIFY_API_SECRET is not set: without the app's secret no webhook can be verified.")
+    app = Gateway(database, signatures, connecting).app()
     try:
         listener = socket.create_server((host, port), backlog=1024)
     except OSError as error:
@@ -54,16 +63,9 @@ def serve(settings: Settings, host: str, port: int) -> None:
 
 
 def app_secrets(settings: Settings) -> list[str]:
-    """The secrets that webhooks may be signed with.
-
-    Raises:
-        UsageError: there is none.
-    """
+    """The secrets that webhooks of any shop may be signed with."""
     given = [settings.shopify_api_secret, settings.shopify_api_secret_previous]
-    secrets = [secret.get_secret_value() for secret in given if secret is not None]
-    if not secrets:
-        raise UsageError("XENO_SHOPIFY_API_SECRET is not set: without the app's secret no webhook can be verified.")
-    return secrets
+    return [secret.get_secret_value() for secret in given if secret is not None]
 
 
 def _database(settings: Settings) -> Database:

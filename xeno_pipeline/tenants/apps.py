@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.shopify.oauth import App
 from xeno_pipeline.tenants.credentials import CredentialError, KeyRing, Purpose
 from xeno_pipeline.warehouse.connection import Connection
+
+log = logging.getLogger(__name__)
 
 
 def installation_app(settings: Settings) -> App | None:
@@ -49,11 +52,22 @@ def load_app(connection: Connection, ring: KeyRing, tenant_id: str) -> App:
     return App(row[0], ring.open(tenant_id, row[1], row[2], Purpose.APP_SECRET))
 
 
+def bringing_client_id(connection: Connection, tenant_id: str) -> str | None:
+    """The client id of a tenant's own app where it brings the tenant's tokens; else None."""
+    row = connection.execute(
+        """
+        select client_id from ops.tenant_apps join ops.tenant_credentials using (tenant_id)
+        where tenant_id = %s and kind = 'client_credentials'
+        """,
+        [tenant_id],
+    ).fetchone()
+    return row[0] if row else None
+
+
 def own_secrets(connection: Connection, ring: KeyRing) -> Mapping[str, str]:
     """The secrets of tenants' own apps, by the domain of the shop whose webhooks they sign.
 
-    Raises:
-        CredentialError: one cannot be decrypted.
+    One that cannot be decrypted is left out, and told of in the log: it concerns no other tenant.
     """
     rows = connection.execute(
         """
@@ -61,4 +75,10 @@ def own_secrets(connection: Connection, ring: KeyRing) -> Mapping[str, str]:
         join ops.tenants using (tenant_id) where status <> 'removed'
         """
     )
-    return {domain: ring.open(tenant, key, sealed, Purpose.APP_SECRET) for domain, tenant, key, sealed in rows}
+    opened: dict[str, str] = {}
+    for shop_domain, tenant_id, key_id, sealed in rows:
+        try:
+            opened[shop_domain] = ring.open(tenant_id, key_id, sealed, Purpose.APP_SECRET)
+        except CredentialError as error:
+            log.warning("%s", error)
+    return opened

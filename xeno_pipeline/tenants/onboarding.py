@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from xeno_pipeline.errors import UsageError, XenoError
 from xeno_pipeline.shopify.client import Patience, ShopifyClient, is_loopback
-from xeno_pipeline.shopify.oauth import SHOPIFY_URLS, App
+from xeno_pipeline.shopify.oauth import SHOPIFY_URLS, App, IssuedToken, request_token
 from xeno_pipeline.shopify.queries import operation
-from xeno_pipeline.tenants import registry
+from xeno_pipeline.tenants import backfills, registry
+from xeno_pipeline.tenants.apps import bringing_client_id, store_app
 from xeno_pipeline.tenants.credentials import KeyRing
 from xeno_pipeline.tenants.grants import Grant, RenewingToken, store_grant
 from xeno_pipeline.tenants.registry import Tenant
@@ -46,20 +47,89 @@ def connect_store(database: Database, ring: KeyRing, *, handle: str, api_url: st
         MissingScopeError: the token lacks a scope that nothing works without.
         ShopifyError: the store cannot be reached, or refuses the token.
     """
-    registry.check_handle(handle)
-    url = _checked_url(api_url or SHOPIFY_URLS.format(handle=handle))
-    with database.connect() as connection:
-        registry.refuse_known(connection, handle)
-    tenant = read_facts(ShopifyClient(tenant=handle, api_url=url, token=token, patience=_AT_ONCE), handle, url)
-    its_handle = tenant.shop_domain.partition(".")[0]
-    if its_handle != handle:
-        raise OtherShopError(
-            f"{handle}: what answers at {url} is the store {its_handle} ({tenant.shop_domain}); nothing was "
-            f"registered. Correct the address, or add the store as {its_handle!r}."
-        )
+    url = _new_store_url(database, handle, api_url)
+    tenant = _tried(handle, url, token)
     with database.connect() as connection:
         registry.add(connection, tenant)
         store_grant(connection, ring, handle, Grant.permanent(token))
+    return tenant
+
+
+def connect_by_own_app(database: Database, ring: KeyRing, *, handle: str, api_url: str | None, app: App) -> Tenant:
+    """Register a store as a tenant by an app of its own organisation, whose client credentials bring its tokens.
+
+    Args and errors are those of `connect_store`; besides:
+
+    Raises:
+        GrantRefusedError: Shopify gives that app no token for this store.
+    """
+    url = _new_store_url(database, handle, api_url)
+    issued = request_token(handle, url, app)
+    tenant = _tried(handle, url, issued.token)
+    with database.connect() as connection:
+        registry.add(connection, tenant)
+        store_app(connection, ring, handle, app.client_id, app.secret)
+        store_grant(connection, ring, handle, Grant.of_own_app(issued))
+    return tenant
+
+
+def connect_authorized(database: Database, ring: KeyRing, *, handle: str, api_url: str, issued: IssuedToken) -> Tenant:
+    """Make a store that a merchant has let the app into a tenant, or resume the one it was; its sync is requested.
+
+    Args:
+        database: where tenants are registered.
+        ring: the keys that tokens are sealed with.
+        handle: the store's handle.
+        api_url: the root of its Admin API.
+        issued: what came for the code.
+
+    Raises:
+        TenantExistsError: the shop is registered under another handle.
+        OtherShopError: the shop that answers has another handle, or is another than the tenant was.
+        MissingScopeError: the token lacks a scope that nothing works without.
+        ShopifyError: the store cannot be reached, or refuses the token.
+        RolesNotPermittedError: the owner may not let the role of its BI tool log in again.
+    """
+    tenant = _tried(handle, _checked_url(api_url), issued.token)
+    with database.connect() as connection:
+        known = registry.find(connection, handle)
+        if known is None:
+            registry.add(connection, tenant)
+        else:
+            check_same_shop(known, tenant)
+            registry.update_facts(connection, tenant)
+            registry.reconnect(connection, handle, tenant.api_url)
+        store_grant(connection, ring, handle, Grant.authorized(issued))
+        backfills.request(connection, handle)
+    return tenant
+
+
+def replace_app(database: Database, ring: KeyRing, *, handle: str, secret: str, client_id: str | None = None) -> Tenant:
+    """Give a tenant a new secret of its own app, after it was tried where tokens hang on it.
+
+    Args:
+        database: where the tenant is registered.
+        ring: the keys that the secret is sealed with.
+        handle: the tenant.
+        secret: what the app signs webhooks with.
+        client_id: of the app, with which it brings tokens too; None leaves it as it is.
+
+    Raises:
+        UnknownTenantError: there is no such tenant.
+        OtherShopError, MissingScopeError, ShopifyError: the app brings no token that the store can be read with.
+    """
+    with database.connect() as connection:
+        known = registry.get(connection, handle)
+        client_id = client_id or bringing_client_id(connection, handle)
+        if client_id is None:
+            store_app(connection, ring, handle, None, secret)
+            return known
+    issued = request_token(handle, known.api_url, App(client_id, secret))
+    tenant = _tried_again(known, issued.token)
+    with database.connect() as connection:
+        registry.update_facts(connection, tenant)
+        store_app(connection, ring, handle, client_id, secret)
+        store_grant(connection, ring, handle, Grant.of_own_app(issued))
     return tenant
 
 
@@ -74,9 +144,7 @@ def replace_token(database: Database, ring: KeyRing, *, handle: str, token: str)
     """
     with database.connect() as connection:
         known = registry.get(connection, handle)
-    client = ShopifyClient(tenant=handle, api_url=known.api_url, token=token, patience=_AT_ONCE)
-    tenant = read_facts(client, handle, known.api_url)
-    check_same_shop(known, tenant)
+    tenant = _tried_again(known, token)
     with database.connect() as connection:
         registry.update_facts(connection, tenant)
         store_grant(connection, ring, handle, Grant.permanent(token))
@@ -110,7 +178,7 @@ def read_facts(client: ShopifyClient, handle: str, api_url: str) -> Tenant:
         ShopifyError: the store cannot be reached, or refuses the token.
     """
     tenant = tenant_from(client.execute(operation("Shop")).data, handle, api_url)
-    missing = sorted(set(NEEDED_SCOPES) - _implied(tenant.access_scopes))
+    missing = withheld(NEEDED_SCOPES, tenant.access_scopes)
     if missing:
         raise MissingScopeError(
             f"{handle}: the token lacks the access scope{'s' * (len(missing) > 1)} {', '.join(missing)}; "
@@ -159,9 +227,46 @@ def history_warning(tenant: Tenant) -> str | None:
     )
 
 
-def _implied(scopes: Sequence[str]) -> set[str]:
-    """The scopes with what they include: to write is to read."""
-    return {*scopes, *(scope.replace("write_", "read_", 1) for scope in scopes)}
+def withheld(wanted: Iterable[str], granted: Iterable[str]) -> list[str]:
+    """The scopes that were wanted and not granted; to write is to read."""
+    granted = set(granted)
+    return sorted(set(wanted) - granted - {scope.replace("write_", "read_", 1) for scope in granted})
+
+
+def _tried(handle: str, url: str, token: str) -> Tenant:
+    """What the store that answers there tells of itself; it is the one that was meant."""
+    tenant = _facts(handle, url, token)
+    its_handle = tenant.shop_domain.partition(".")[0]
+    if its_handle != handle:
+        raise OtherShopError(
+            f"{handle}: what answers at {url} is the store {its_handle} ({tenant.shop_domain}); nothing was "
+            f"registered. Correct the address, or add the store as {its_handle!r}."
+        )
+    return tenant
+
+
+def _tried_again(known: Tenant, token: str) -> Tenant:
+    """What the store of a tenant tells of itself to a new token; it is the one that it was."""
+    tenant = _facts(known.tenant_id, known.api_url, token)
+    check_same_shop(known, tenant)
+    return tenant
+
+
+def _facts(handle: str, url: str, token: str) -> Tenant:
+    client = ShopifyClient(tenant=handle, api_url=url, token=token, patience=_AT_ONCE)
+    try:
+        return read_facts(client, handle, url)
+    finally:
+        client.close()
+
+
+def _new_store_url(database: Database, handle: str, api_url: str | None) -> str:
+    """Where the Admin API of a store is that is not registered yet."""
+    registry.check_handle(handle)
+    url = _checked_url(api_url or SHOPIFY_URLS.format(handle=handle))
+    with database.connect() as connection:
+        registry.refuse_known(connection, handle)
+    return url
 
 
 def _checked_url(url: str) -> str:

@@ -155,15 +155,31 @@ def move(connection: Connection, handle: str, api_url: str) -> None:
     )
 
 
+def reconnect(connection: Connection, handle: str, api_url: str) -> None:
+    """Read a tenant at this address from now on, be it suspended or not: its merchant has connected it again.
+
+    Raises:
+        RolesNotPermittedError: the owner may not let the role of its BI tool log in again.
+    """
+    move(connection, handle, api_url)
+    connection.execute("update ops.tenants set connected_at = clock_timestamp() where tenant_id = %s", [handle])
+    set_status(connection, handle, "active")
+
+
+def find(connection: Connection, handle: str) -> Tenant | None:
+    """The tenant of that handle; None where there is none, or it was removed."""
+    cursor = connection.cursor(row_factory=class_row(Tenant))
+    query = f"select {_COLUMNS} from ops.tenants where tenant_id = %s and status <> 'removed'"
+    return cursor.execute(query, [handle]).fetchone()
+
+
 def get(connection: Connection, handle: str) -> Tenant:
     """The tenant of that handle.
 
     Raises:
         UnknownTenantError: there is none, or it was removed.
     """
-    cursor = connection.cursor(row_factory=class_row(Tenant))
-    query = f"select {_COLUMNS} from ops.tenants where tenant_id = %s and status <> 'removed'"
-    tenant = cursor.execute(query, [handle]).fetchone()
+    tenant = find(connection, handle)
     if tenant is None:
         raise UnknownTenantError(
             f"There is no tenant {handle!r}: `xeno tenant list` shows them, `xeno tenant add` adds one."
