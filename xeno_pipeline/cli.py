@@ -34,12 +34,14 @@ tenant_app = typer.Typer(no_args_is_help=True, help="The stores that are read.")
 db_app = typer.Typer(no_args_is_help=True, help="The database.")
 sandbox_app = typer.Typer(no_args_is_help=True, help="Local stores to try things on.")
 webhooks_app = typer.Typer(no_args_is_help=True, help="What Shopify told us, and what became of it.")
+privacy_app = typer.Typer(no_args_is_help=True, help="What privacy law asks for: data of customers, and its erasure.")
 gateway_app = typer.Typer(no_args_is_help=True, help="The web process that Shopify's webhooks come to.")
 app.add_typer(tenant_app, name="tenant")
 app.add_typer(db_app, name="db")
 app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(gateway_app, name="gateway")
 app.add_typer(webhooks_app, name="webhooks")
+app.add_typer(privacy_app, name="privacy")
 
 _DISK_FULL = "53100"
 """PostgreSQL's code: https://www.postgresql.org/docs/current/errcodes-appendix.html"""
@@ -147,8 +149,8 @@ def tenant_remove(
     """Delete a store's data, token and state for good."""
     from xeno_pipeline.console import say
     from xeno_pipeline.orchestration.partitions import align
+    from xeno_pipeline.privacy.processing import erase_tenant
     from xeno_pipeline.tenants import registry
-    from xeno_pipeline.tenants.offboarding import remove_tenant
     from xeno_pipeline.warehouse.migrate import open_migrated
 
     settings = load_settings()
@@ -158,7 +160,7 @@ def tenant_remove(
     if not yes:
         typer.confirm(f"Delete everything of {handle}, for good?", abort=True)
     with database.connect() as connection:
-        deleted = remove_tenant(connection, handle)
+        deleted = erase_tenant(connection, settings.exports_folder, handle, "`xeno tenant remove`")
     align(settings, database)
     say(f"{handle} is removed; {deleted:,} rows were deleted.")
 
@@ -340,6 +342,48 @@ def webhooks_replay(
     with open_migrated(load_settings()).connect() as connection:
         count = inbox.replay(connection, ids or [])
     say(f"{count} webhook{'s' * (count != 1)} will be read again.")
+
+
+# --- privacy ---
+
+
+@privacy_app.command("list")
+def privacy_list(limit: Annotated[int, typer.Option(min=1, help="How many.")] = 50) -> None:
+    """Show what was asked for: what is not done first, with the days left, then what was done."""
+    from xeno_pipeline.console import say
+    from xeno_pipeline.privacy import requests
+    from xeno_pipeline.warehouse.migrate import open_migrated
+
+    settings = load_settings()
+    with open_migrated(settings).connect() as connection:
+        found = requests.every(connection, limit=limit)
+    for request in found:
+        say(f"{request}, of {request.received_at:%Y-%m-%d}: {request.told(settings.exports_folder)}")
+    if not found:
+        say("No privacy requests came yet.")
+
+
+@privacy_app.command("run")
+def privacy_run(
+    ids: Annotated[
+        list[int] | None, typer.Argument(help="Numbers, as `list` shows them; all that are due without.")
+    ] = None,
+) -> None:
+    """Do what was asked for now, in a run recorded in Dagster; its daemon does so by itself."""
+    from xeno_pipeline.console import say
+    from xeno_pipeline.orchestration.launch import run_privacy
+    from xeno_pipeline.orchestration.pipeline import Pipeline
+
+    say(f"Privacy requests done: {run_privacy(Pipeline(load_settings()), ids or [])}.")
+
+
+@privacy_app.command("export")
+def privacy_export(number: Annotated[int, typer.Argument(help="Of the request, as `list` shows it.")]) -> None:
+    """Write the file of a data request (again, as things are now), and print where it is."""
+    from xeno_pipeline.orchestration.pipeline import Pipeline
+    from xeno_pipeline.orchestration.privacy import processor_of
+
+    sys.stdout.write(f"{processor_of(Pipeline(load_settings())).export(number)}\n")
 
 
 # --- sandbox ---

@@ -60,6 +60,11 @@ class Settings(BaseSettings):
     def _absolute(cls, home: Path) -> Path:
         return home.expanduser().resolve()
 
+    @property
+    def exports_folder(self) -> Path:
+        """Where files about customers lie, for merchants to hand on."""
+        return self.home / "exports"
+
 
 def load_settings() -> Settings:
     """Read the settings from the environment.

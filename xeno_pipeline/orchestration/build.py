@@ -8,6 +8,7 @@ from dagster import BetaWarning, Definitions, in_process_executor
 
 from xeno_pipeline.orchestration.marts_assets import marts_assets
 from xeno_pipeline.orchestration.pipeline import PipelineResource
+from xeno_pipeline.orchestration.privacy import CHECKS, PRIVACY_JOB, privacy_job, privacy_sensors
 from xeno_pipeline.orchestration.raw_assets import LANDED, SHOPIFY, raw_assets
 from xeno_pipeline.orchestration.schedules import schedules
 from xeno_pipeline.orchestration.sensors import sensors
@@ -27,12 +28,13 @@ def build_defs(settings: Settings, *, pipeline: PipelineResource | None = None) 
         pipeline: what ops and assets work on; by default each process opens its own.
     """
     models = marts_assets(DbtProject(settings).manifest_path)
-    jobs = {job.name: job for job in tenant_jobs(models)}
+    jobs = {job.name: job for job in [*tenant_jobs(models), privacy_job(models)]}
     return Definitions(
         assets=[*SHOPIFY, raw_assets, *LANDED, models],
+        asset_checks=CHECKS,
         jobs=list(jobs.values()),
         schedules=schedules(jobs[SYNC_JOB]),
-        sensors=sensors(jobs[EVENTS_JOB]),
+        sensors=[*sensors(jobs[EVENTS_JOB]), *privacy_sensors(jobs[PRIVACY_JOB])],
         resources={"pipeline": pipeline or PipelineResource()},
         executor=in_process_executor,  # a run's steps share one process: each further one would cost seconds
     )

@@ -13,6 +13,7 @@ from xeno_pipeline.extraction.report import StreamResult
 from xeno_pipeline.orchestration.build import build_defs
 from xeno_pipeline.orchestration.instance import bury_dead_runs, open_instance, process_tags
 from xeno_pipeline.orchestration.pipeline import Pipeline, PipelineResource
+from xeno_pipeline.orchestration.privacy import PRIVACY_JOB
 from xeno_pipeline.orchestration.tenant_jobs import SYNC_JOB, TRANSFORM_JOB
 from xeno_pipeline.transformation.transform import TransformReport
 
@@ -54,6 +55,24 @@ def run_transform(pipeline: Pipeline, tenants: Sequence[str], config: Mapping[st
     ops = {"build_marts": {"config": {**config, "tenants": list(tenants)}}}
     report: TransformReport = _output(_run(pipeline, TRANSFORM_JOB, ops, tenants), "build_marts")
     return report
+
+
+def run_privacy(pipeline: Pipeline, request_ids: Sequence[int]) -> int:
+    """Do privacy requests in a run of the job `privacy`.
+
+    Args:
+        pipeline: what to work on.
+        request_ids: which; all that are due where none are given.
+
+    Returns:
+        How many are done now.
+
+    Raises:
+        RunFailedError: one of them, or the run as a whole, failed.
+    """
+    ops = {"process_privacy_requests": {"config": {"requests": list(request_ids)}}}
+    done: int = _output(_run(pipeline, PRIVACY_JOB, ops, ()), "settle_privacy_requests")
+    return done
 
 
 def _run(pipeline: Pipeline, name: str, ops: Mapping[str, Any], tenants: Sequence[str]) -> ExecuteInProcessResult:

@@ -26,7 +26,7 @@ from xeno_pipeline.extraction import inbox
 from xeno_pipeline.extraction.inbox import Backlog
 from xeno_pipeline.orchestration.pipeline import PipelineResource
 
-_UNFINISHED = [
+UNFINISHED = [
     DagsterRunStatus.QUEUED,
     DagsterRunStatus.NOT_STARTED,
     DagsterRunStatus.STARTING,
@@ -112,7 +112,7 @@ def sensors(events: JobDefinition) -> list[SensorDefinition]:
         with pipeline.open().database.connect() as connection:
             due = inbox.backlog(connection)
             ((now,),) = connection.execute("select extract(epoch from now())::float8").fetchall()
-        under_way = context.instance.get_runs(RunsFilter(job_name=events.name, statuses=_UNFINISHED), limit=1)
+        under_way = context.instance.get_runs(RunsFilter(job_name=events.name, statuses=UNFINISHED), limit=1)
         decision = next_start(due, run_is_under_way=bool(under_way), last=read_cursor(context.cursor), now=now)
         if isinstance(decision, str):
             return SkipReason(decision)

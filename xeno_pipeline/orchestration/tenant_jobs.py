@@ -129,7 +129,7 @@ def tenant_jobs(models: AssetsDefinition) -> list[JobDefinition]:
         opened = pipeline.open()
         if not extracted.to_transform:
             return TransformReport()
-        return _transform(context, opened, TransformRequest(extracted.to_transform), models)
+        return make_marts(context, opened, TransformRequest(extracted.to_transform), models)
 
     @op(description="Fail where a tenant failed, now that the others have landed.")
     def conclude(extracted: Extracted, report: TransformReport) -> None:
@@ -148,7 +148,7 @@ def tenant_jobs(models: AssetsDefinition) -> list[JobDefinition]:
             only_due=config.only_due,
             rebuild=config.rebuild,
         )
-        return _transform(context, opened, request, models)
+        return make_marts(context, opened, request, models)
 
     @op(description="Fail where a tenant's marts could not be made or a test did not pass.")
     def judge_marts(report: TransformReport) -> None:
@@ -193,9 +193,10 @@ def _raise_failures(extracted: Extracted, report: TransformReport) -> None:
         raise transform_failure(report)
 
 
-def _transform(
+def make_marts(
     context: OpExecutionContext, opened: Pipeline, request: TransformRequest, models: AssetsDefinition
 ) -> TransformReport:
+    """Transform, and record what that made in the run."""
     report = transform(opened.database, opened.dbt_project, request, opened.on_node)
     for event in mart_materializations(report, models, only_changed=request.only_due):
         context.log_event(event)

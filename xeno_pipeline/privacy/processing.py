@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from xeno_pipeline.errors import XenoError
+from xeno_pipeline.errors import UsageError, XenoError
 from xeno_pipeline.privacy import exports, requests
 from xeno_pipeline.privacy.requests import PrivacyRequest
 from xeno_pipeline.shopify.client import ShopifyClient
@@ -68,6 +68,21 @@ class Processor:
         self._remove(request, tenant)
         return None
 
+    def export(self, request_id: int) -> Path:
+        """Write the file of a data request as things are now.
+
+        Returns:
+            Where it is. It is deleted with the next run of requests, where it has lived long enough.
+
+        Raises:
+            UsageError: there is no such request, or it is about no customer of a tenant.
+        """
+        with self.database.connect() as connection:
+            request = requests.get(connection, request_id)
+        if request.kind != DATA_REQUEST or request.customer_id is None or request.tenant_id is None:
+            raise UsageError(f"{request} asks for no customer's data, or the tenant is removed.")
+        return self.exports_folder / self._export(request)
+
     def delete_expired_exports(self) -> None:
         """Delete the files that have lived long enough."""
         with self.database.connect() as connection:
@@ -75,11 +90,12 @@ class Processor:
                 exports.delete_export(self.exports_folder, request)
                 requests.export_is_deleted(connection, request)
 
-    def _export(self, request: PrivacyRequest) -> None:
+    def _export(self, request: PrivacyRequest) -> str:
         with self.database.connect() as connection:
             held = exports.held_of(connection, request)
             name = exports.write_export(self.exports_folder, request, held)
             requests.note_outcome(connection, request, "exported" if held else NOTHING_HELD, name)
+        return name
 
     def _redact(self, request: PrivacyRequest) -> None:
         assert request.tenant_id is not None

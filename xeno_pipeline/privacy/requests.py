@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from pathlib import Path
 
 from psycopg.rows import class_row
 
+from xeno_pipeline.errors import UsageError
 from xeno_pipeline.shopify.privacy import PrivacyDelivery
 from xeno_pipeline.warehouse.connection import Connection
 
@@ -65,6 +67,22 @@ class PrivacyRequest:
     done_at: datetime | None
     export_file: str | None
 
+    @property
+    def days_left(self) -> float:
+        """Until the deadline, in days; negative after it."""
+        return (self.deadline_at - datetime.now(UTC)) / timedelta(days=1)
+
+    def told(self, exports_folder: Path) -> str:
+        """What became of it, or how long there is time, for people."""
+        told = [self.outcome or "waiting"]
+        if self.done_at is not None:
+            told.append(f"done {self.done_at:%Y-%m-%d}")
+        else:
+            told.append(f"{self.days_left:.0f} days left" if self.days_left >= 0 else "overdue")
+        if self.export_file is not None:
+            told.append(f"file: {exports_folder / self.export_file}")
+        return "; ".join(told) + (f". {self.error}" if self.error else ".")
+
     def __str__(self) -> str:
         return f"{self.tenant_id or self.shop_domain}: privacy request {self.id} ({self.kind})"
 
@@ -102,6 +120,18 @@ def keep(connection: Connection, request: PrivacyDelivery) -> Kept:
 def due(connection: Connection) -> list[PrivacyRequest]:
     """The requests to work on, the oldest first."""
     return _requests(connection, f"where {_IS_DUE} order by id")
+
+
+def get(connection: Connection, request_id: int) -> PrivacyRequest:
+    """The request of that number.
+
+    Raises:
+        UsageError: there is none.
+    """
+    found = _requests(connection, "where id = %(id)s", id=request_id)
+    if not found:
+        raise UsageError(f"There is no privacy request {request_id}: `xeno privacy list` shows them.")
+    return found[0]
 
 
 def open_requests(connection: Connection, request_ids: Collection[int]) -> list[PrivacyRequest]:

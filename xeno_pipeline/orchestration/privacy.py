@@ -1,0 +1,232 @@
+"""The job that does what privacy webhooks ask for, what starts it, and the alert when a deadline comes near."""
+
+# No `from __future__ import annotations` here: Dagster reads the annotations of ops at run time.
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dagster import (
+    AssetCheckEvaluation,
+    AssetCheckResult,
+    AssetChecksDefinition,
+    AssetCheckSeverity,
+    AssetsDefinition,
+    Config,
+    DefaultSensorStatus,
+    Failure,
+    JobDefinition,
+    OpExecutionContext,
+    RunRequest,
+    RunsFilter,
+    SensorDefinition,
+    SensorEvaluationContext,
+    SensorResult,
+    SkipReason,
+    asset_check,
+    in_process_executor,
+    job,
+    op,
+    sensor,
+)
+from pydantic import Field
+
+from xeno_pipeline.errors import XenoError
+from xeno_pipeline.extraction.inbox import Backlog
+from xeno_pipeline.orchestration.partitions import align_partitions
+from xeno_pipeline.orchestration.pipeline import Pipeline, PipelineResource
+from xeno_pipeline.orchestration.reporting import raw_key
+from xeno_pipeline.orchestration.sensors import UNFINISHED, next_start, read_cursor, write_cursor
+from xeno_pipeline.orchestration.tenant_jobs import make_marts
+from xeno_pipeline.privacy import requests
+from xeno_pipeline.privacy.processing import Processor
+from xeno_pipeline.privacy.requests import PrivacyRequest
+from xeno_pipeline.transformation.transform import TransformReport, TransformRequest
+from xeno_pipeline.warehouse import raw_tables as raw
+
+PRIVACY_JOB = "privacy"
+CHECK = "privacy_requests_are_in_time"
+
+_SECONDS_BETWEEN_TICKS = 30
+_SECONDS_BETWEEN_ALERTS = 3600
+
+
+class RequestsConfig(Config):
+    """Which requests a run is about."""
+
+    requests: list[int] = Field(default_factory=list, description="Their numbers; all that are due where empty.")
+
+
+@dataclass(frozen=True)
+class Processed:
+    """What became of the requests of a run.
+
+    Args:
+        done: those with nothing left to do.
+        in_raw: those that the marts have to follow, with their tenants.
+        failures: why others could not be done, by number.
+    """
+
+    done: Sequence[int]
+    in_raw: dict[int, str]
+    failures: dict[int, str]
+
+
+@op(description="Export, redact, remove: one request after the other; a failure is told at the end.")
+def process_privacy_requests(
+    context: OpExecutionContext, config: RequestsConfig, pipeline: PipelineResource
+) -> Processed:
+    """Do what requests ask for, and delete files that have lived long enough."""
+    opened = pipeline.open()
+    processor = processor_of(opened)
+    processor.delete_expired_exports()
+    with opened.database.connect() as connection:
+        wanted = config.requests
+        selected = requests.open_requests(connection, wanted) if wanted else requests.due(connection)
+    done: list[int] = []
+    in_raw: dict[int, str] = {}
+    failures: dict[int, str] = {}
+    for request in selected:
+        try:
+            tenant_id = processor.process(request)
+        except Exception as error:  # noqa: BLE001 - the others are done all the same
+            failures[request.id] = (
+                f"{request} failed. {error if isinstance(error, XenoError) else type(error).__name__}"
+            )
+            continue
+        if tenant_id is None:
+            done.append(request.id)
+        else:
+            in_raw[request.id] = tenant_id
+    align_partitions(context.instance, opened.database)
+    return Processed(done, in_raw, failures)
+
+
+@op(description="Note which requests are done; fail where one could not be.")
+def settle_privacy_requests(processed: Processed, report: TransformReport, pipeline: PipelineResource) -> int:
+    """Note what became of the requests, now that the marts have followed, and tell which failed; how many are done."""
+    failures = processed.failures | {
+        id_: f"Privacy request {id_} waits for the marts. {report.failures[tenant_id]}"
+        for id_, tenant_id in processed.in_raw.items()
+        if tenant_id in report.failures
+    }
+    done = [*processed.done, *(processed.in_raw.keys() - failures.keys())]
+    with pipeline.open().database.connect() as connection:
+        requests.are_done(connection, done)
+        for id_, error in failures.items():
+            requests.has_failed(connection, id_, error)
+    if failures:
+        raise Failure("\n".join(failures.values()), allow_retries=False)
+    return len(done)
+
+
+def processor_of(opened: Pipeline) -> Processor:
+    """What does requests in a pipeline's database and home."""
+    return Processor(opened.database, opened.settings.exports_folder, opened.syncer.client_of)
+
+
+def privacy_job(models: AssetsDefinition) -> JobDefinition:
+    """The job that does the requests that are due.
+
+    Args:
+        models: the dbt models, of which materialisations are recorded.
+    """
+
+    @op(description="Bring the marts of redacted customers' tenants up to date, in one dbt run.")
+    def forget_in_marts(
+        context: OpExecutionContext, processed: Processed, pipeline: PipelineResource
+    ) -> TransformReport:
+        tenant_ids = sorted(set(processed.in_raw.values()))
+        if not tenant_ids:
+            return TransformReport()
+        return make_marts(context, pipeline.open(), TransformRequest(tenant_ids), models)
+
+    @job(
+        name=PRIVACY_JOB,
+        executor_def=in_process_executor,
+        description="Do what Shopify's privacy webhooks ask for: export or redact a customer, remove a shop.",
+    )
+    def privacy() -> None:
+        processed = process_privacy_requests()
+        settle_privacy_requests(processed, forget_in_marts(processed))
+
+    return privacy
+
+
+@asset_check(
+    asset=raw_key(raw.CUSTOMERS.name),
+    name=CHECK,
+    description="No privacy request has a week or less left until its deadline, 30 days after it came.",
+)
+def privacy_requests_are_in_time(pipeline: PipelineResource) -> AssetCheckResult:
+    """Tell which requests come near their deadline."""
+    with pipeline.open().database.connect() as connection:
+        return deadline_check(requests.near_deadline(connection))
+
+
+def deadline_check(near: Sequence[PrivacyRequest]) -> AssetCheckResult:
+    """What the check says.
+
+    Args:
+        near: the requests near their deadline, the nearest first.
+    """
+    told = [
+        f"{request}, due {request.deadline_at:%Y-%m-%d %H:%M %Z}: {request.error or 'not tried.'}" for request in near
+    ]
+    is_overdue = any(request.days_left < 0 for request in near)
+    return AssetCheckResult(
+        passed=not near,
+        severity=AssetCheckSeverity.ERROR if is_overdue else AssetCheckSeverity.WARN,
+        description="\n".join(told) or "No deadline is near.",
+        metadata={
+            "requests": [request.id for request in near],
+            "tenants": sorted({request.tenant_id or request.shop_domain for request in near}),
+        },
+    )
+
+
+CHECKS: Sequence[AssetChecksDefinition] = [privacy_requests_are_in_time]
+
+
+def privacy_sensors(privacy: JobDefinition) -> list[SensorDefinition]:
+    """What starts the job, and what raises the alert whether the job gets anywhere or not."""
+
+    @sensor(
+        name="privacy_requests",
+        job=privacy,
+        minimum_interval_seconds=_SECONDS_BETWEEN_TICKS,
+        default_status=DefaultSensorStatus.RUNNING,
+        description="Starts one run for all privacy requests that are due, unless one is under way.",
+    )
+    def privacy_requests(context: SensorEvaluationContext, pipeline: PipelineResource) -> SensorResult | SkipReason:
+        with pipeline.open().database.connect() as connection:
+            due = Backlog(*requests.work(connection))
+            ((now,),) = connection.execute("select extract(epoch from now())::float8").fetchall()
+        if due.oldest is None:
+            return SkipReason("No privacy request is due.")
+        under_way = context.instance.get_runs(RunsFilter(job_name=privacy.name, statuses=UNFINISHED), limit=1)
+        decision = next_start(due, run_is_under_way=bool(under_way), last=read_cursor(context.cursor), now=now)
+        if isinstance(decision, str):
+            return SkipReason(decision)
+        tags = {"xeno/tenants": ", ".join(due.tenant_ids)[:250]}
+        return SensorResult(run_requests=[RunRequest(tags=tags)], cursor=write_cursor(decision))
+
+    @sensor(
+        name="privacy_deadlines",
+        minimum_interval_seconds=_SECONDS_BETWEEN_ALERTS,
+        default_status=DefaultSensorStatus.RUNNING,
+        description="Says every hour whether a privacy request comes near its deadline.",
+    )
+    def privacy_deadlines(context: SensorEvaluationContext, pipeline: PipelineResource) -> SensorResult:
+        with pipeline.open().database.connect() as connection:
+            result = deadline_check(requests.near_deadline(connection))
+        evaluation = AssetCheckEvaluation(
+            check_name=CHECK,
+            asset_key=raw_key(raw.CUSTOMERS.name),
+            passed=result.passed,
+            severity=result.severity,
+            description=result.description,
+            metadata=result.metadata,
+        )
+        return SensorResult(asset_events=[evaluation])
+
+    return [privacy_requests, privacy_deadlines]
