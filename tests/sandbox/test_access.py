@@ -107,6 +107,7 @@ def test_the_installation_tells_its_scopes(local: Open) -> None:
         "read_orders",
         "read_all_orders",
         "read_customers",
+        "read_customer_merge",
         "read_products",
     ]
 

@@ -58,7 +58,7 @@ class AdminApi:
         self.bulk = bulk
         self.faults = faults
         self.oauth = OAuthServer(store)
-        self.webhooks = WebhookSender(store)
+        self.webhooks = WebhookSender(store, lambda: self.oauth.secret)
         self.bucket = CostBucket(store.plan, monotonic)
         self.stats = Stats()
         self.latency = 0.0

@@ -175,6 +175,11 @@ class StoreControl:
         counts: dict[str, int] = self.post("webhooks")
         return counts
 
+    def drop_subscriptions(self, topic: str | None = None) -> int:
+        """Delete the subscriptions of a topic (`orders/create`), or all, as Shopify does after failures."""
+        dropped: int = self.post("webhooks/drop", topic=topic)["dropped"]
+        return dropped
+
     # -- what happens in the store: see `controls/changes` for what is chosen where an option is left open
 
     def place_order(

@@ -91,6 +91,11 @@ class OAuthServer:
 
     # -- what a test does
 
+    @property
+    def secret(self) -> str:
+        """The app's secret, which signs what it is sent."""
+        return self._app["client_secret"]
+
     def set_app(self, client_id: str, client_secret: str) -> None:
         """Be another app's server."""
         self._remember("app", {"client_id": client_id, "client_secret": client_secret})

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import orjson
 
 DEFAULT_TOKEN = "shpat_sandbox"  # noqa: S105  (a toy store's token, the same everywhere on purpose)
-DEFAULT_SCOPES = ("read_orders", "read_all_orders", "read_customers", "read_products")
+DEFAULT_SCOPES = ("read_orders", "read_all_orders", "read_customers", "read_customer_merge", "read_products")
 PLANS = {"Standard": 100, "Advanced": 200, "Plus": 1000, "Enterprise": 2000}
 """Restore rate of the API cost bucket, in points a second, by plan."""
 

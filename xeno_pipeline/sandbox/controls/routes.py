@@ -19,6 +19,7 @@ from xeno_pipeline.sandbox.model.times import instant
 from xeno_pipeline.sandbox.spec import PLANS
 from xeno_pipeline.sandbox.webhooks.payloads import webhooks_of
 from xeno_pipeline.sandbox.webhooks.sender import subscription_of
+from xeno_pipeline.sandbox.webhooks.subscriptions import Subscriptions
 
 
 class ControlRoutes:
@@ -132,6 +133,11 @@ def _webhooks(api: AdminApi, body: dict[str, Any]) -> Any:
     return api.webhooks.counts()
 
 
+def _drop_subscriptions(api: AdminApi, body: dict[str, Any]) -> Any:
+    """Delete the webhook subscriptions of a `topic`, or all, as Shopify does after failures."""
+    return {"dropped": Subscriptions(api.store).drop(body.get("topic"))}
+
+
 def _change(name: str, change: Callable[..., Touched]) -> Callable[[AdminApi, dict[str, Any]], Touched]:
     def changed(api: AdminApi, body: dict[str, Any]) -> Touched:
         touched = change(api.store, **body)
@@ -152,5 +158,6 @@ _ACTIONS: dict[str, Callable[[AdminApi, dict[str, Any]], Any]] = {
     "latency": _latency,
     "clock": _clock,
     "webhooks": _webhooks,
+    "webhooks/drop": _drop_subscriptions,
     "stats/reset": _reset_stats,
 }

@@ -31,6 +31,7 @@ from xeno_pipeline.sandbox.model.money import Document
 from xeno_pipeline.sandbox.search.filters import Selection, UnsupportedError, select
 from xeno_pipeline.sandbox.search.syntax import SearchSyntaxError
 from xeno_pipeline.sandbox.state.store import Store
+from xeno_pipeline.sandbox.webhooks.subscriptions import Subscriptions
 
 MAX_IDS = 250
 _LISTS = {
@@ -282,6 +283,27 @@ def _cancel_bulk_operation(_root: Any, info: Info, id: str) -> Document:
     return request.bulk.cancel(parsed[1] if parsed else 0)
 
 
+def _subscriptions(_root: Any, info: Info, sortKey: str, **arguments: Any) -> Document:  # noqa: N803
+    if sortKey != "ID" or arguments.keys() & {"query", "topics", "uri", "format"}:
+        raise UnsupportedError("Webhook subscriptions are listed whole, by id, in this sandbox.")
+    asked = Window(**arguments)
+    asked.check()
+    return list_page(Subscriptions(info.context.store).documents(), asked)
+
+
+def _create_subscription(_root: Any, info: Info, topic: str, webhookSubscription: Document) -> Document:  # noqa: N803
+    request: Request = info.context
+    return Subscriptions(request.store).create(topic, webhookSubscription, request.scopes)
+
+
+def _update_subscription(_root: Any, info: Info, id: str, webhookSubscription: Document) -> Document:  # noqa: N803
+    return Subscriptions(info.context.store).update(id, webhookSubscription)
+
+
+def _delete_subscription(_root: Any, info: Info, id: str) -> Document:
+    return Subscriptions(info.context.store).delete(id)
+
+
 _ROOT_FIELDS: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(KINDS, _connection),
     **{f"{name}Count": _count for name in KINDS},
@@ -295,4 +317,8 @@ _ROOT_FIELDS: dict[str, Callable[..., Any]] = {
     "bulkOperations": _bulk_operations,
     "bulkOperationRunQuery": _run_bulk_query,
     "bulkOperationCancel": _cancel_bulk_operation,
+    "webhookSubscriptions": _subscriptions,
+    "webhookSubscriptionCreate": _create_subscription,
+    "webhookSubscriptionUpdate": _update_subscription,
+    "webhookSubscriptionDelete": _delete_subscription,
 }

@@ -11,7 +11,7 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +21,7 @@ import requests
 
 from xeno_pipeline.sandbox.state.store import Store
 from xeno_pipeline.sandbox.webhooks.payloads import Webhook
+from xeno_pipeline.sandbox.webhooks.subscriptions import Subscriptions
 
 _API_VERSION = "2026-10"
 _CONNECT_SECONDS, _ANSWER_SECONDS = 1.0, 5.0
@@ -74,10 +75,18 @@ class Counts:
 
 
 class WebhookSender:
-    """Sends one store's webhooks from threads of its own, which begin with the first one."""
+    """Sends one store's webhooks from threads of its own, which begin with the first one.
 
-    def __init__(self, store: Store) -> None:
+    They go where a control request told, and where the app has subscribed by the Admin API.
+
+    Args:
+        store: Whose webhooks.
+        app_secret: Tells what the app's own are signed with.
+    """
+
+    def __init__(self, store: Store, app_secret: Callable[[], str]) -> None:
         self._store = store
+        self._app_secret = app_secret
         self._queue: list[_Delivery] = []
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
@@ -99,12 +108,14 @@ class WebhookSender:
     def send(self, webhooks: Iterable[Webhook]) -> None:
         """Send the webhooks of one thing that happened, soon."""
         subscription = Subscription(**self._store.overlay.setting("webhooks", {}))
-        if not subscription.url:
-            return
         event_id, triggered_at = str(uuid.uuid4()), datetime.now(UTC).isoformat().replace("+00:00", "Z")
-        for topic, payload in webhooks:
-            body = orjson.dumps(payload)
-            digest = hmac.new(subscription.secret.encode(), body, hashlib.sha256).digest()
+        deliveries = [
+            (topic, orjson.dumps(payload), url, secret)
+            for topic, payload in webhooks
+            for url, secret in self._receivers(topic, subscription)
+        ]
+        for topic, body, url, secret in deliveries:
+            digest = hmac.new(secret.encode(), body, hashlib.sha256).digest()
             headers = {
                 "Content-Type": "application/json",
                 "X-Shopify-Topic": topic,
@@ -116,7 +127,12 @@ class WebhookSender:
                 "X-Shopify-Triggered-At": triggered_at,
             }
             for _ in range(2 if self._random.random() < subscription.duplicates else 1):
-                self._put(subscription.url, headers, body, self._random.uniform(0.0, subscription.disorder))
+                self._put(url, headers, body, self._random.uniform(0.0, subscription.disorder))
+
+    def _receivers(self, topic: str, subscription: Subscription) -> list[tuple[str, str]]:
+        """Where a topic is delivered to, each with what it is signed with."""
+        told = [(subscription.url, subscription.secret)] if subscription.url else []
+        return told + [(uri, self._app_secret()) for uri in Subscriptions(self._store).uris(topic)]
 
     def close(self) -> None:
         """Send no more."""

@@ -1,0 +1,222 @@
+"""The webhook subscriptions of tenants: compared with what they should be, and repaired.
+
+Shopify deletes a subscription when eight deliveries in a row have failed, so what was subscribed once may be no more.
+Ours are those that point to our address, or to the one that we had before; whatever points elsewhere is another
+installation's of the same app, and is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from xeno_pipeline.errors import UsageError, XenoError
+from xeno_pipeline.shopify.client import Patience, is_loopback
+from xeno_pipeline.shopify.oauth import App
+from xeno_pipeline.shopify.subscriptions import TOPICS, Subscription, SubscriptionRefusedError, Subscriptions
+from xeno_pipeline.tenants.credentials import KeyRing
+from xeno_pipeline.tenants.onboarding import open_client
+from xeno_pipeline.tenants.registry import Tenant
+from xeno_pipeline.warehouse.connection import Connection, Database
+
+TENANTS_AT_ONCE = 8
+
+_PATIENCE = Patience(deadline=30.0, connect_deadline=5.0, longest_pause=5.0)
+"""The next comparison comes soon."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a shop's subscriptions lack, and have too much.
+
+    Args:
+        missing: topics without a subscription of ours.
+        wrong: ours that point to our former address, or do not deliver whole.
+        surplus: ours that nothing is made of: their topic is not followed, or subscribed twice.
+        foreign: all others.
+    """
+
+    missing: Sequence[str]
+    wrong: Sequence[Subscription]
+    surplus: Sequence[Subscription]
+    foreign: Sequence[Subscription]
+
+
+@dataclass
+class Registration:
+    """What became of a tenant's subscriptions.
+
+    Args:
+        created, updated, deleted: topics of ours that were repaired.
+        foreign: addresses of others' subscriptions.
+        missing: topics that are still not subscribed.
+        error: why they are missing, or why nothing could be compared.
+        has_moved: whether none of ours points to our former address any more.
+    """
+
+    tenant_id: str
+    created: list[str] = field(default_factory=list)
+    updated: list[str] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    error: str | None = None
+    has_moved: bool = False
+
+
+def callback_url(public_url: str | None) -> str:
+    """Where webhooks are to be delivered.
+
+    Raises:
+        UsageError: there is no public address, or none that Shopify delivers to.
+    """
+    if public_url is None:
+        raise UsageError("XENO_PUBLIC_URL is not set: Shopify must be told where it reaches the gateway.")
+    if not public_url.startswith("https://") and not is_loopback(public_url):
+        raise UsageError(f"XENO_PUBLIC_URL is {public_url!r}: Shopify delivers to https:// alone.")
+    return f"{public_url.rstrip('/')}/webhooks/shopify"
+
+
+def compare(existing: Sequence[Subscription], url: str, former_url: str | None = None) -> Comparison:
+    """How subscriptions differ from one to each topic, at our address.
+
+    Args:
+        existing: what the shop has.
+        url: our address.
+        former_url: the one before, where there was one.
+    """
+    ours = [subscription for subscription in existing if subscription.uri in (url, former_url)]
+    kept: dict[str, Subscription] = {}
+    for subscription in sorted(ours, key=lambda each: (each.uri != url, not each.is_whole)):
+        if subscription.topic in TOPICS:
+            kept.setdefault(subscription.topic, subscription)
+    return Comparison(
+        missing=[topic for topic in TOPICS if topic not in kept],
+        wrong=[each for each in kept.values() if each.uri != url or not each.is_whole],
+        surplus=[each for each in ours if each is not kept.get(each.topic)],
+        foreign=[each for each in existing if each not in ours],
+    )
+
+
+def ensure_subscriptions(
+    subscriptions: Subscriptions, tenant_id: str, url: str, former_url: str | None = None
+) -> Registration:
+    """Repair what is ours in a shop. Others may do the same meanwhile: Shopify takes a topic once for an address.
+
+    Args:
+        subscriptions: of the shop.
+        tenant_id: the tenant.
+        url: our address.
+        former_url: the one before, where there was one.
+
+    Raises:
+        ShopifyError: the shop cannot be reached, or refuses the token.
+    """
+    found = compare(subscriptions.listed(), url, former_url)
+    done = Registration(tenant_id, foreign=sorted({each.uri for each in found.foreign}))
+    refusals: list[str] = []
+    for subscription in found.surplus:
+        subscriptions.delete(subscription)
+        done.deleted.append(subscription.topic)
+    for subscription in found.wrong:
+        try:
+            subscriptions.update(subscription, url)
+            done.updated.append(subscription.topic)
+        except SubscriptionRefusedError as refusal:
+            done.missing.append(subscription.topic)
+            refusals.append(str(refusal))
+    for topic in found.missing:
+        try:
+            subscriptions.create(topic, url)
+            done.created.append(topic)
+        except SubscriptionRefusedError as refusal:
+            done.missing.append(topic)
+            refusals.append(str(refusal))
+    done.has_moved = len(done.updated) == len(found.wrong)
+    done.error = " ".join(refusals) or None
+    return done
+
+
+def register(
+    database: Database, ring: KeyRing, tenants: Sequence[Tenant], url: str, app: App | None = None
+) -> list[Registration]:
+    """Repair the subscriptions of several tenants, side by side, and write down what was found.
+
+    Args:
+        database: where tenants are registered.
+        ring: the keys of their tokens.
+        tenants: whose.
+        url: our address, of `callback_url`.
+        app: the installation's app, with which expiring tokens are refreshed.
+
+    Returns:
+        What became of each; the failure of one is a result like any other.
+    """
+
+    def register_one(tenant: Tenant) -> Registration:
+        try:
+            client = open_client(database, ring, tenant, app=app, patience=_PATIENCE)
+            try:
+                former_url = _known_url(database, tenant.tenant_id)
+                done = ensure_subscriptions(Subscriptions(client), tenant.tenant_id, url, former_url)
+            finally:
+                client.close()
+        except XenoError as error:
+            done = Registration(tenant.tenant_id, error=str(error))
+        with database.connect() as connection:
+            _remember(connection, done, url)
+        return done
+
+    with ThreadPoolExecutor(TENANTS_AT_ONCE, thread_name_prefix="subscriptions") as pool:
+        return list(pool.map(register_one, tenants))
+
+
+def never_compared(connection: Connection) -> list[str]:
+    """The active tenants whose subscriptions were never compared: new ones, and ones that came back."""
+    rows = connection.execute(
+        """
+        select tenant_id from ops.tenants
+        where status = 'active' and tenant_id not in (select tenant_id from ops.webhook_subscriptions)
+        order by tenant_id
+        """
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def unsubscribed(connection: Connection) -> dict[str, str]:
+    """The active tenants that events may not reach us of, each with the reason, as the last comparison found."""
+    rows = connection.execute(
+        """
+        select tenant_id, coalesce(found.error, 'not subscribed: ' || array_to_string(found.missing, ', '),
+            'never compared')
+        from ops.tenants left join ops.webhook_subscriptions found using (tenant_id)
+        where tenants.status = 'active'
+        and (found.tenant_id is null or found.error is not null or found.missing <> '{}')
+        order by tenant_id
+        """
+    ).fetchall()
+    return dict(rows)
+
+
+def _known_url(database: Database, tenant_id: str) -> str | None:
+    with database.connect() as connection:
+        row = connection.execute(
+            "select callback_url from ops.webhook_subscriptions where tenant_id = %s", [tenant_id]
+        ).fetchone()
+    return row[0] if row else None
+
+
+def _remember(connection: Connection, done: Registration, url: str) -> None:
+    """Write down what was found. An address is remembered until the subscriptions have left it for the next one."""
+    connection.execute(
+        """
+        insert into ops.webhook_subscriptions (tenant_id, callback_url, missing, error)
+        select tenant_id, %(url)s, %(missing)s, %(error)s from ops.tenants
+        where tenant_id = %(tenant_id)s and status = 'active'
+        on conflict (tenant_id) do update
+        set callback_url = case when %(has_moved)s then excluded.callback_url else webhook_subscriptions.callback_url end,
+            compared_at = now(), missing = excluded.missing, error = excluded.error
+        """,
+        {**vars(done), "url": url},
+    )
