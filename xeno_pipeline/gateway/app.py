@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 
 import psycopg
@@ -22,6 +22,9 @@ from xeno_pipeline.gateway.oauth import Connecting, OAuthPages
 from xeno_pipeline.gateway.refusal import Refusal
 from xeno_pipeline.gateway.signatures import Signatures
 from xeno_pipeline.gateway.telemetry import Metrics
+from xeno_pipeline.privacy import requests
+from xeno_pipeline.privacy.requests import Kept
+from xeno_pipeline.shopify.privacy import PRIVACY_TOPICS, PrivacyDelivery, privacy_delivery_of
 from xeno_pipeline.shopify.webhooks import SHOP_HEADER, SIGNATURE_HEADER, MalformedWebhookError, event_of, read_headers
 from xeno_pipeline.warehouse.connection import Database
 from xeno_pipeline.warehouse.migrate import newest_version, schema_version
@@ -100,18 +103,30 @@ class Gateway:
         try:
             delivery = read_headers(request.headers)
             told |= {"topic": delivery.topic, "shop": delivery.shop_domain, "webhook_id": delivery.webhook_id}
+            if delivery.topic in PRIVACY_TOPICS:
+                return await self._kept(run_in_threadpool(self._keep_request, privacy_delivery_of(delivery, body)))
             event = event_of(delivery, body)
         except MalformedWebhookError as error:
             raise Refusal(400, "malformed", str(error)) from None
-        if event is None:
-            return "nothing_to_do"
+        return "nothing_to_do" if event is None else await self._kept(self._inbox.put(event))
+
+    async def _kept(self, keeping: Awaitable[Outcome | Kept]) -> str:
+        """What became of a delivery, once that is committed.
+
+        An unknown shop is answered like any other: an error would make Shopify drop the subscription.
+
+        Raises:
+            Refusal: the database did not take it.
+        """
         try:
             async with asyncio.timeout(_SECONDS_TO_KEEP):
-                # An unknown shop is answered like any other: an error would make Shopify drop the subscription.
-                outcome: Outcome = await self._inbox.put(event)
-        except (InboxUnavailableError, TimeoutError):
+                return (await keeping).value
+        except (InboxUnavailableError, TimeoutError, XenoError, psycopg.Error):
             raise Refusal(503, "unavailable", "The database is away.") from None
-        return outcome.value
+
+    def _keep_request(self, request: PrivacyDelivery) -> Kept:
+        with self._database.connect() as connection:
+            return requests.keep(connection, request)
 
     async def healthz(self, _request: Request) -> Response:
         """Whether this process is alive."""
