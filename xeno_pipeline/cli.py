@@ -273,6 +273,26 @@ def transform(
 
 
 @app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs: one JSON array of findings.")] = False,
+) -> None:
+    """Look for what is wrong with the installation, the database, Dagster and the stores; say how to mend it."""
+    import json
+
+    from xeno_pipeline.console import show_findings
+    from xeno_pipeline.doctor.examination import examine
+    from xeno_pipeline.doctor.finding import State
+
+    findings = list(examine(load_settings()))
+    if as_json:
+        sys.stdout.write(json.dumps([vars(finding) for finding in findings], indent=2) + "\n")
+    else:
+        show_findings(findings)
+    if any(finding.state is State.WRONG for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
 def demo() -> None:
     """Three sandbox stores to marts, through Dagster, with a summary to read."""
     from xeno_pipeline.demo.tour import give_tour

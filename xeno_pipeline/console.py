@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
+from xeno_pipeline.doctor.finding import Finding, State
 from xeno_pipeline.extraction import report as syncing
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult
 from xeno_pipeline.extraction.state import SyncState
@@ -191,6 +193,16 @@ def show_bi_role(role: BiRole, address: Address | None, wanted_port: int | None)
             f"The embedded database was started before XENO_POSTGRES_PORT={wanted_port} was set, and does not listen "
             "there yet: run `xeno db stop`; the next command starts it with that port."
         )
+
+
+def show_findings(findings: Sequence[Finding]) -> None:
+    """Print what an examination found: everything in a table, then what is wrong with its remedies."""
+    styles = {State.OK: "green", State.WARNING: "bold yellow", State.WRONG: "bold red"}
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for finding in findings:
+        told = " ".join(part for part in (finding.told, finding.remedy) if part)
+        table.add_row(Text(finding.state, styles[finding.state]), Text(finding.subject), Text(told))
+    out.print(table)
 
 
 def describe(error: Exception) -> str:

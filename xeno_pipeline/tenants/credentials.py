@@ -92,6 +92,35 @@ class KeyRing:
         return opened.decode()
 
 
+@dataclass(frozen=True)
+class SealedSecret:
+    """A secret as it is stored."""
+
+    tenant_id: str
+    purpose: Purpose
+    key_id: str
+    sealed: bytes = field(repr=False)
+
+
+def sealed_secrets(connection: Connection) -> list[SealedSecret]:
+    """All secrets that are stored."""
+    return [
+        SealedSecret(tenant_id, purpose, key_id, sealed)
+        for table, columns in _SEALED.items()
+        for column, purpose in columns.items()
+        for tenant_id, key_id, sealed in connection.execute(
+            sql.SQL("select tenant_id, key_id, {column} from {table} where {column} is not null").format(
+                table=sql.Identifier("ops", table), column=sql.Identifier(column)
+            )
+        )
+    ]
+
+
+def key_file(settings: Settings) -> Path:
+    """Where the keys are kept that XENO_ENCRYPTION_KEYS does not name."""
+    return settings.home / "encryption.keys"
+
+
 def load_key_ring(settings: Settings) -> KeyRing:
     """The keys from XENO_ENCRYPTION_KEYS, else from a file in XENO_HOME, which is made the first time.
 
@@ -100,7 +129,8 @@ def load_key_ring(settings: Settings) -> KeyRing:
     """
     if settings.encryption_keys is not None:
         return KeyRing(_parse(settings.encryption_keys.get_secret_value().split(","), "XENO_ENCRYPTION_KEYS"))
-    path = _key_file(settings)
+    path = key_file(settings)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
         if not path.exists():
             _write_keys(path, [_new_key()])
@@ -115,7 +145,7 @@ def rotate(settings: Settings, connection: Connection) -> tuple[str, int]:
     """
     ring = load_key_ring(settings)
     if settings.encryption_keys is None:
-        path = _key_file(settings)
+        path = key_file(settings)
         with FileLock(path.with_suffix(".lock")):
             _write_keys(path, [_new_key(), *path.read_text().split()])
         ring = load_key_ring(settings)
@@ -145,11 +175,6 @@ def _reseal(connection: Connection, ring: KeyRing, table: str, columns: Mapping[
 def _binding(tenant_id: str, purpose: Purpose) -> bytes:
     """What ties a sealed secret to its tenant and purpose: copied into another's place, it does not open."""
     return f"xeno-pipeline/tenant-{purpose}/{tenant_id}".encode()
-
-
-def _key_file(settings: Settings) -> Path:
-    settings.home.mkdir(parents=True, exist_ok=True)
-    return settings.home / "encryption.keys"
 
 
 def _new_key() -> str:
