@@ -406,6 +406,25 @@ def privacy_export(number: Annotated[int, typer.Argument(help="Of the request, a
     sys.stdout.write(f"{processor_of(Pipeline(load_settings())).export(number)}\n")
 
 
+@webhooks_app.command("register")
+def webhooks_register(tenants: Handles = None) -> None:
+    """Have stores send their webhooks to the gateway at XENO_PUBLIC_URL; what is subscribed wrongly is put right."""
+    from xeno_pipeline.console import show_registrations
+    from xeno_pipeline.orchestration.pipeline import Pipeline
+    from xeno_pipeline.tenants import registry
+    from xeno_pipeline.tenants.subscriptions import callback_url, register
+
+    pipeline = Pipeline(load_settings())
+    url = callback_url(pipeline.settings.public_url)
+    handles = _active(pipeline, tenants)
+    with pipeline.database.connect() as connection:
+        active = registry.active(connection, handles)
+    registrations = register(pipeline.database, pipeline.syncer.client_of, active, url)
+    show_registrations(registrations)
+    if any(registration.error for registration in registrations):
+        raise typer.Exit(1)
+
+
 # --- sandbox ---
 
 

@@ -19,6 +19,7 @@ from xeno_pipeline.extraction import report as syncing
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult
 from xeno_pipeline.extraction.state import SyncState
 from xeno_pipeline.tenants.registry import Tenant
+from xeno_pipeline.tenants.subscriptions import Registration
 from xeno_pipeline.warehouse.roles import Address, BiRole
 
 if TYPE_CHECKING:
@@ -162,6 +163,20 @@ def show_tenant(tenant: Tenant, states: Mapping[str, SyncState]) -> None:
         instants = (state.history_loaded_at, state.cursor_at, state.synced_at)
         table.add_row(name, *(f"{i:%Y-%m-%d %H:%M:%S %Z}" if i else "never" for i in instants))
     out.print(table)
+
+
+def show_registrations(registrations: Iterable[Registration]) -> None:
+    """Print what became of tenants' webhook subscriptions as a table, and why some are missing."""
+    table = _table("tenant", "created", "updated", "deleted", "missing", "of others")
+    problems: list[str] = []
+    for done in registrations:
+        counts = (done.created, done.updated, done.deleted)
+        missing = ", ".join(done.missing) or ("unknown" if done.error else "none")
+        table.add_row(done.tenant_id, *(str(len(topics)) for topics in counts), missing, ", ".join(done.foreign))
+        problems += [done.error] if done.error else []
+    out.print(table)
+    for problem in problems:
+        warn(problem)
 
 
 def show_bi_role(role: BiRole, address: Address | None, wanted_port: int | None) -> None:

@@ -7,16 +7,14 @@ installation's of the same app, and is left alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from xeno_pipeline.errors import UsageError, XenoError
-from xeno_pipeline.shopify.client import Patience, is_loopback
-from xeno_pipeline.shopify.oauth import App
+from xeno_pipeline.shopify.client import Patience, ShopifyClient, is_loopback
 from xeno_pipeline.shopify.subscriptions import TOPICS, Subscription, SubscriptionRefusedError, Subscriptions
-from xeno_pipeline.tenants.credentials import KeyRing
-from xeno_pipeline.tenants.onboarding import open_client
 from xeno_pipeline.tenants.registry import Tenant
 from xeno_pipeline.warehouse.connection import Connection, Database
 
@@ -139,16 +137,15 @@ def ensure_subscriptions(
 
 
 def register(
-    database: Database, ring: KeyRing, tenants: Sequence[Tenant], url: str, app: App | None = None
+    database: Database, client_of: Callable[[Tenant, Patience], ShopifyClient], tenants: Sequence[Tenant], url: str
 ) -> list[Registration]:
     """Repair the subscriptions of several tenants, side by side, and write down what was found.
 
     Args:
         database: where tenants are registered.
-        ring: the keys of their tokens.
+        client_of: opens a client of a tenant's store.
         tenants: whose.
         url: our address, of `callback_url`.
-        app: the installation's app, with which expiring tokens are refreshed.
 
     Returns:
         What became of each; the failure of one is a result like any other.
@@ -156,7 +153,7 @@ def register(
 
     def register_one(tenant: Tenant) -> Registration:
         try:
-            client = open_client(database, ring, tenant, app=app, patience=_PATIENCE)
+            client = client_of(tenant, _PATIENCE)
             try:
                 former_url = _known_url(database, tenant.tenant_id)
                 done = ensure_subscriptions(Subscriptions(client), tenant.tenant_id, url, former_url)
@@ -172,16 +169,16 @@ def register(
         return list(pool.map(register_one, tenants))
 
 
-def never_compared(connection: Connection) -> list[str]:
-    """The active tenants whose subscriptions were never compared: new ones, and ones that came back."""
+def never_compared(connection: Connection) -> dict[str, datetime]:
+    """The active tenants whose subscriptions were never compared, new ones and ones that came back: since when."""
     rows = connection.execute(
         """
-        select tenant_id from ops.tenants
+        select tenant_id, connected_at from ops.tenants
         where status = 'active' and tenant_id not in (select tenant_id from ops.webhook_subscriptions)
         order by tenant_id
         """
     ).fetchall()
-    return [row[0] for row in rows]
+    return dict(rows)
 
 
 def unsubscribed(connection: Connection) -> dict[str, str]:
