@@ -1,0 +1,133 @@
+"""One machine with everything that runs on it, each in processes of its own: PostgreSQL, stores, gateway, daemon."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tests.gateway.gateway_process import SECRET, GatewayProcess
+from tests.marts.warehouse import Warehouse
+from tests.realtime.daemon_process import DaemonProcess
+from xeno_pipeline.extraction.report import StreamFailure, StreamReport, no_progress
+from xeno_pipeline.extraction.sync import Syncer, SyncRequest
+from xeno_pipeline.sandbox.control import StoreControl
+from xeno_pipeline.sandbox.process import SandboxProcess
+from xeno_pipeline.sandbox.spec import DEFAULT_TOKEN, StoreSpec
+from xeno_pipeline.settings import Settings
+from xeno_pipeline.tenants.credentials import load_key_ring
+from xeno_pipeline.tenants.onboarding import connect_store
+from xeno_pipeline.transformation.dbt import DbtProject
+from xeno_pipeline.transformation.transform import make_relations
+from xeno_pipeline.warehouse.embedded import EmbeddedServer
+from xeno_pipeline.warehouse.migrate import open_migrated
+
+_ORDERS = 60
+"""Of a store before it is connected."""
+
+_SECONDS_UNTIL_A_RUN = 60.0
+"""The sensor looks every few seconds, on a machine that is busy with other tests."""
+
+
+class Machine:
+    """The machine, its tenants read and in the marts; a context manager.
+
+    Args:
+        home: an empty folder, in which no other server's lies.
+        handles: the stores.
+    """
+
+    def __init__(self, home: Path, handles: Sequence[str]) -> None:
+        self._home, self._handles = home, handles
+        self._settings = Settings(home=home, database_url=None)
+        self._server = EmbeddedServer(home)
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            stack.callback(self._server.stop)
+            specs = [StoreSpec(handle, orders=_ORDERS, plan="Enterprise") for handle in self._handles]
+            self.sandbox = stack.enter_context(SandboxProcess(specs, self._home / "sandbox"))
+            database = open_migrated(self._settings)
+            self.warehouse = Warehouse(database, DbtProject(self._settings))
+            make_relations(database, self.warehouse.project)
+            ring = load_key_ring(self._settings)
+            self._tenants = [
+                connect_store(
+                    database, ring, handle=handle, api_url=f"{self.sandbox.url}/{handle}", token=DEFAULT_TOKEN
+                )
+                for handle in self._handles
+            ]
+            self._syncer = Syncer(database, ring, self._home / "spool", no_progress)
+            self.sync()
+            self.warehouse.transform()
+            self.daemon = stack.enter_context(DaemonProcess(self._home))
+            self.gateway = stack.enter_context(GatewayProcess(self._server.url, self._home))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    @property
+    def stores(self) -> dict[str, StoreControl]:
+        """The stores by handle, to do something in."""
+        return {handle: self.sandbox.control.store(handle) for handle in self._handles}
+
+    def subscribe(self, **how: float) -> None:
+        """Have the stores send their webhooks to the gateway."""
+        for store in self.stores.values():
+            store.send_webhooks(f"{self.gateway.url}/webhooks/shopify", SECRET, **how)
+
+    def sync(self, *, full: bool = False) -> list[StreamReport]:
+        """Read the stores as `xeno sync` does."""
+        results = self._syncer.sync_tenants(self._tenants, SyncRequest(full=full))
+        assert [result for result in results if isinstance(result, StreamFailure)] == []
+        return [result for result in results if isinstance(result, StreamReport)]
+
+    def kill_run(self) -> None:
+        """Kill the process of the next run that is under way."""
+        deadline = time.monotonic() + _SECONDS_UNTIL_A_RUN
+        while not (runs := self.daemon.runs()):
+            assert time.monotonic() < deadline, "no run was started"
+            time.sleep(0.05)
+        runs[0].kill()
+
+    def restart_postgres(self) -> None:
+        """Have PostgreSQL end all sessions and come back."""
+        self._server.stop()
+        self._server.ensure_running()
+
+    def await_marts(self, seconds: float) -> None:
+        """Wait until everything that the stores told of is in the marts.
+
+        Args:
+            seconds: how long that may take at most.
+        """
+        deadline = time.monotonic() + seconds
+        while self._is_behind():
+            assert time.monotonic() < deadline, self._state()
+            time.sleep(0.5)
+
+    def _is_behind(self) -> bool:
+        is_empty = "select count(*) = 0 from ops.webhook_inbox where in_marts_at is null"
+        return any(store.webhooks()["waiting"] for store in self.stores.values()) or not self.warehouse.value(is_empty)
+
+    def _state(self) -> str:
+        """What may tell why something does not arrive."""
+        waiting = self.warehouse.query(
+            """
+            select tenant_id, stream, attempts, error, count(*), count(done_at) done, count(dead_at) dead
+            from ops.webhook_inbox where in_marts_at is null group by 1, 2, 3, 4
+            """
+        )
+        runs = self.warehouse.query("select status, count(*) from dagster.runs group by 1")
+        webhooks = {handle: store.webhooks() for handle, store in self.stores.items()}
+        return (
+            f"not in the marts: {waiting}; runs: {runs}; webhooks: {webhooks}; the daemon: {self.daemon.log()[-2000:]}"
+        )
