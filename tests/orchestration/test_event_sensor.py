@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
+import psutil
 import pytest
 from dagster import DagsterRunStatus, SkipReason, build_sensor_context
 
@@ -9,6 +13,7 @@ from tests.extraction.test_events import states, tell
 from tests.installation import Shop
 from tests.orchestration.conftest import Location
 from xeno_pipeline.extraction.inbox import Backlog
+from xeno_pipeline.orchestration.instance import process_tags
 from xeno_pipeline.orchestration.sensors import Started, next_start, pause_after, read_cursor, write_cursor
 from xeno_pipeline.orchestration.tenant_jobs import EVENTS_JOB, SYNC_JOB
 
@@ -87,6 +92,22 @@ def test_one_tick_starts_one_run_which_takes_the_events_of_all_tenants_to_the_ma
     assert states(location.installation) == [("in the marts", 0, None)] * 2
     with build_sensor_context(instance=location.instance, resources=resources, cursor=tick.cursor) as context:
         assert isinstance(sensor(context), SkipReason)
+
+
+def test_no_event_waits_for_a_run_whose_process_was_killed(location: Location, pair: list[str], shop: Shop) -> None:
+    (order,) = shop.control.place_order()["orders"]
+    tell(location.installation.database, shop, ("orders/create", {"id": order}))
+    alive = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    started = str(psutil.Process(alive.pid).create_time())
+    tags = process_tags() | {"xeno/pid": str(alive.pid), "xeno/process_started": started}
+    job = location.definitions.resolve_job_def(EVENTS_JOB)
+    location.instance.create_run_for_job(job, tags=tags, status=DagsterRunStatus.STARTED)
+    sensor, resources = location.definitions.resolve_sensor_def("webhooks"), location.definitions.resources
+    with build_sensor_context(instance=location.instance, resources=resources) as context:
+        assert isinstance(sensor(context), SkipReason)
+    alive.communicate()
+    with build_sensor_context(instance=location.instance, resources=resources) as context:
+        assert len(sensor.evaluate_tick(context).run_requests or []) == 1
 
 
 def test_a_run_that_could_not_read_one_tenant_lands_the_others_and_fails_naming_it(

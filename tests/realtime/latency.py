@@ -33,7 +33,8 @@ class Latency:
 
 
 _PERCENTILES = """
-    select count(*), percentile_cont(0.5) within group (order by took), percentile_cont(0.95) within group (order by took)
+    select
+        count(*), percentile_cont(0.5) within group (order by took), percentile_cont(0.95) within group (order by took)
     """
 
 

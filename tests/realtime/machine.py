@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from tests.gateway.gateway_process import SECRET, GatewayProcess
 from tests.marts.warehouse import Warehouse

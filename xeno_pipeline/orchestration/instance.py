@@ -47,7 +47,11 @@ def process_tags() -> dict[str, str]:
 
 
 def bury_dead_runs(instance: DagsterInstance) -> None:
-    """Mark runs as failed whose process on this machine was killed: Dagster watches only runs it launched."""
+    """Mark runs as failed whose process on this machine was killed.
+
+    Dagster's code server does so for runs that it launched, unless it dies with them or the database is away just
+    then; after that a run would count as under way for a day.
+    """
     filters = RunsFilter(statuses=[DagsterRunStatus.STARTED], tags={_HOST_TAG: socket.gethostname()})
     for run in instance.get_runs(filters):
         if not _is_alive(int(run.tags[_PID_TAG]), float(run.tags[_STARTED_TAG])):
@@ -56,6 +60,7 @@ def bury_dead_runs(instance: DagsterInstance) -> None:
 
 def _is_alive(pid: int, started: float) -> bool:
     try:
-        return abs(psutil.Process(pid).create_time() - started) < 1
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - started) < 1
     except psutil.NoSuchProcess:
         return False

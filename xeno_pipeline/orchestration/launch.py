@@ -11,7 +11,7 @@ from dagster import ExecuteInProcessResult
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.extraction.report import StreamResult
 from xeno_pipeline.orchestration.build import build_defs
-from xeno_pipeline.orchestration.instance import bury_dead_runs, open_instance, process_tags
+from xeno_pipeline.orchestration.instance import bury_dead_runs, open_instance
 from xeno_pipeline.orchestration.pipeline import Pipeline, PipelineResource
 from xeno_pipeline.orchestration.privacy import PRIVACY_JOB
 from xeno_pipeline.orchestration.tenant_jobs import SYNC_JOB, TRANSFORM_JOB
@@ -82,7 +82,7 @@ def _run(pipeline: Pipeline, name: str, ops: Mapping[str, Any], tenants: Sequenc
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
     with open_instance(pipeline.settings) as instance:
         bury_dead_runs(instance)
-        tags = {**process_tags(), "xeno/tenants": ", ".join(tenants)[:250]}
+        tags = {"xeno/tenants": ", ".join(tenants)[:250]}
         return job.execute_in_process(
             run_config={"ops": dict(ops), **quiet}, instance=instance, tags=tags, raise_on_error=False
         )

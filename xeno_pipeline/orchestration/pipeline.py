@@ -6,11 +6,12 @@ import logging
 from dataclasses import dataclass
 from functools import cached_property
 
-from dagster import ConfigurableResource
+from dagster import ConfigurableResource, InitResourceContext
 from pydantic import PrivateAttr
 
 from xeno_pipeline.extraction.report import ProgressSink, no_progress
 from xeno_pipeline.extraction.sync import Syncer
+from xeno_pipeline.orchestration.instance import process_tags
 from xeno_pipeline.settings import Settings, load_settings
 from xeno_pipeline.tenants.apps import installation_app
 from xeno_pipeline.tenants.credentials import load_key_ring
@@ -71,6 +72,11 @@ class PipelineResource(ConfigurableResource[Pipeline]):
         resource = cls()
         resource._pipeline = pipeline
         return resource
+
+    def setup_for_execution(self, context: InitResourceContext) -> None:
+        """Have a run that begins tell which process it lives in, so that the death of that can be noticed."""
+        if context.run is not None and context.instance is not None:
+            context.instance.add_run_tags(context.run.run_id, process_tags())
 
     def open(self) -> Pipeline:
         """The pipeline of this process."""

@@ -24,6 +24,7 @@ from dagster import (
 
 from xeno_pipeline.extraction import inbox
 from xeno_pipeline.extraction.inbox import Backlog
+from xeno_pipeline.orchestration.instance import bury_dead_runs
 from xeno_pipeline.orchestration.pipeline import PipelineResource
 
 UNFINISHED = [
@@ -33,7 +34,9 @@ UNFINISHED = [
     DagsterRunStatus.STARTED,
     DagsterRunStatus.CANCELING,
 ]
-_SECONDS_BETWEEN_TICKS = 5
+_SECONDS_BETWEEN_TICKS = 1
+"""At least. Dagster looks every five; were five asked for, many a look would be passed by for being a hair early."""
+
 _FIRST_PAUSE_SECONDS = 5.0
 _LONGEST_PAUSE_SECONDS = 300.0
 
@@ -112,6 +115,7 @@ def sensors(events: JobDefinition) -> list[SensorDefinition]:
         with pipeline.open().database.connect() as connection:
             due = inbox.backlog(connection)
             ((now,),) = connection.execute("select extract(epoch from now())::float8").fetchall()
+        bury_dead_runs(context.instance)  # lest events wait for a run that will never end
         under_way = context.instance.get_runs(RunsFilter(job_name=events.name, statuses=UNFINISHED), limit=1)
         decision = next_start(due, run_is_under_way=bool(under_way), last=read_cursor(context.cursor), now=now)
         if isinstance(decision, str):
