@@ -314,6 +314,26 @@ class StoreControl:
         """Complete an open checkout: it becomes an order, linked by its token."""
         return self._change("complete_checkout", _given(locals()))
 
+    def fill_cart(self, *, lines: int | None = None) -> Touched:
+        """A new cart with so many drawn lines."""
+        return self._change("fill_cart", _given(locals()))
+
+    def change_cart(self, cart: int, *, lines: int) -> Touched:
+        """So many lines in a cart, drawn anew; none empties it."""
+        return self._change("change_cart", _given(locals()))
+
+    def order_cart(self, cart: int, **options: Any) -> Touched:
+        """An order of a cart, with the options of `place_order`."""
+        return self._change("order_cart", options | {"cart": cart})
+
+    def update_shop(self, *, name: str | None = None, timezone: str | None = None, domain: str | None = None) -> None:
+        """Change what the shop tells of itself."""
+        self._change("update_shop", _given(locals()))
+
+    def uninstall(self) -> None:
+        """Remove the app: its tokens and subscriptions are gone."""
+        self.post("uninstall")
+
     def _change(self, action: str, options: dict[str, Any]) -> Touched:
         touched: Touched = self.post(action, **options)
         return touched

@@ -17,7 +17,7 @@ from xeno_pipeline.sandbox.controls.changes.subject import Touched
 from xeno_pipeline.sandbox.controls.report import sales_report
 from xeno_pipeline.sandbox.model.times import instant
 from xeno_pipeline.sandbox.spec import PLANS
-from xeno_pipeline.sandbox.webhooks.payloads import webhooks_of
+from xeno_pipeline.sandbox.webhooks.payloads import of_shop, webhooks_of
 from xeno_pipeline.sandbox.webhooks.sender import subscription_of
 from xeno_pipeline.sandbox.webhooks.subscriptions import Subscriptions
 
@@ -138,6 +138,14 @@ def _drop_subscriptions(api: AdminApi, body: dict[str, Any]) -> Any:
     return {"dropped": Subscriptions(api.store).drop(body.get("topic"))}
 
 
+def _uninstall(api: AdminApi, _body: dict[str, Any]) -> Any:
+    """Remove the app: its tokens and subscriptions are gone, of which one last webhook tells."""
+    api.webhooks.send([("app/uninstalled", of_shop(api.store))])
+    api.store.overlay.set("tokens", [])
+    api.oauth.revoke()
+    return {"dropped": Subscriptions(api.store).drop(None)}
+
+
 def _change(name: str, change: Callable[..., Touched]) -> Callable[[AdminApi, dict[str, Any]], Touched]:
     def changed(api: AdminApi, body: dict[str, Any]) -> Touched:
         touched = change(api.store, **body)
@@ -159,5 +167,6 @@ _ACTIONS: dict[str, Callable[[AdminApi, dict[str, Any]], Any]] = {
     "clock": _clock,
     "webhooks": _webhooks,
     "webhooks/drop": _drop_subscriptions,
+    "uninstall": _uninstall,
     "stats/reset": _reset_stats,
 }

@@ -133,6 +133,7 @@ class Store:
                 "partnerDevelopment": False,
                 "shopifyPlus": self.plan in ("Plus", "Enterprise"),
             },
+            **self.overlay.setting("shop", {}),
         }
 
     def now(self) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from xeno_pipeline.sandbox.controls.changes.carts import carts_of
 from xeno_pipeline.sandbox.controls.changes.subject import Touched
 from xeno_pipeline.sandbox.model.documents import gid
 from xeno_pipeline.sandbox.model.ledger import Order
@@ -22,6 +23,7 @@ _CREATES = {
     "create_customer": "customers",
     "create_product": "products",
     "start_checkout": "checkouts",
+    "order_cart": "orders",
 }
 """The kind of object that a change creates; it may touch others."""
 
@@ -39,8 +41,12 @@ def webhooks_of(store: Store, action: str, touched: Touched) -> Iterator[Webhook
         yield "customers/merge", _merge(kept, deleted)
         yield "customers/update", _content(store, "customers", kept)
         return
+    if action == "update_shop":
+        yield "shop/update", of_shop(store)
+    for number in touched.get("carts", ()):
+        yield f"carts/{'create' if action == 'fill_cart' else 'update'}", carts_of(store)[str(number)]
     for name, numbers in touched.items():
-        for number in numbers:
+        for number in numbers if name in _KINDS else ():
             row = store.tables[_KINDS[name]].row(number)
             if row is None:
                 yield f"{name}/delete", {"id": number}
@@ -54,6 +60,12 @@ def webhooks_of(store: Store, action: str, touched: Touched) -> Iterator[Webhook
         row = store.tables["Order"].row(number)
         assert row is not None
         yield "refunds/create", _refund(store, store.object("Order", row))
+
+
+def of_shop(store: Store) -> dict[str, Any]:
+    """What a webhook that is about the shop says."""
+    shop = store.shop_document()
+    return {"id": store.shop_id, "name": shop["name"], "myshopify_domain": shop["myshopifyDomain"]}
 
 
 def _content(store: Store, name: str, number: int) -> dict[str, Any]:

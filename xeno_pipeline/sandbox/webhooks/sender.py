@@ -120,7 +120,7 @@ class WebhookSender:
                 "Content-Type": "application/json",
                 "X-Shopify-Topic": topic,
                 "X-Shopify-Hmac-Sha256": base64.b64encode(digest).decode(),
-                "X-Shopify-Shop-Domain": f"{self._store.handle}.myshopify.com",
+                "X-Shopify-Shop-Domain": self._store.shop_document()["myshopifyDomain"],
                 "X-Shopify-API-Version": _API_VERSION,
                 "X-Shopify-Webhook-Id": str(uuid.uuid4()),
                 "X-Shopify-Event-Id": event_id,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from xeno_pipeline.sandbox.controls.changes.carts import change_cart, fill_cart, order_cart
 from xeno_pipeline.sandbox.controls.changes.checkouts import complete_checkout, start_checkout, update_checkout
 from xeno_pipeline.sandbox.controls.changes.customers import (
     create_customer,
@@ -25,6 +26,7 @@ from xeno_pipeline.sandbox.controls.changes.orders import (
     update_order,
 )
 from xeno_pipeline.sandbox.controls.changes.products import create_product, delete_product, update_product
+from xeno_pipeline.sandbox.controls.changes.shop import update_shop
 from xeno_pipeline.sandbox.controls.changes.subject import ChangeError, Touched
 
 __all__ = ["CHANGES", "ChangeError"]
@@ -48,5 +50,9 @@ CHANGES: dict[str, Callable[..., Touched]] = {
         start_checkout,
         update_checkout,
         complete_checkout,
+        fill_cart,
+        change_cart,
+        order_cart,
+        update_shop,
     )
 }

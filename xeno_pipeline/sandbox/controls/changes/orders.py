@@ -135,6 +135,7 @@ def place_order(
     test: bool = False,
     paid: bool = True,
     fulfilled: bool = False,
+    cart_token: str | None = None,
 ) -> Touched:
     """A new order: of a drawn basket, or of `lines` with `{variant_id or sku, quantity, price, discount, title}`."""
     now, source = store.now(), store.source
@@ -153,6 +154,8 @@ def place_order(
         ledger.place(order, quantities, [line.discount for line in order.lines], charge)
     if paid:
         ledger.pay(order, now)
+    if cart_token is not None:
+        order.cart_token = cart_token
     if tags is not None:
         order.tags = tags
     if discount_codes is not None:
