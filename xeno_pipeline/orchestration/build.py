@@ -6,6 +6,7 @@ import warnings
 
 from dagster import BetaWarning, Definitions, in_process_executor
 
+from xeno_pipeline.orchestration.backfills import backfills_sensor
 from xeno_pipeline.orchestration.marts_assets import marts_assets
 from xeno_pipeline.orchestration.pipeline import PipelineResource
 from xeno_pipeline.orchestration.privacy import CHECKS, PRIVACY_JOB, privacy_job, privacy_sensors
@@ -34,7 +35,7 @@ def build_defs(settings: Settings, *, pipeline: PipelineResource | None = None) 
         asset_checks=CHECKS,
         jobs=list(jobs.values()),
         schedules=schedules(jobs[SYNC_JOB]),
-        sensors=[*sensors(jobs[EVENTS_JOB]), *privacy_sensors(jobs[PRIVACY_JOB])],
+        sensors=[*sensors(jobs[EVENTS_JOB]), backfills_sensor(jobs[SYNC_JOB]), *privacy_sensors(jobs[PRIVACY_JOB])],
         resources={"pipeline": pipeline or PipelineResource()},
         executor=in_process_executor,  # a run's steps share one process: each further one would cost seconds
     )

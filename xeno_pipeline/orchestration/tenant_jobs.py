@@ -22,7 +22,7 @@ from xeno_pipeline.orchestration.partitions import align_partitions
 from xeno_pipeline.orchestration.pipeline import Pipeline, PipelineResource
 from xeno_pipeline.orchestration.raw_assets import STREAM_OF_TABLE, SyncConfig
 from xeno_pipeline.orchestration.reporting import failure, log_notes, materializations
-from xeno_pipeline.tenants import registry
+from xeno_pipeline.tenants import backfills, registry
 from xeno_pipeline.transformation.transform import TransformReport, TransformRequest, transform
 from xeno_pipeline.warehouse.raw_tables import RAW_TABLES
 
@@ -66,8 +66,13 @@ def extract_tenants(context: OpExecutionContext, config: ExtractConfig, pipeline
     align_partitions(context.instance, opened.database)
     with opened.database.connect() as connection:
         tenants = registry.active(connection, config.tenants)
+        backfills.begin(connection, [tenant.tenant_id for tenant in tenants])
     request = SyncRequest(config.streams, config.full, config.accept_deletions)
     results = opened.syncer.sync_tenants(tenants, request)
+    if not config.streams:
+        failed = {result.tenant_id for result in results if isinstance(result, StreamFailure)}
+        with opened.database.connect() as connection:
+            backfills.take_back(connection, {tenant.tenant_id for tenant in tenants} - failed)
     log_notes(context.log, results)
     for event in materializations(results, STREAM_OF_TABLE, only_changed=not config.full):
         context.log_event(event)

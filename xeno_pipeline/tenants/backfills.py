@@ -1,30 +1,16 @@
 """Tenants that were connected and are yet to be read: `ops.backfill_requests`.
 
-The gateway writes a request; a sensor of Dagster's starts a run for all that are due, and the run settles them.
+The gateway writes a request; a sensor of Dagster's starts a run for all that are due; a run that reads the tenant takes
+it back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 
 from xeno_pipeline.warehouse.connection import Connection
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 60, 3600
-
-
-@dataclass(frozen=True)
-class DueBackfills:
-    """What is due.
-
-    Args:
-        tenant_ids: the active tenants that are to be read.
-        oldest: when the oldest request was made, in microseconds since 1970, and how often it was tried; None where
-            nothing is due.
-    """
-
-    tenant_ids: Sequence[str]
-    oldest: tuple[int, int] | None
 
 
 def request(connection: Connection, tenant_id: str) -> None:
@@ -38,22 +24,20 @@ def request(connection: Connection, tenant_id: str) -> None:
     )
 
 
-def due(connection: Connection) -> DueBackfills:
-    """The active tenants that are to be read now."""
+def due(connection: Connection) -> Mapping[str, int]:
+    """The active tenants that are to be read now, and how often each was tried."""
     rows = connection.execute(
         """
-        select tenant_id, (extract(epoch from requested_at) * 1000000)::bigint, attempts
-        from ops.backfill_requests join ops.tenants using (tenant_id)
+        select tenant_id, attempts from ops.backfill_requests join ops.tenants using (tenant_id)
         where status = 'active' and due_at <= clock_timestamp()
-        order by requested_at
+        order by tenant_id
         """
-    ).fetchall()
-    return DueBackfills([row[0] for row in rows], rows[0][1:] if rows else None)
+    )
+    return dict(rows.fetchall())
 
 
-def settle(connection: Connection, landed: Collection[str], failed: Collection[str]) -> None:
-    """Note which tenants a run has read, and which it could not read: these are tried again, ever less often."""
-    connection.execute("delete from ops.backfill_requests where tenant_id = any(%s)", [list(landed)])
+def begin(connection: Connection, tenant_ids: Collection[str]) -> None:
+    """Note that a run begins to read tenants: until it takes their requests back they are due ever less often."""
     connection.execute(
         """
         update ops.backfill_requests
@@ -61,5 +45,10 @@ def settle(connection: Connection, landed: Collection[str], failed: Collection[s
             due_at = clock_timestamp() + make_interval(secs => least(%s * 2.0 ^ least(attempts, 20), %s))
         where tenant_id = any(%s)
         """,
-        [_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, list(failed)],
+        [_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, list(tenant_ids)],
     )
+
+
+def take_back(connection: Connection, tenant_ids: Collection[str]) -> None:
+    """Note that tenants were read."""
+    connection.execute("delete from ops.backfill_requests where tenant_id = any(%s)", [list(tenant_ids)])

@@ -1,0 +1,64 @@
+"""The sensor that has stores read which a merchant has connected: one run of the job `sync` for all of them."""
+
+# No `from __future__ import annotations` here: Dagster reads the annotations of sensors at run time.
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from dagster import (
+    DagsterRun,
+    DefaultSensorStatus,
+    JobDefinition,
+    RunRequest,
+    RunsFilter,
+    SensorDefinition,
+    SensorEvaluationContext,
+    SkipReason,
+    sensor,
+)
+
+from xeno_pipeline.orchestration.pipeline import PipelineResource
+from xeno_pipeline.orchestration.sensors import UNFINISHED
+from xeno_pipeline.tenants import backfills
+
+_SECONDS_BETWEEN_TICKS = 10
+
+
+def backfills_sensor(sync: JobDefinition) -> SensorDefinition:
+    """Reads connected stores.
+
+    Args:
+        sync: the job that reads any set of tenants.
+    """
+
+    @sensor(
+        name="connected_stores",
+        job=sync,
+        minimum_interval_seconds=_SECONDS_BETWEEN_TICKS,
+        default_status=DefaultSensorStatus.RUNNING,
+        description="Starts one run for all tenants that were connected and not read since.",
+    )
+    def connected(context: SensorEvaluationContext, pipeline: PipelineResource) -> RunRequest | SkipReason:
+        with pipeline.open().database.connect() as connection:
+            due = backfills.due(connection)
+        # One that takes hours keeps none waiting that is connected meanwhile.
+        runs = context.instance.get_runs(RunsFilter(job_name=sync.name, statuses=UNFINISHED)) if due else []
+        attempts = {tenant_id: count for tenant_id, count in due.items() if tenant_id not in _named(runs)}
+        if not attempts:
+            return SkipReason("No store is waiting to be read for the first time.")
+        # Once an hour for the same attempts: a run that dies before it begins is not started again at every tick.
+        run_key = " ".join(
+            [f"{datetime.now(UTC):%Y-%m-%dT%H}", *(f"{name}#{count}" for name, count in attempts.items())]
+        )
+        config = {"ops": {"extract_tenants": {"config": {"tenants": list(attempts)}}}}
+        return RunRequest(run_key=run_key, run_config=config, tags={"xeno/tenants": ", ".join(attempts)[:250]})
+
+    return connected
+
+
+def _named(runs: Iterable[DagsterRun]) -> set[str]:
+    """The tenants that the configuration of runs names."""
+    configs: list[Any] = [run.run_config for run in runs]
+    ops = [config.get("ops", {}).get("extract_tenants", {}) for config in configs]
+    return {name for op in ops for name in op.get("config", {}).get("tenants", [])}
