@@ -48,10 +48,13 @@ format: install ## Format Python and SQL
 bench: install ## The benchmarks: one JSON object, and a table for people
 	$(BIN)/python -m tests.bench
 
-lock: ## Pin every dependency again, with hashes and without addresses
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	--no-strip-extras --no-emit-index-url --no-emit-find-links pyproject.toml
+
+lock: ## Pin every dependency again, with hashes and without addresses; the image gets no tools of development
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-strip-extras \
-		--no-emit-index-url --no-emit-find-links --extra dev pyproject.toml -o requirements.lock
+	$(LOCK) --extra dev -o requirements.lock
+	$(LOCK) --extra image -c requirements.lock -o deploy/requirements.lock
 
 clean: ## Remove what was built (not the data in .xeno)
 	rm -rf $(VENV) dbt_project/target dbt_project/logs .mypy_cache .ruff_cache .pytest_cache

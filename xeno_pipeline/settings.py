@@ -1,7 +1,8 @@
-"""Settings: the only place that reads the environment (and `.env`)."""
+"""Settings: the only place that reads the environment (and `.env`, and files of secrets)."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -16,8 +17,16 @@ SANDBOX_TOKEN = "shpat_sandbox"  # noqa: S105 - opens nothing but a sandbox stor
 """The token of a sandbox store, which is assumed for an API URL on loopback where none is given."""
 
 
+_SECRETS_DIR = "/run/secrets"
+"""Where containers find their secrets: https://docs.docker.com/compose/how-tos/use-secrets/"""
+
+
 class Settings(BaseSettings):
-    """Every setting, by its environment variable `XENO_<NAME>`; each is documented in the README."""
+    """Every setting, by its environment variable `XENO_<NAME>`; each is documented in the README.
+
+    What neither the environment nor `.env` says may be said by a file `xeno_<name>` in the folder that XENO_SECRETS_DIR
+    names.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix="XENO_", env_file=PROJECT_DIR / ".env", env_ignore_empty=True, extra="ignore", frozen=True
@@ -26,6 +35,9 @@ class Settings(BaseSettings):
     home: Path = Field(default=PROJECT_DIR / ".xeno", description="Where all local state lives.")
     database_url: SecretStr | None = Field(
         default=None, description="A Postgres server to use; without it, one is embedded under `home`."
+    )
+    database_password: SecretStr | None = Field(
+        default=None, description="The password of the user in `database_url`, where that holds none."
     )
     postgres_port: int | None = Field(
         default=None, ge=1, le=65535, description="Where the embedded server listens on loopback, with passwords."
@@ -72,8 +84,9 @@ def load_settings() -> Settings:
     Raises:
         UsageError: a variable holds a value that is not of its kind.
     """
+    folder = Path(os.environ.get("XENO_SECRETS_DIR") or _SECRETS_DIR)
     try:
-        return Settings()
+        return Settings(_secrets_dir=folder if folder.is_dir() else None)  # type: ignore[call-arg] # pydantic's own
     except ValidationError as error:
         problems = "; ".join(f"XENO_{str(problem['loc'][0]).upper()}: {problem['msg']}" for problem in error.errors())
         raise UsageError(f"The environment (or .env) has a setting that cannot be used: {problems}.") from None

@@ -36,6 +36,12 @@ def open_instance(settings: Settings) -> Iterator[DagsterInstance]:
         yield instance
 
 
+def upgrade_storage(settings: Settings) -> None:
+    """Bring Dagster's own tables to what the installed Dagster needs, in the instance that `open_instance` opens."""
+    with open_instance(settings) as instance:
+        instance.upgrade()
+
+
 def process_tags() -> dict[str, str]:
     """Tags of a run that lives in this very process, so that its death can be noticed."""
     process = psutil.Process()

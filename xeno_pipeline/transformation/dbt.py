@@ -28,6 +28,9 @@ from xeno_pipeline.settings import PROJECT_DIR, Settings
 from xeno_pipeline.warehouse.connection import connection_variables, database_url
 
 DBT_PROJECT_DIR = PROJECT_DIR / "dbt_project"
+_BAKED = DBT_PROJECT_DIR / "target" / "baked"
+"""Parsed projects by their version, in an image that is not written to afterwards."""
+
 NO_TENANTS = UUID(int=0)
 """The transform of no tenant: relations are made, and no rows."""
 
@@ -110,8 +113,11 @@ class DbtProject:
 
     @property
     def manifest_path(self) -> Path:
-        """The manifest of the project as it is now; it is parsed where nobody has yet."""
-        parsed = self._settings.home / "dbt" / self.version
+        """The manifest of the project as it is now: baked into the image, else parsed where nobody has yet."""
+        baked = _BAKED / self._parse_key / "manifest.json"
+        if baked.exists():
+            return baked
+        parsed = self._settings.home / "dbt" / self._parse_key
         manifest = parsed / "manifest.json"
         if not manifest.exists():
             parsed.parent.mkdir(parents=True, exist_ok=True)
@@ -119,6 +125,14 @@ class DbtProject:
                 if not manifest.exists():
                     self._parse(parsed)
         return manifest
+
+    @cached_property
+    def _parse_key(self) -> str:
+        """What a parse is good for: dbt parses everything again where the sources or the connection are others."""
+        connection = connection_variables(database_url(self._settings))
+        connection.pop("PGPASSWORD", None)
+        digest = hashlib.sha256(repr(sorted(connection.items())).encode()).hexdigest()
+        return f"{self.version}-{digest[:8]}"
 
     def invoke(
         self, arguments: Sequence[str], *, transform_id: UUID | None, on_node: NodeSink | None = None
@@ -151,10 +165,19 @@ class DbtProject:
             for node in result.results
         ]
 
+    def bake(self) -> Path:
+        """Parse the project beside its sources, for all homes that there will be.
+
+        Returns:
+            The manifest.
+        """
+        self._parse(_BAKED / self._parse_key)
+        return self.manifest_path
+
     def _parse(self, into: Path) -> None:
+        into.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="dbt-", dir=into.parent) as target:
             self._run(["parse"], Path(target), None, None)
-            into.mkdir(exist_ok=True)
             for name in ("partial_parse.msgpack", "manifest.json"):  # the manifest last: it says that all is there
                 (Path(target) / name).rename(into / name)
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -73,9 +74,12 @@ def database_url(settings: Settings) -> str:
     Raises:
         UsageError: XENO_DATABASE_URL is no PostgreSQL URL.
     """
-    if settings.database_url is not None:
-        return _libpq_url(settings.database_url.get_secret_value())
-    return EmbeddedServer(settings.home, settings.postgres_port).url
+    if settings.database_url is None:
+        return EmbeddedServer(settings.home, settings.postgres_port).url
+    url = _libpq_url(settings.database_url.get_secret_value())
+    if settings.database_password is None:
+        return url
+    return _with_password(url, settings.database_password.get_secret_value())
 
 
 def open_database(settings: Settings) -> Database:
@@ -116,6 +120,13 @@ def _libpq_url(text: str) -> str:
             "XENO_DATABASE_URL is no PostgreSQL URL: it is written postgresql://user:password@host:5432/database."
         ) from None
     return url
+
+
+def _with_password(url: str, password: str) -> str:
+    """The URL with a password, unless it holds one."""
+    if "password" in conninfo_to_dict(url):
+        return url
+    return f"{url}{'&' if '?' in url else '?'}password={quote(password, safe='')}"
 
 
 def _reason(error: psycopg.OperationalError) -> str:
