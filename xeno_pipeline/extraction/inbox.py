@@ -18,7 +18,7 @@ from xeno_pipeline.warehouse.connection import Connection
 DEAD_AFTER = 12
 """Attempts: with their pauses about four hours, as long as Shopify itself repeats a delivery."""
 
-_EVENTS_A_TENANT = 2_000
+EVENTS_A_TENANT = 2_000
 """Taken by one run, so that no tenant's storm keeps the others waiting."""
 
 _FIRST_PAUSE_SECONDS = 5
@@ -122,7 +122,7 @@ def to_read(connection: Connection, tenant_id: str) -> list[PendingEvent]:
         f"""
         select id, stream, read_gid, deleted_gid, changed_at, payload from ops.webhook_inbox inbox
         where tenant_id = %s and stream <> 'app' and done_at is null and {_WAITS}
-        order by id limit {_EVENTS_A_TENANT}
+        order by id limit {EVENTS_A_TENANT}
         """,
         [tenant_id],
     ).fetchall()
