@@ -12,12 +12,23 @@ import requests
 from tests.gateway.gateway_process import PREVIOUS_SECRET, GatewayProcess
 from tests.installation import Installation
 from xeno_pipeline.gateway.app import MOST_BYTES
+from xeno_pipeline.tenants import registry
+from xeno_pipeline.tenants.registry import Tenant
 
 ORDER = {
     "id": 820982911946154500,  # as in Shopify's own example: the number has lost its last digits, the gid has not
     "admin_graphql_api_id": "gid://shopify/Order/820982911946154508",
     "updated_at": "2026-06-30T12:00:00+02:00",
     "email": "ada@example.com",
+}
+
+CART = {
+    "id": "c1",
+    "token": "c1",
+    "line_items": [{"quantity": 1, "line_price": "5.00", "title": "Mug", "properties": {"for": "Ada Lovelace"}}],
+    "note": "ada@example.com",
+    "created_at": "2026-06-30T12:00:00.000Z",
+    "updated_at": "2026-06-30T12:00:00.000Z",
 }
 
 
@@ -72,6 +83,62 @@ def test_a_malformed_body_is_answered_400(gateway: GatewayProcess, payload: Any)
     assert gateway.deliver(payload).status_code == 400
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"id": None, "token": None},
+        {"token": "c 1"},
+        {"token": "?key=k"},
+        {"updated_at": "noon"},
+        {"updated_at": "2026-06-30T12:00:00"},
+        {"line_items": None},
+        {"line_items": [{"quantity": -1}]},
+        {"line_items": [{"quantity": 1, "line_price": "1e9"}]},
+        {"line_items": [{"quantity": 1}] * 501},
+    ],
+    ids=str,
+)
+def test_what_is_no_cart_is_answered_400_and_not_quoted(gateway: GatewayProcess, wrong: dict[str, Any]) -> None:
+    answer = gateway.deliver(CART | wrong, topic="carts/update")
+    assert answer.status_code == 400
+    assert "ada" not in answer.text.lower()
+
+
+def test_a_cart_is_kept_without_what_tells_of_a_person(gateway: GatewayProcess, kept: Installation) -> None:
+    assert gateway.deliver(CART, topic="carts/update", webhook_id="cart").status_code == 200
+    payload = kept.value("select payload::text from ops.webhook_inbox where webhook_id = 'cart'")
+    assert "Mug" in payload
+    assert "ada" not in payload.lower()
+
+
+def test_a_shop_that_was_renamed_tells_so_under_its_new_name(gateway: GatewayProcess, kept: Installation) -> None:
+    new = {"shop": "acme-2.myshopify.com", "topic": "shop/update"}
+    assert gateway.deliver({"id": 1}, webhook_id="renamed", **new).status_code == 200
+    assert [row[0] for row in kept_rows(kept, "renamed")] == ["acme"]
+    assert gateway.deliver({"id": 2}, webhook_id="another", **new).status_code == 200
+    assert kept_rows(kept, "another") == []
+
+
+def test_what_is_signed_of_one_shop_cannot_be_sent_in_anothers_name(
+    gateway: GatewayProcess, kept: Installation
+) -> None:
+    facts = (
+        "gid://shopify/Shop/3",
+        "other.myshopify.com",
+        "http://127.0.0.1:9/other",
+        "Other",
+        "EUR",
+        "UTC",
+        "Plus",
+        [],
+    )
+    with kept.database.connect() as connection:
+        registry.add(connection, Tenant("other", *facts))
+    shop = "other.myshopify.com"
+    assert gateway.deliver({"id": 1}, webhook_id="forged", shop=shop, topic="app/uninstalled").status_code == 200
+    assert kept_rows(kept, "forged") == []
+
+
 def test_a_delivery_that_comes_again_is_kept_once(gateway: GatewayProcess, kept: Installation) -> None:
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: gateway.deliver(ORDER, webhook_id="again"), range(24)))
@@ -112,6 +179,10 @@ def test_a_delivery_that_is_too_large_is_answered_413_however_it_comes(gateway: 
         ("customers/delete", {"id": 7}, "customers", None, "gid://shopify/Customer/7"),
         ("products/update", {"id": 7}, "products", "gid://shopify/Product/7", None),
         ("checkouts/update", {"token": "t"}, "abandoned_checkouts", None, None),
+        ("carts/create", CART, "carts", None, None),
+        ("carts/update", CART, "carts", None, None),
+        ("shop/update", {"id": 1}, "shop", None, None),
+        ("app/uninstalled", {"id": 1}, "app", None, None),
         (
             "customers/merge",
             {
@@ -140,7 +211,13 @@ def test_each_topic_names_what_is_to_be_read_and_what_is_gone(
 
 
 @pytest.mark.parametrize(
-    ("topic", "payload"), [("customers/merge", {"status": "failed"}), ("orders/paid", {"id": 7}), ("nothing", {})]
+    ("topic", "payload"),
+    [
+        ("customers/merge", {"status": "failed"}),
+        ("orders/paid", {"id": 7}),
+        ("bulk_operations/finish", {"admin_graphql_api_id": "gid://shopify/BulkOperation/7", "status": "completed"}),
+        ("nothing", {}),
+    ],
 )
 def test_what_asks_for_nothing_is_answered_200_and_not_kept(
     gateway: GatewayProcess, kept: Installation, topic: str, payload: Any

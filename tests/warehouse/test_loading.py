@@ -241,6 +241,19 @@ def test_when_more_than_one_per_cent_would_go_it_asks_and_changes_nothing(wareho
     assert warehouse.gone() == {1, 2}
 
 
+def test_several_loads_share_a_transaction(warehouse: Warehouse) -> None:
+    warehouse.load(PRODUCTS, product(1, 0))
+    warehouse.load(ORDERS, order(1, 0))
+    with warehouse.installation.database.connect() as connection:
+        for root, node in ((PRODUCTS, product(1, 1)), (ORDERS, order(1, 1)), (PRODUCTS, product(2, 1))):
+            mapped = list(rows(flatten([node]), warehouse.tenant_id, warehouse.version, NOBODY))
+            Load(warehouse.tenant_id, root, OPENED + timedelta(minutes=2000)).run(connection, lambda _, m=mapped: m)
+    assert set(warehouse.products()) == {1, 2}
+    assert warehouse.query("select updated_at from raw.orders where tenant_id = %s") == [
+        (OPENED + timedelta(minutes=1),)
+    ]
+
+
 def test_one_tenants_load_touches_no_other_tenant(warehouse: Warehouse) -> None:
     other = register(warehouse.installation, "other")
     other.load(PRODUCTS, product(1, 5, [10]), product(2, 5))

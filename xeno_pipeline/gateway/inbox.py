@@ -41,8 +41,9 @@ _INSERT = """
         join ops.tenants
             on tenants.status <> 'removed'
             and (
-                tenants.shop_domain = sent.shop_domain
-                -- A shop that was renamed tells so under its new name. Where the name is somebody's, it is theirs.
+                -- The signature covers the body alone: where that names the shop, the header must agree.
+                tenants.shop_domain = sent.shop_domain and coalesce(sent.shop_gid = tenants.shop_gid, true)
+                -- A shop that was renamed tells so under its new name.
                 or tenants.shop_gid = sent.shop_gid
                 and not exists (select from ops.tenants named where named.shop_domain = sent.shop_domain)
             )
