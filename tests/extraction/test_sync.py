@@ -33,14 +33,16 @@ def modes(reports: dict[str, StreamReport]) -> dict[str, str]:
 # --- the history, and what changed since ---
 
 
-def test_history_comes_in_bulk_and_changes_in_pages(installation: Installation, shelf: Shop) -> None:
-    tenant = installation.connect(shelf)
+def test_history_comes_in_bulk_and_changes_in_pages(installation: Installation, shop: Shop) -> None:
+    tenant = installation.connect(shop)
 
-    first, second = installation.sync(tenant), installation.sync(tenant)
+    first = installation.sync(tenant)
+    shop.control.update_product(title="Another")
+    second = installation.sync(tenant)
 
     assert list(first) == list(second) == list(STREAM_NAMES)
     assert modes(first) == {"shop": "facts", **dict.fromkeys(BULK_STREAMS, "bulk")}
-    assert modes(second) == {"shop": "facts", **dict.fromkeys(BULK_STREAMS, "pages")}
+    assert modes(second) == {"shop": "facts", **dict.fromkeys(BULK_STREAMS, "idle"), "products": "pages"}
 
 
 def test_raw_holds_what_the_store_serves(installation: Installation, shelf: Shop) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -104,9 +105,8 @@ def _read_tenant(syncer: Syncer, tenant: Tenant) -> list[StreamResult]:
     except CredentialError as error:
         streams = sorted({event.stream for event in others})
         return results + [_failed(syncer, tenant, stream, _of(stream, others), error) for stream in streams]
-    results += _Reading(syncer, tenant, client, others).run()
-    client.close()
-    return results
+    with closing(client):
+        return results + _Reading(syncer, tenant, client, others).run()
 
 
 def _land_carts(syncer: Syncer, tenant: Tenant, events: Sequence[PendingEvent]) -> StreamReport:
@@ -216,9 +216,7 @@ class _Reading:
                 report.add({stream.root.name: TableCounts(deleted=load.bury(connection, gone))})
             inbox.are_done(connection, done)
             inbox.have_failed(connection, behind, "Shopify did not show yet what the event told of.")
-        usage = client.usage
-        report.requests, report.points, report.bytes = usage.requests, usage.points, usage.bytes
-        report.seconds_waiting, report.seconds = usage.seconds_waiting, time.monotonic() - started
+        report.cost(client.usage, time.monotonic() - started)
         return report
 
     def _read(self, client: ShopifyClient, stream: Stream, events: Sequence[PendingEvent]) -> dict[str, Node]:

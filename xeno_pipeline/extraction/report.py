@@ -6,7 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from xeno_pipeline.extraction.state import SyncState
+from xeno_pipeline.extraction.streams import Stream
+from xeno_pipeline.shopify.client import Usage
 from xeno_pipeline.warehouse.loading import TableCounts
+from xeno_pipeline.warehouse.raw_tables import tree
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class StreamReport:
     """What the sync of one stream did.
 
     Args:
-        mode: `bulk`, `pages`, or `facts` for the shop itself.
+        mode: `bulk`, `pages`, `events`, `ids`, `facts` for the shop itself, or `idle` where there was nothing new.
         tables: rows read, inserted, updated and deleted by raw table.
         cursor_before: up to when changes were known to be in raw; None before the history was loaded.
         notes: what a person should know besides.
@@ -67,11 +71,28 @@ class StreamReport:
         """Rows of raw that are not as they were."""
         return sum(counts.changed for counts in self.tables.values())
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether the store said that there is nothing new, so that nothing was read."""
+        return self.mode == "idle"
+
+    def cost(self, usage: Usage, seconds: float) -> None:
+        """Note what it cost, of which the store's points, and how long it took."""
+        self.requests, self.points, self.bytes = usage.requests, usage.points, self.bytes + usage.bytes
+        self.seconds_waiting += usage.seconds_waiting
+        self.seconds = seconds
+
     def add(self, tables: dict[str, TableCounts]) -> None:
         """Add what one load did."""
         for name, counts in tables.items():
             self.tables.setdefault(name, TableCounts())
             self.tables[name] += counts
+
+
+def idle_report(tenant_id: str, stream: Stream, state: SyncState) -> StreamReport:
+    """What there is to tell of a stream without news."""
+    tables = {table.name: TableCounts() for table in tree(stream.root)}
+    return StreamReport(tenant_id, stream.name, "idle", tables, state.cursor_at, state.cursor_at)
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from psycopg.rows import class_row
 
 from xeno_pipeline.warehouse.connection import Connection
+
+OVERLAP = timedelta(minutes=5)
+"""How far before its cursor a read of changes begins: Shopify's search index lags behind its objects."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,17 @@ def load_state(connection: Connection, tenant_id: str, stream: str) -> SyncState
 
 def load_states(connection: Connection, tenant_id: str) -> dict[str, SyncState]:
     """The states of all streams of a tenant that were ever read, by name."""
-    names = connection.execute("select stream from ops.sync_state where tenant_id = %s order by 1", [tenant_id])
-    return {name: load_state(connection, tenant_id, name) for (name,) in names.fetchall()}
+    query = """
+        select stream, cursor_at, query_version, history_loaded_at, synced_at, bulk_operation_id
+        from ops.sync_state where tenant_id = %s order by stream
+        """
+    return {name: SyncState(*state) for name, *state in connection.execute(query, [tenant_id])}
+
+
+def with_history(connection: Connection) -> set[str]:
+    """The tenants of which the history of some stream was loaded, and so of which changes are read by the hour."""
+    query = "select distinct tenant_id from ops.sync_state where history_loaded_at is not null"
+    return {tenant_id for (tenant_id,) in connection.execute(query)}
 
 
 def remember_bulk_operation(connection: Connection, tenant_id: str, stream: str, operation_id: str | None) -> None:
@@ -80,14 +93,14 @@ def history_was_loaded(
     )
 
 
-def was_synced(connection: Connection, tenant_id: str, stream: str) -> None:
-    """Note that a sync of the stream came to its end."""
+def were_synced(connection: Connection, tenant_id: str, streams: Sequence[str]) -> None:
+    """Note that a sync of the streams came to its end."""
     connection.execute(
         """
-        insert into ops.sync_state (tenant_id, stream, synced_at) values (%s, %s, now())
+        insert into ops.sync_state (tenant_id, stream, synced_at) select %s, unnest(%s::text[]), now()
         on conflict (tenant_id, stream) do update set synced_at = excluded.synced_at
         """,
-        [tenant_id, stream],
+        [tenant_id, list(streams)],
     )
 
 

@@ -7,8 +7,8 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
@@ -17,13 +17,15 @@ import psycopg
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.extraction.mapping import UnknownNodeError, flatten, rows
 from xeno_pipeline.extraction.report import Progress, ProgressSink, StreamReport
+from xeno_pipeline.extraction.spans import Span
 from xeno_pipeline.extraction.state import (
+    OVERLAP,
     SyncState,
     advance_cursor,
     history_was_loaded,
     load_state,
     remember_bulk_operation,
-    was_synced,
+    were_synced,
 )
 from xeno_pipeline.extraction.streams import Stream
 from xeno_pipeline.shopify.bulk import UNFINISHED, BulkOperation, BulkReader
@@ -31,6 +33,7 @@ from xeno_pipeline.shopify.client import ShopifyClient
 from xeno_pipeline.shopify.errors import BulkFailedError, BulkRefusedError, BulkResultError
 from xeno_pipeline.shopify.pagination import Node, Page, Pager
 from xeno_pipeline.shopify.queries import bulk_query, operation
+from xeno_pipeline.tenants import usage
 from xeno_pipeline.tenants.registry import Tenant
 from xeno_pipeline.warehouse.connection import Connection, Database
 from xeno_pipeline.warehouse.copying import Row
@@ -39,9 +42,6 @@ from xeno_pipeline.warehouse.raw_tables import tree
 from xeno_pipeline.warehouse.suppression import Suppressed
 
 log = logging.getLogger(__name__)
-
-OVERLAP = timedelta(minutes=5)
-"""How far before its cursor a read of changes begins: Shopify's search index lags behind its objects."""
 
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 """Before the first shop."""
@@ -69,6 +69,7 @@ class StreamSync:
         database: where raw lies.
         spool: a folder for the result of a bulk operation while it is loaded.
         on_progress: told how far it is.
+        span: where the history is read again, only what was created then; None: all of it.
     """
 
     stream: Stream
@@ -77,6 +78,7 @@ class StreamSync:
     database: Database
     spool: Path
     on_progress: ProgressSink
+    span: Span | None = None
 
     def run(self, *, full: bool = False, accept_deletions: bool = False) -> StreamReport:
         """Read the history where it was never read (or `full`), else what changed.
@@ -91,27 +93,30 @@ class StreamSync:
         started = time.monotonic()
         with self.database.connect() as connection:
             state = load_state(connection, self.tenant.tenant_id, self.stream.name)
-        if full or state.history_loaded_at is None:
+        if state.history_loaded_at is None:
+            report = replace(self, span=None)._read_history(state, accept_deletions)
+        elif full:
             report = self._read_history(state, accept_deletions)
         else:
             report = self._read_changes(state)
         with self.database.connect() as connection:
-            was_synced(connection, self.tenant.tenant_id, self.stream.name)
-        usage = self.client.usage
-        report.requests, report.points, report.bytes = usage.requests, usage.points, report.bytes + usage.bytes
-        report.seconds_waiting += usage.seconds_waiting
-        report.seconds = time.monotonic() - started
+            were_synced(connection, self.tenant.tenant_id, [self.stream.name])
+        report.cost(self.client.usage, time.monotonic() - started)
         return report
 
     # --- history ---
 
     def _read_history(self, state: SyncState, accept_deletions: bool) -> StreamReport:
+        with self.database.connect() as connection:
+            usage.refuse_history(connection, self.tenant.tenant_id)
         report = self._report("bulk", state)
         announced = self._count_at_shopify()
         reader = BulkReader(self.client, lambda running: self._tell("collecting", running.root_object_count, announced))
         try:
-            running = self._adopt(reader, state) or reader.start(bulk_query(self.stream.bulk))
+            running = self._adopt(reader, state) or reader.start(self._bulk_query())
         except BulkRefusedError as refusal:
+            if self.span is not None:
+                raise  # pages are by the last change, whenever something was created
             report.mode = "pages"
             report.notes.append(f"Bulk refused the query, so the history was read in pages. {refusal}")
             self._read_history_in_pages(state, report)
@@ -130,12 +135,19 @@ class StreamSync:
     def _adopt(self, reader: BulkReader, state: SyncState) -> BulkOperation | None:
         """The bulk operation that a dead run of this stream left behind, if its result can still be had."""
         left_behind = reader.find(state.bulk_operation_id) if state.bulk_operation_id else None
-        if left_behind is None or left_behind.query.strip() != bulk_query(self.stream.bulk).strip():
+        if left_behind is None or left_behind.query.strip() != self._bulk_query().strip():
             return None
         if left_behind.status in UNFINISHED or left_behind.status == "COMPLETED":
             log.info("%s: %s takes over %s.", self.tenant.tenant_id, self.stream.name, left_behind.id)
             return left_behind
         return None
+
+    def _bulk_query(self) -> str:
+        return bulk_query(self.stream.bulk, query=self._filter(self.stream.created_filter))
+
+    def _filter(self, field: str) -> str | None:
+        """The search filter for what is to be read, by the name that the filter by creation has there."""
+        return self.span.filter(field) if self.span else None
 
     def _remember(self, running: BulkOperation | None) -> None:
         with self.database.connect() as connection:
@@ -152,7 +164,11 @@ class StreamSync:
             reader.download(completed, result)
             report.bytes += result.tell()
             visible_since = self._visible_since(completed.created_at)
-            complete = Completeness(visible_since, accept_deletions) if self.stream.absence_means_gone else None
+            complete = None
+            if self.stream.absence_means_gone:
+                complete = Completeness(visible_since, accept_deletions)
+                if self.span:
+                    complete = complete.within(self.span.since, self.span.until)
             load = Load(self.tenant.tenant_id, self.stream.root, completed.created_at, complete)
 
             def loadable(suppressed: Suppressed) -> Iterator[Row]:
@@ -161,8 +177,11 @@ class StreamSync:
 
             with self._writing() as connection:
                 report.add(load.run(connection, loadable))
-                self._history_is_in(connection, completed.created_at, visible_since)
-        report.cursor_after = completed.created_at
+                if self.span is None:
+                    self._history_is_in(connection, completed.created_at, visible_since)
+                    report.cursor_after = completed.created_at
+                else:
+                    remember_bulk_operation(connection, self.tenant.tenant_id, self.stream.name, None)
 
     def _read_history_in_pages(self, state: SyncState, report: StreamReport) -> None:
         """The slow way, for the times when bulk refuses the query. It resumes, and marks nothing as gone."""
@@ -196,7 +215,7 @@ class StreamSync:
         return read_at - self.stream.visible_for
 
     def _count_at_shopify(self) -> int:
-        answer = self.client.execute(operation(self.stream.count), {"query": None, "limit": None})
+        answer = self.client.execute(operation(self.stream.count), {"query": self._filter("created_at"), "limit": None})
         (count,) = answer.data.values()
         return int(count["count"])
 

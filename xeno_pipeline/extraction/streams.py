@@ -31,6 +31,7 @@ class Stream:
         pages: how they are read in pages.
         absence_means_gone: whether a complete read that lacks one says that it was deleted.
         visible_for: how far back a token without `read_all_orders` sees.
+        created_filter: what the list of them calls the filter by their creation.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Stream:
     pages: PagedQuery
     absence_means_gone: bool = True
     visible_for: timedelta | None = None
+    created_filter: str = "created_at"
 
     @property
     def query_version(self) -> int:
@@ -61,6 +63,7 @@ STREAMS: tuple[Stream, ...] = (
         bulk="CustomersBulk",
         count="CustomersCount",
         pages=PagedQuery("CustomersPage", "CustomersById", "customers", "UPDATED_AT", first=50),
+        created_filter="customer_date",
     ),
     Stream(
         name="orders",

@@ -5,17 +5,31 @@ from __future__ import annotations
 import errno
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.extraction.mapping import rows
-from xeno_pipeline.extraction.report import ProgressSink, StreamFailure, StreamReport, StreamResult, no_progress
+from xeno_pipeline.extraction.news import ask_for_news, is_current, streams_with_news
+from xeno_pipeline.extraction.report import (
+    ProgressSink,
+    StreamFailure,
+    StreamReport,
+    StreamResult,
+    idle_report,
+    no_progress,
+)
+from xeno_pipeline.extraction.spans import Span
+from xeno_pipeline.extraction.state import load_states, were_synced, with_history
 from xeno_pipeline.extraction.stream_sync import StreamSync
 from xeno_pipeline.extraction.streams import SHOP, STREAMS, Stream, check_streams
 from xeno_pipeline.shopify.client import Patience, ShopifyClient
@@ -26,8 +40,8 @@ from xeno_pipeline.tenants.credentials import KeyRing
 from xeno_pipeline.tenants.onboarding import check_same_shop, history_warning, open_client, tenant_from
 from xeno_pipeline.tenants.registry import Tenant
 from xeno_pipeline.warehouse import raw_tables as raw
-from xeno_pipeline.warehouse.connection import Database
-from xeno_pipeline.warehouse.loading import Load
+from xeno_pipeline.warehouse.connection import Connection, Database
+from xeno_pipeline.warehouse.loading import Load, TableCounts
 
 log = logging.getLogger(__name__)
 
@@ -44,11 +58,21 @@ class SyncRequest:
         streams: names of streams; all where empty.
         full: read the history again and mark what is gone.
         accept_deletions: mark it however much it is.
+        since: the first day of creation that is read again, as the shop counts its days; None: from the beginning.
+        until: the last such day; None: up to now.
     """
 
     streams: Sequence[str] = ()
     full: bool = False
     accept_deletions: bool = False
+    since: date | None = None
+    until: date | None = None
+
+    def span(self, tenant: Tenant) -> Span | None:
+        """The days that are read again; None for all."""
+        if self.since is None and self.until is None:
+            return None
+        return Span(ZoneInfo(tenant.iana_timezone), self.since, self.until)
 
 
 @dataclass(frozen=True)
@@ -84,11 +108,13 @@ class Syncer:
             A report or a failure for each tenant and stream.
         """
         with ThreadPoolExecutor(TENANTS_AT_ONCE, thread_name_prefix="tenant") as pool:
-            results = list(pool.map(lambda tenant: self.sync_tenant(tenant, request), tenants))
+            results = list(
+                pool.map(lambda tenant: self.sync_tenant(tenant, request), self._soonest_done_first(tenants))
+            )
         return [result for of_tenant in results for result in of_tenant]
 
     def sync_tenant(self, tenant: Tenant, request: SyncRequest) -> list[StreamResult]:
-        """Sync the streams of one tenant side by side.
+        """Sync the streams of one tenant side by side; a store that has nothing new costs one query.
 
         The shop's own facts come first: what the token sees decides what absence means.
 
@@ -97,21 +123,40 @@ class Syncer:
         """
         names = check_streams(request.streams)
         try:
-            shop = self.sync_shop(tenant)
-            with self.database.connect() as connection:
-                tenant = registry.get(connection, tenant.tenant_id)
-            client = self.client_of(tenant)
+            with closing(self.client_of(tenant)) as client:
+                return self._sync_streams(client, tenant, names, request)
         except Exception as error:  # noqa: BLE001 - a failure is a result like any other
             return [_failure(tenant, name, error) for name in names]
+
+    def _sync_streams(
+        self, client: ShopifyClient, tenant: Tenant, names: Sequence[str], request: SyncRequest
+    ) -> list[StreamResult]:
         streams = [stream for stream in STREAMS if stream.name in names]
-        with ThreadPoolExecutor(len(STREAMS), thread_name_prefix=tenant.tenant_id) as pool:
-            results = list(pool.map(lambda stream: self._sync_stream(client, tenant, stream, request), streams))
-        client.close()
+        started, asking = time.monotonic(), client.twin()
+        with self.database.connect() as connection:
+            states = load_states(connection, tenant.tenant_id)
+            if request.full or not all(is_current(states.get(stream.name), stream) for stream in STREAMS):
+                shop = self._take_facts(connection, tenant, asking.execute(operation("Shop")).data)
+                new = streams
+            else:
+                answer = ask_for_news(asking, states)
+                shop = self._take_facts(connection, tenant, answer)
+                new = streams_with_news(connection, tenant.tenant_id, answer, streams, states)
+            idle = [stream for stream in streams if stream not in new]
+            were_synced(connection, tenant.tenant_id, [stream.name for stream in idle])
+            tenant = registry.get(connection, tenant.tenant_id)
+        shop.cost(asking.usage, time.monotonic() - started)
+        results: list[StreamResult] = [idle_report(tenant.tenant_id, stream, states[stream.name]) for stream in idle]
+        if new:
+            with ThreadPoolExecutor(len(STREAMS), thread_name_prefix=tenant.tenant_id) as pool:
+                results += pool.map(lambda stream: self._sync_stream(client, tenant, stream, request), new)
+        results.sort(key=lambda result: names.index(result.stream))
         return [shop, *results] if SHOP in names else results
 
     def _sync_stream(self, client: ShopifyClient, tenant: Tenant, stream: Stream, request: SyncRequest) -> StreamResult:
         """Sync one stream; whatever stops it is its result, and stops no other."""
-        sync = StreamSync(stream, tenant, client.twin(), self.database, self.spool, self.on_progress)
+        span = request.span(tenant)
+        sync = StreamSync(stream, tenant, client.twin(), self.database, self.spool, self.on_progress, span)
         try:
             return sync.run(full=request.full, accept_deletions=request.accept_deletions)
         except Exception as error:  # noqa: BLE001 - a failure is a result like any other
@@ -128,33 +173,40 @@ class Syncer:
             XenoError: it cannot be read, or is another shop than the tenant's.
         """
         started = time.monotonic()
-        report = StreamReport(tenant.tenant_id, SHOP, "facts")
-        client = self.client_of(tenant, patience)
-        data = client.execute(operation("Shop")).data
+        with closing(self.client_of(tenant, patience)) as client:
+            data = client.execute(operation("Shop")).data
+            with self.database.connect() as connection:
+                report = self._take_facts(connection, tenant, data)
+            report.cost(client.usage, time.monotonic() - started)
+        return report
+
+    def _take_facts(self, connection: Connection, tenant: Tenant, data: Mapping[str, Any]) -> StreamReport:
+        """Write what a store tells of itself, where it is not what is known."""
+        report = StreamReport(tenant.tenant_id, SHOP, "facts", {raw.SHOPS.name: TableCounts(read=1)})
         facts = tenant_from(data, tenant.tenant_id, tenant.api_url)
         check_same_shop(tenant, facts)
         now = datetime.now(UTC)
-        node = {
-            **data["shop"],
-            "__typename": "Shop",
-            "accessScopes": list(facts.access_scopes),
-            "read_at": now.isoformat(),
-        }
+        node = {**data["shop"], "__typename": "Shop", "accessScopes": list(facts.access_scopes)}
         version = selection_version("Shop")
-        with self.database.connect() as connection:
+        query = "select from raw.shops where tenant_id = %s and payload = %s and query_version = %s"
+        if facts != tenant or not connection.execute(query, [tenant.tenant_id, Jsonb(node), version]).fetchone():
             registry.update_facts(connection, facts)
+            node["read_at"] = now.isoformat()
             load = Load(tenant.tenant_id, raw.SHOPS, now)
+            report.tables.clear()
             report.add(
                 load.run(connection, lambda suppressed: rows([dict(node)], tenant.tenant_id, version, suppressed))
             )
         warning = history_warning(facts)
         if warning:
             report.notes.append(warning)
-        usage = client.usage
-        report.requests, report.points, report.bytes = usage.requests, usage.points, usage.bytes
-        report.seconds_waiting, report.seconds = usage.seconds_waiting, time.monotonic() - started
-        client.close()
         return report
+
+    def _soonest_done_first(self, tenants: Sequence[Tenant]) -> list[Tenant]:
+        """The tenants, those last whose history is yet to be read: however large it is, nobody waits behind it."""
+        with self.database.connect() as connection:
+            read = with_history(connection)
+        return sorted(tenants, key=lambda tenant: tenant.tenant_id not in read)
 
 
 def _failure(tenant: Tenant, stream: str, error: Exception) -> StreamFailure:

@@ -6,7 +6,7 @@ import logging
 import math
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -83,6 +83,11 @@ class Answer:
     requested_cost: float | None
 
 
+def _together(usages: Sequence[Usage]) -> Usage:
+    """What several clients have cost."""
+    return Usage(**{name: sum(getattr(usage, name) for usage in usages) for name in vars(Usage())})
+
+
 class TokenSource(Protocol):
     """Where the access token comes from, if it may change while a client works; several threads ask it."""
 
@@ -138,6 +143,7 @@ class ShopifyClient:
         api_url: the root that `/admin/api/<version>/graphql.json` is appended to.
         token: the access token, or where it comes from; it goes nowhere but into the request's header.
         patience: how long to keep trying.
+        on_close: told at the end what the calls of the client and of its twins have cost together.
         clock: seconds that only go forward.
         sleep: waits for a number of seconds.
 
@@ -152,6 +158,7 @@ class ShopifyClient:
         api_url: str,
         token: str | TokenSource,
         patience: Patience | None = None,
+        on_close: Callable[[Usage], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -161,6 +168,8 @@ class ShopifyClient:
         self.tenant = tenant
         self.patience = patience or Patience()
         self.usage = Usage()
+        self._usages = [self.usage]
+        self._on_close = on_close
         self.bucket = CostBucket(clock, sleep)
         self.clock = clock
         self.sleep = sleep
@@ -218,11 +227,15 @@ class ShopifyClient:
         """A client of the same store on the same session and bucket, with a usage of its own."""
         other = copy(self)
         other.usage = Usage()
+        self._usages.append(other.usage)
         return other
 
     def close(self) -> None:
-        """Let go of the connections, those of the twins too."""
+        """Let go of the connections, those of the twins too, and tell what all of them have cost."""
         self._session.close()
+        spent = [self._usages.pop() for _ in range(len(self._usages))]
+        if any(usage.requests for usage in spent):
+            self._on_close(_together(spent))
 
     def _gives_up(self, failure: _TransientError, seconds: float, repeatable: bool) -> bool:
         """Whether not to try again, given how long it would have been tried by then."""

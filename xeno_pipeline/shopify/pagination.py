@@ -116,7 +116,7 @@ class Pager:
         anchor = latest = since
         while self._query.sort_key == "UPDATED_AT":
             reached, count = anchor, 0
-            for nodes in self._walk(f"updated_at:>='{_iso(anchor)}'", "UPDATED_AT"):
+            for nodes in self._walk(updated_since(anchor), "UPDATED_AT"):
                 updated = [datetime.fromisoformat(node["updatedAt"]) for node in nodes]
                 # The search index lags: a node may come in the place of an older update than it tells of itself,
                 # so only the oldest of a page tells how far the index has been read.
@@ -151,7 +151,7 @@ class Pager:
         exhausted = False
         while not exhausted:
             count, exhausted = 0, True
-            for nodes in self._walk(f"updated_at:>='{_iso(since)}' id:>{last_id}", "ID"):
+            for nodes in self._walk(f"{updated_since(since)} id:>{last_id}", "ID"):
                 latest = max(latest, _latest(nodes))
                 last_id = max(last_id, *(number(node["id"]) for node in nodes))
                 count += len(nodes)
@@ -243,9 +243,14 @@ class Pager:
         )
 
 
-def _iso(instant: datetime) -> str:
-    """The instant as the search syntax wants it; without a zone it would be read in the shop's."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def search_time(instant: datetime) -> str:
+    """An instant as the search syntax wants it; without a zone it would be read in the shop's."""
+    return instant.astimezone(UTC).strftime("'%Y-%m-%dT%H:%M:%SZ'")
+
+
+def updated_since(instant: datetime) -> str:
+    """The search filter for what was updated at or after an instant."""
+    return f"updated_at:>={search_time(instant)}"
 
 
 def _latest(nodes: Sequence[Node]) -> datetime:

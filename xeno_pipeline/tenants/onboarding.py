@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from xeno_pipeline.errors import UsageError, XenoError
-from xeno_pipeline.shopify.client import Patience, ShopifyClient, is_loopback
+from xeno_pipeline.shopify.client import Patience, ShopifyClient, Usage, is_loopback
 from xeno_pipeline.shopify.oauth import SHOPIFY_URLS, App, IssuedToken, request_token
 from xeno_pipeline.shopify.queries import operation
-from xeno_pipeline.tenants import backfills, registry
+from xeno_pipeline.tenants import backfills, registry, usage
 from xeno_pipeline.tenants.apps import bringing_client_id, store_app
 from xeno_pipeline.tenants.credentials import KeyRing
 from xeno_pipeline.tenants.grants import Grant, RenewingToken, store_grant
@@ -154,7 +154,7 @@ def replace_token(database: Database, ring: KeyRing, *, handle: str, token: str)
 def open_client(
     database: Database, ring: KeyRing, tenant: Tenant, *, app: App | None, patience: Patience | None = None
 ) -> ShopifyClient:
-    """A client of the tenant's store, whose token is renewed whenever it ends.
+    """A client of the tenant's store, whose token is renewed whenever it ends; closing it records what it cost.
 
     Args:
         database: where the tenant's grant is.
@@ -166,8 +166,15 @@ def open_client(
     Raises:
         CredentialError: the tenant has no token that can be read.
     """
+
+    def record(spent: Usage) -> None:
+        with database.connect() as connection:
+            usage.record(connection, tenant.tenant_id, spent.points, spent.requests)
+
     token = RenewingToken(database, ring, tenant, app)
-    return ShopifyClient(tenant=tenant.tenant_id, api_url=tenant.api_url, token=token, patience=patience)
+    return ShopifyClient(
+        tenant=tenant.tenant_id, api_url=tenant.api_url, token=token, patience=patience, on_close=record
+    )
 
 
 def read_facts(client: ShopifyClient, handle: str, api_url: str) -> Tenant:

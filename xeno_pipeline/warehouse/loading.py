@@ -8,7 +8,7 @@ moves with the rows. Its lock on (tenant, root table) keeps two loads apart for 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import psycopg
@@ -62,10 +62,17 @@ class Completeness:
     Args:
         visible_since: objects created before this instant could not be seen (None: all could).
         accept: believe it however many are gone.
+        visible_until: objects created at this instant or later could not be seen either (None: all could).
     """
 
     visible_since: datetime | None = None
     accept: bool = False
+    visible_until: datetime | None = None
+
+    def within(self, since: datetime | None, until: datetime | None) -> Completeness:
+        """The same of a read that was confined to what was created from an instant, up to but not including another."""
+        known = [instant for instant in (self.visible_since, since) if instant]
+        return replace(self, visible_since=max(known, default=None), visible_until=until)
 
 
 @dataclass(frozen=True)
@@ -180,6 +187,7 @@ class Load:
             "tenant": self.tenant_id,
             "read_at": self.read_at,
             "visible_since": complete.visible_since,
+            "visible_until": complete.visible_until,
         }
         missing, live = _one_row(connection, merging.count_missing(self.root), bound)
         if missing > _MOST_GONE * live and not complete.accept:

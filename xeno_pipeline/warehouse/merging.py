@@ -172,6 +172,7 @@ def _personal_fields(root: RawTable) -> str:
 
 _MISSING = """
     (%(visible_since)s::timestamptz is null or old.created_at >= %(visible_since)s)
+    and (%(visible_until)s::timestamptz is null or old.created_at < %(visible_until)s)
     and old.created_at < %(read_at)s
     and not exists (select from staged_{root} staged where staged.id = old.id)
     """
