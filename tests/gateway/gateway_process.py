@@ -41,18 +41,32 @@ class GatewayProcess:
         self.url = ""
 
     def __enter__(self) -> Self:
-        with self._log.open("w") as log:
-            command = [sys.executable, "-m", "xeno_pipeline.cli", "gateway", "serve", "--port", "0"]
+        self._log.unlink(missing_ok=True)
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """Start it, and return once it listens; a restart takes the port it had.
+
+        Raises:
+            RuntimeError: with its own words, if it ends or does not listen in time.
+        """
+        port, before = self.url.rpartition(":")[2] or "0", len(self._listening())
+        with self._log.open("a") as log:
+            command = [sys.executable, "-m", "xeno_pipeline.cli", "gateway", "serve", "--port", port]
             self.process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log)
         deadline = time.monotonic() + _SECONDS_TO_START
-        while not self.url:
+        while len(listening := self._listening()) == before:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.__exit__(None, None, None)
                 raise RuntimeError(f"The gateway did not start: {self._log.read_text()}")
-            ports = [line["port"] for line in self.log() if line["message"] == "listening"]
-            self.url = f"http://127.0.0.1:{ports[0]}" if ports else ""
             time.sleep(0.02)
-        return self
+        self.url = f"http://127.0.0.1:{listening[-1]}"
+
+    def kill(self) -> None:
+        """End it as a crash does."""
+        self.process.kill()
+        self.process.wait()
 
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _: TracebackType | None
@@ -61,8 +75,11 @@ class GatewayProcess:
         try:
             self.process.wait(10)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            self.kill()
+
+    def _listening(self) -> list[int]:
+        """The port of each time that it began to listen."""
+        return [line["port"] for line in self.log() if line["message"] == "listening"] if self._log.exists() else []
 
     def log(self) -> list[dict[str, Any]]:
         """The lines it has logged; each is a JSON object."""

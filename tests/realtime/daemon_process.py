@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +23,7 @@ class DaemonProcess:
 
     def __init__(self, home: Path) -> None:
         self._log = home / "daemon.log"
+        self._groups: list[int] = []
         self._environment = {
             **os.environ,
             "XENO_HOME": str(home),
@@ -41,34 +41,28 @@ class DaemonProcess:
             self._process = psutil.Popen(
                 command, cwd=PROJECT_DIR, env=self._environment, stdout=log, stderr=log, start_new_session=True
             )
+        self._groups.append(self._process.pid)
 
     def kill(self) -> None:
-        """End it and everything it started, as a loss of power does."""
-        for process in [*self._process.children(recursive=True), self._process]:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
+        """End it as a crash does; its code server and the run that is under way live on for a while."""
+        self._process.kill()
+        self._process.wait()
+
+    def kill_all(self) -> None:
+        """End it and everything it ever started, as a loss of power does."""
+        for group in self._groups:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
         self._process.wait()
 
     def log(self) -> str:
         """What it wrote so far."""
         return self._log.read_text()
 
-    def runs(self) -> list[psutil.Process]:
-        """The processes of runs that are under way."""
-        return [process for process in self._process.children(recursive=True) if _is_run(process)]
-
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _: TracebackType | None
     ) -> None:
-        self._process.send_signal(signal.SIGINT)
-        try:
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
+            self._process.send_signal(signal.SIGINT)
             self._process.wait(_SECONDS_TO_END)
-        except (subprocess.TimeoutExpired, psutil.TimeoutExpired):
-            self.kill()
-
-
-def _is_run(process: psutil.Process) -> bool:
-    """Whether it is one that the code server spawned; the other it spawns is Python's resource tracker."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return any("spawn_main" in argument for argument in process.cmdline())
-    return False
+        self.kill_all()

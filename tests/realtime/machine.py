@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
+
+import psutil
 
 from tests.gateway.gateway_process import SECRET, GatewayProcess
 from tests.marts.warehouse import Warehouse
@@ -25,11 +27,14 @@ from xeno_pipeline.transformation.transform import make_relations
 from xeno_pipeline.warehouse.embedded import EmbeddedServer
 from xeno_pipeline.warehouse.migrate import open_migrated
 
+Disturbance = Literal["gateway", "run", "daemon", "power", "launch", "postgres"]
+"""What is killed or restarted; `power` is the daemon with all it started, `launch` the same while a run starts."""
+
 _ORDERS = 60
 """Of a store before it is connected."""
 
-_SECONDS_UNTIL_A_RUN = 60.0
-"""The sensor looks every few seconds, on a machine that is busy with other tests."""
+_SECONDS_UNTIL_A_RUN = 120.0
+"""A few; a minute more where the one before died while it started."""
 
 
 class Machine:
@@ -90,18 +95,39 @@ class Machine:
         assert [result for result in results if isinstance(result, StreamFailure)] == []
         return [result for result in results if isinstance(result, StreamReport)]
 
-    def kill_run(self) -> None:
-        """Kill the process of the next run that is under way."""
-        deadline = time.monotonic() + _SECONDS_UNTIL_A_RUN
-        while not (runs := self.daemon.runs()):
-            assert time.monotonic() < deadline, "no run was started"
-            time.sleep(0.05)
-        runs[0].kill()
+    def disturb(self, what: Disturbance) -> None:
+        """Kill or restart something in the middle of a run; what does not come back by itself is started again."""
+        run = self._await_run("STARTING" if what == "launch" else "STARTED")
+        match what:
+            case "gateway":
+                self.gateway.kill()
+                self.gateway.start()
+            case "run":
+                psutil.Process(run).kill()
+            case "daemon":
+                self.daemon.kill()
+                self.daemon.start()
+            case "power" | "launch":
+                self.daemon.kill_all()
+                self.daemon.start()
+            case "postgres":
+                self._server.stop()
+                self._server.ensure_running()
 
-    def restart_postgres(self) -> None:
-        """Have PostgreSQL end all sessions and come back."""
-        self._server.stop()
-        self._server.ensure_running()
+    def _await_run(self, status: str) -> int:
+        """Wait until a run has come so far; the id of its process, 0 while there is none."""
+        query = """
+            select coalesce(max(value::int), 0), count(*) > 0 from dagster.runs
+            left join dagster.run_tags on run_tags.run_id = runs.run_id and key = 'xeno/pid'
+            where pipeline_name = 'events' and status = %s
+            """
+        deadline = time.monotonic() + _SECONDS_UNTIL_A_RUN
+        while True:
+            ((pid, is_there),) = self.warehouse.query(query, status)
+            if is_there and (psutil.pid_exists(pid) or status == "STARTING"):
+                return int(pid)
+            assert time.monotonic() < deadline, f"no run is {status}; {self._state()}"
+            time.sleep(0.05)
 
     def await_marts(self, seconds: float) -> None:
         """Wait until everything that the stores told of is in the marts.

@@ -2,44 +2,109 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from tests.marts.report import sales_in_marts, sales_reported
 from tests.marts.warehouse import differences
-from tests.realtime.latency import Watch, by_inbox, by_looking
-from tests.realtime.machine import Machine
+from tests.realtime.latency import Latency, Watch, by_inbox, by_looking
+from tests.realtime.machine import Disturbance, Machine
 from tests.realtime.traffic import Traffic
+
+RATE = 5.0
+"""Events a second."""
 
 SECONDS_TO_CATCH_UP = 300.0
 """It takes a tenth of that, but on a machine that runs all tests at once."""
 
+DISTURBANCES: tuple[Disturbance, ...] = get_args(Disturbance)
+
 
 @pytest.fixture(scope="module")
 def machine(make_home: Callable[[], Path]) -> Iterator[Machine]:
-    """Four stores; the tests of this file share it, one after another."""
+    """Four stores; the quick tests of this file share it, one after another."""
     with Machine(make_home(), [f"shop-{number}" for number in range(4)]) as machine:
+        yield machine
+
+
+@pytest.fixture(scope="module")
+def fleet(make_home: Callable[[], Path]) -> Iterator[Machine]:
+    """Twenty stores; the long tests share it."""
+    with Machine(make_home(), [f"shop-{number:02}" for number in range(20)]) as machine:
         yield machine
 
 
 @pytest.mark.timeout(900)
 def test_what_happens_in_stores_is_in_their_marts_soon_and_once(machine: Machine) -> None:
-    machine.subscribe(duplicates=0.2, disorder=2.0)
-    traffic = Traffic(machine.stores, seed=1)
-    with Watch(machine.warehouse, traffic) as watch:
-        traffic.run(seconds=15, rate=5)
-        machine.await_marts(SECONDS_TO_CATCH_UP)
-    print("by the inbox:", by_inbox(machine.warehouse))
-    print("by looking into a mart:", by_looking(machine.warehouse, watch.seen))
+    measure(machine, seconds=15)
     check_marts(machine)
 
 
+@pytest.mark.timeout(900)
+def test_nothing_is_lost_or_counted_twice_whatever_is_killed(machine: Machine) -> None:
+    disturb(machine, [what for what in DISTURBANCES if what != "launch"], seconds=15)
+    check_marts(machine)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_twenty_stores_are_in_their_marts_within_half_a_minute_most_often_and_a_minute_nearly_always(
+    fleet: Machine,
+) -> None:
+    for latency in measure(fleet, seconds=120):
+        assert latency.median <= 30
+        assert latency.p95 <= 60
+    check_marts(fleet)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("what", DISTURBANCES)
+def test_twenty_stores_lose_nothing_though_it_is_killed_again_and_again(fleet: Machine, what: Disturbance) -> None:
+    disturb(fleet, [what] * 4, seconds=120)
+    check_marts(fleet)
+
+
+def measure(machine: Machine, seconds: float) -> tuple[Latency, Latency]:
+    """Let traffic flow, and wait for it; how long it took by the inbox, and by looking into a mart."""
+    machine.subscribe(duplicates=0.2, disorder=2.0)
+    traffic = Traffic(machine.stores, seed=1)
+    with Watch(machine.warehouse, traffic) as watch:
+        traffic.run(seconds, RATE)
+        machine.await_marts(SECONDS_TO_CATCH_UP)
+    latencies = by_inbox(machine.warehouse), by_looking(machine.warehouse, watch.seen)
+    print(f"{len(machine.stores)} stores, {traffic.events / seconds:.1f} events a second for {seconds} s.")
+    print("To the marts, by the inbox: {}; by looking into a mart: {}.".format(*latencies))
+    return latencies
+
+
+def disturb(machine: Machine, what: Sequence[Disturbance], seconds: float) -> None:
+    """Let traffic flow at least so long while things are killed one after another, and wait for it."""
+    machine.subscribe(duplicates=0.2, disorder=2.0)
+    traffic = Traffic(machine.stores, seed=2)
+    with ThreadPoolExecutor(1) as pool:
+        disturbing = pool.submit(lambda: [machine.disturb(each) for each in what])
+        while not disturbing.done() or traffic.events < seconds * RATE:
+            traffic.run(1, RATE)
+        disturbing.result()
+    machine.await_marts(SECONDS_TO_CATCH_UP)
+
+
 def check_marts(machine: Machine) -> None:
-    """The marts equal a full rebuild and the stores' own reports; a full read finds nothing that was missed."""
+    """Nothing acknowledged is lost, nothing counts twice.
+
+    What was acknowledged is kept; the marts equal a full rebuild, and the stores' own reports; a full read of the
+    stores finds nothing that the events missed.
+    """
     warehouse = machine.warehouse
-    assert warehouse.value("select count(*) from ops.webhook_inbox where dead_at is not null") == 0
+    acknowledged = {line["webhook_id"] for line in machine.gateway.log() if line.get("status") == 200}
+    kept = {name for (name,) in warehouse.query("select webhook_id from ops.webhook_inbox where dead_at is null")}
+    assert acknowledged
+    assert acknowledged <= kept
     today = warehouse.value("select min(as_of_date) from ops.tenant_marts")
     incremental = warehouse.marts()
     warehouse.rebuild(as_of=today)
