@@ -151,6 +151,7 @@ class DbtProject:
             DbtError: it could not begin.
         """
         partial_parse = self.manifest_path.parent / "partial_parse.msgpack"
+        self._settings.home.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="dbt-", dir=self._settings.home) as target:
             shutil.copy(partial_parse, target)
             result = self._run(arguments, Path(target), transform_id, on_node)
