@@ -64,20 +64,34 @@ def tenant_add(
         str | None, typer.Option(help="The root of its Admin API, where it is not at HANDLE.myshopify.com.")
     ] = None,
     token: TokenOption = None,
+    client_id: Annotated[
+        str | None, typer.Option(help="The client id of an app of the store's own organisation, instead of a token.")
+    ] = None,
+    client_secret: Annotated[
+        str | None, typer.Option(help="Its secret: `-` reads it from standard input; else it is asked for.")
+    ] = None,
 ) -> None:
     """Connect a store: its token is tried, its facts are read, and it becomes a tenant."""
     from xeno_pipeline.console import say, warn
     from xeno_pipeline.orchestration.partitions import align
+    from xeno_pipeline.shopify.oauth import App
     from xeno_pipeline.tenants.credentials import load_key_ring
-    from xeno_pipeline.tenants.onboarding import connect_store, history_warning
+    from xeno_pipeline.tenants.onboarding import connect_by_own_app, connect_store, history_warning
     from xeno_pipeline.tenants.registry import check_handle
     from xeno_pipeline.warehouse.migrate import open_migrated
 
     settings = load_settings()
     check_handle(handle)
-    secret = _read_token(token, api_url)
-    database = open_migrated(settings)
-    tenant = connect_store(database, load_key_ring(settings), handle=handle, api_url=api_url, token=secret)
+    if client_id is None and client_secret is None:
+        secret = _read_token(token, api_url)
+        database = open_migrated(settings)
+        tenant = connect_store(database, load_key_ring(settings), handle=handle, api_url=api_url, token=secret)
+    elif client_id is None or token is not None:
+        raise UsageError("Give a --token, or the --client-id and --client-secret of an app that brings tokens.")
+    else:
+        own_app = App(client_id, _read_or_ask(client_secret, "client-secret", "Client secret"))
+        database = open_migrated(settings)
+        tenant = connect_by_own_app(database, load_key_ring(settings), handle=handle, api_url=api_url, app=own_app)
     align(settings, database)
     say(
         f"{handle} is connected: {tenant.name}, {tenant.currency}, {tenant.iana_timezone}. "
@@ -100,6 +114,28 @@ def tenant_set_token(handle: Handle, token: TokenOption = None) -> None:
     secret = _read_token(token, None)
     replace_token(open_migrated(settings), load_key_ring(settings), handle=handle, token=secret)
     say(f"{handle} has a new token.")
+
+
+@tenant_app.command("set-app-secret")
+def tenant_set_app_secret(
+    handle: Handle,
+    client_secret: Annotated[
+        str | None, typer.Option(help="`-` reads the secret from standard input; else it is asked for.")
+    ] = None,
+    client_id: Annotated[
+        str | None, typer.Option(help="The app's client id, if it is to bring the store's tokens too.")
+    ] = None,
+) -> None:
+    """Give a store the secret of an app of its own, which signs its webhooks."""
+    from xeno_pipeline.console import say
+    from xeno_pipeline.tenants.credentials import load_key_ring
+    from xeno_pipeline.tenants.onboarding import replace_app
+    from xeno_pipeline.warehouse.migrate import open_migrated
+
+    settings = load_settings()
+    secret = _read_or_ask(client_secret, "client-secret", "Client secret")
+    replace_app(open_migrated(settings), load_key_ring(settings), handle=handle, secret=secret, client_id=client_id)
+    say(f"{handle} has a new app secret.")
 
 
 @tenant_app.command("list")
@@ -472,12 +508,15 @@ def sandbox_serve(
 
 @db_app.command("migrate")
 def db_migrate() -> None:
-    """Bring schemas, tables and views to what this version needs. Every command does so by itself."""
+    """Bring all schemas, Dagster's too, to what this version needs. For its own, every command does so by itself."""
     from xeno_pipeline.console import say
+    from xeno_pipeline.orchestration.instance import upgrade_storage
     from xeno_pipeline.orchestration.pipeline import Pipeline
 
-    pipeline = Pipeline(load_settings())
+    settings = load_settings()
+    pipeline = Pipeline(settings)
     _ = pipeline.dbt_project
+    upgrade_storage(settings)
     say(f"The database {pipeline.database.place} is up to date.")
 
 
@@ -526,7 +565,7 @@ def db_stop() -> None:
 
 @db_app.command("rotate-key")
 def db_rotate_key() -> None:
-    """Encrypt all tokens anew, under a new key (or the first of XENO_ENCRYPTION_KEYS)."""
+    """Encrypt all tokens and secrets anew, under a new key (or the first of XENO_ENCRYPTION_KEYS)."""
     from xeno_pipeline.console import say
     from xeno_pipeline.tenants.credentials import rotate
     from xeno_pipeline.warehouse.migrate import open_migrated
@@ -534,7 +573,7 @@ def db_rotate_key() -> None:
     settings = load_settings()
     with open_migrated(settings).connect() as connection:
         key_id, count = rotate(settings, connection)
-    say(f"{count} token{'s' * (count != 1)} encrypted anew under key {key_id}.")
+    say(f"{count} secret{'s' * (count != 1)} encrypted anew under key {key_id}.")
 
 
 # --- shared ---
@@ -557,10 +596,15 @@ def _read_token(option: str | None, api_url: str | None) -> str:
 
     if option is None and api_url is not None and is_loopback(api_url):
         return SANDBOX_TOKEN
+    return _read_or_ask(option, "token", "Access token")
+
+
+def _read_or_ask(option: str | None, kind: str, prompt: str) -> str:
+    """A secret that is piped in; without an option it is asked for where somebody sits at a terminal."""
     if option is None and sys.stdin.isatty():
-        secret: str = typer.prompt("Access token", hide_input=True)
+        secret: str = typer.prompt(prompt, hide_input=True)
         return secret.strip()
-    return _read_secret(option or "-", "token")
+    return _read_secret(option or "-", kind)
 
 
 def _read_secret(option: str, kind: str) -> str:

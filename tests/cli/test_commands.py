@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
+
 from tests.cli.xeno import Said, Xeno
 from tests.installation import Installation, Shop
 from xeno_pipeline.sandbox.spec import DEFAULT_TOKEN
@@ -70,10 +72,43 @@ def test_a_new_token_and_a_new_key_leave_the_store_readable(xeno: Xeno, machine:
     rotated = xeno("db", "rotate-key")
 
     assert rotated.exit_code == 0
-    assert rotated.out.startswith("1 token encrypted anew under key k")
+    assert rotated.out.startswith("1 secret encrypted anew under key k")
     assert machine.value("select key_id from ops.tenant_credentials") not in machine.ring.keys
     after = replace(machine, ring=load_key_ring(Settings(home=xeno.home)))
     assert after.sync(after.tenants()[0], "products")["products"].rows_read > 0
+
+
+def test_a_store_is_connected_by_an_app_of_its_own_whose_secret_and_tokens_outlive_a_new_key(
+    main: Callable[..., Said], machine: Installation, shop: Shop
+) -> None:
+    own = ("--client-id", "sandbox-app", "--client-secret", "-")
+    at = ("--api-url", shop.api_url)
+    added = main("tenant", "add", shop.handle, *at, *own, stdin="shpss_sandbox\n")
+    assert (added.exit_code, added.err) == (0, "")
+
+    assert main("db", "rotate-key").out.startswith("2 secrets encrypted anew under key k")
+    shop.control.expire_tokens()
+    after = replace(machine, ring=load_key_ring(Settings(home=machine.spool.parent)))
+    assert after.sync(after.tenants()[0], "products")["products"].rows_read > 0
+
+    shop.control.set_app("sandbox-app", "shpss_next")
+    refused = main("tenant", "set-app-secret", shop.handle, "--client-secret", "-", stdin="shpss_wrong\n")
+    assert refused.exit_code == 1
+    assert f"{shop.handle}: the token grant was refused" in refused.err
+    given = main("tenant", "set-app-secret", shop.handle, "--client-secret", "-", stdin="shpss_next\n")
+    assert (given.exit_code, given.out) == (0, f"{shop.handle} has a new app secret.\n")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--client-id", "a", "--client-secret", "seen"), ("--client-id", "a", "--token", "-"), ("--client-secret", "-")],
+)
+def test_a_secret_is_not_taken_from_the_command_line_nor_beside_a_token(
+    main: Callable[..., Said], options: tuple[str, ...]
+) -> None:
+    refused = main("tenant", "add", "acme", *options, stdin="shpss_secret\n")
+    assert refused.exit_code == 2
+    assert "seen" not in refused.err.replace("can be seen", "")
 
 
 def test_the_embedded_server_starts_by_itself_and_stops_when_told(bare_xeno: Xeno) -> None:
