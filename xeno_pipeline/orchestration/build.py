@@ -13,6 +13,12 @@ from xeno_pipeline.orchestration.privacy import CHECKS, PRIVACY_JOB, privacy_job
 from xeno_pipeline.orchestration.raw_assets import LANDED, SHOPIFY, raw_assets
 from xeno_pipeline.orchestration.schedules import schedules
 from xeno_pipeline.orchestration.sensors import sensors
+from xeno_pipeline.orchestration.subscriptions import (
+    stores_tell_of_changes,
+    subscriptions_job,
+    subscriptions_schedule,
+    subscriptions_sensor,
+)
 from xeno_pipeline.orchestration.tenant_jobs import EVENTS_JOB, SYNC_JOB, tenant_jobs
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.transformation.dbt import DbtProject
@@ -29,13 +35,18 @@ def build_defs(settings: Settings, *, pipeline: PipelineResource | None = None) 
         pipeline: what ops and assets work on; by default each process opens its own.
     """
     models = marts_assets(DbtProject(settings).manifest_path)
-    jobs = {job.name: job for job in [*tenant_jobs(models), privacy_job(models)]}
+    jobs = {job.name: job for job in [*tenant_jobs(models), privacy_job(models), subscriptions_job]}
     return Definitions(
         assets=[*SHOPIFY, raw_assets, *LANDED, models],
-        asset_checks=CHECKS,
+        asset_checks=[*CHECKS, stores_tell_of_changes],
         jobs=list(jobs.values()),
-        schedules=schedules(jobs[SYNC_JOB]),
-        sensors=[*sensors(jobs[EVENTS_JOB]), backfills_sensor(jobs[SYNC_JOB]), *privacy_sensors(jobs[PRIVACY_JOB])],
+        schedules=[*schedules(jobs[SYNC_JOB]), subscriptions_schedule()],
+        sensors=[
+            *sensors(jobs[EVENTS_JOB]),
+            backfills_sensor(jobs[SYNC_JOB]),
+            *privacy_sensors(jobs[PRIVACY_JOB]),
+            subscriptions_sensor(),
+        ],
         resources={"pipeline": pipeline or PipelineResource()},
         executor=in_process_executor,  # a run's steps share one process: each further one would cost seconds
     )

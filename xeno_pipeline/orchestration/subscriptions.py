@@ -10,7 +10,6 @@ from dagster import (
     AssetCheckSeverity,
     DefaultScheduleStatus,
     DefaultSensorStatus,
-    JobDefinition,
     OpExecutionContext,
     RunRequest,
     ScheduleDefinition,
@@ -57,7 +56,7 @@ def ensure_subscriptions(context: OpExecutionContext, config: TenantsConfig, pip
         if repaired:
             context.log.info(f"{done.tenant_id}: {', '.join(repaired)}.")
         if done.error:
-            context.log.warning(f"{done.tenant_id}: {done.error}")
+            context.log.warning(done.error)
     result = _evaluate(opened)
     context.instance.report_runless_asset_event(
         AssetCheckEvaluation(
@@ -103,13 +102,12 @@ def subscriptions_check(unsubscribed: Mapping[str, str]) -> AssetCheckResult:
     """What the check says.
 
     Args:
-        unsubscribed: why events of tenants may not come, by tenant.
+        unsubscribed: by tenant, the sentence that says why its events may not come.
     """
-    told = [f"{tenant_id}: {reason}" for tenant_id, reason in unsubscribed.items()]
     return AssetCheckResult(
         passed=not unsubscribed,
         severity=AssetCheckSeverity.WARN,  # the hourly sync brings what no webhook tells of
-        description="\n".join(told) or "Every active store is subscribed to all topics.",
+        description="\n".join(unsubscribed.values()) or "Every active store is subscribed to all topics.",
         metadata={"tenants": list(unsubscribed)},
     )
 

@@ -182,14 +182,12 @@ def never_compared(connection: Connection) -> dict[str, datetime]:
 
 
 def unsubscribed(connection: Connection) -> dict[str, str]:
-    """The active tenants that events may not reach us of, each with the reason, as the last comparison found."""
+    """The active tenants that events may not reach us of, each with the sentence that says why."""
     rows = connection.execute(
         """
-        select tenant_id, coalesce(found.error, 'not subscribed: ' || array_to_string(found.missing, ', '),
-            'never compared')
+        select tenant_id, coalesce(found.error, tenant_id || ': its webhook subscriptions were not compared yet.')
         from ops.tenants left join ops.webhook_subscriptions found using (tenant_id)
-        where tenants.status = 'active'
-        and (found.tenant_id is null or found.error is not null or found.missing <> '{}')
+        where tenants.status = 'active' and (found.tenant_id is null or found.error is not null)
         order by tenant_id
         """
     ).fetchall()
@@ -212,7 +210,8 @@ def _remember(connection: Connection, done: Registration, url: str) -> None:
         select tenant_id, %(url)s, %(missing)s, %(error)s from ops.tenants
         where tenant_id = %(tenant_id)s and status = 'active'
         on conflict (tenant_id) do update
-        set callback_url = case when %(has_moved)s then excluded.callback_url else webhook_subscriptions.callback_url end,
+        set callback_url =
+            case when %(has_moved)s then excluded.callback_url else webhook_subscriptions.callback_url end,
             compared_at = now(), missing = excluded.missing, error = excluded.error
         """,
         {**vars(done), "url": url},
