@@ -4,6 +4,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from dagster import (
     AssetCheckEvaluation,
@@ -40,11 +41,15 @@ from xeno_pipeline.orchestration.tenant_jobs import make_marts
 from xeno_pipeline.privacy import requests
 from xeno_pipeline.privacy.processing import Processor
 from xeno_pipeline.privacy.requests import PrivacyRequest
+from xeno_pipeline.shopify.client import Patience
 from xeno_pipeline.transformation.transform import TransformReport, TransformRequest
 from xeno_pipeline.warehouse import raw_tables as raw
 
 PRIVACY_JOB = "privacy"
 CHECK = "privacy_requests_are_in_time"
+
+_PATIENCE = Patience(deadline=10.0, connect_deadline=3.0, longest_pause=2.0, connect_timeout=3.0, read_timeout=10.0)
+"""Other requests wait while a store is asked whether it is connected; what fails is tried again soon enough."""
 
 _SECONDS_BETWEEN_TICKS = 30
 _SECONDS_BETWEEN_ALERTS = 3600
@@ -121,7 +126,8 @@ def settle_privacy_requests(processed: Processed, report: TransformReport, pipel
 
 def processor_of(opened: Pipeline) -> Processor:
     """What does requests in a pipeline's database and home."""
-    return Processor(opened.database, opened.settings.exports_folder, opened.syncer.client_of)
+    open_client = partial(opened.syncer.client_of, patience=_PATIENCE)
+    return Processor(opened.database, opened.settings.exports_folder, open_client)
 
 
 def privacy_job(models: AssetsDefinition) -> JobDefinition:

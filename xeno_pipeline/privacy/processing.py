@@ -63,8 +63,7 @@ class Processor:
             self._export(request)
             return None
         if request.kind == CUSTOMER_REDACT:
-            self._redact(request)
-            return tenant.tenant_id
+            return tenant.tenant_id if self._redact(request) else None
         self._remove(request, tenant)
         return None
 
@@ -97,7 +96,8 @@ class Processor:
             requests.note_outcome(connection, request, "exported" if held else NOTHING_HELD, name)
         return name
 
-    def _redact(self, request: PrivacyRequest) -> None:
+    def _redact(self, request: PrivacyRequest) -> bool:
+        """Redact a customer in raw; whether there was anything, now or when a run died that had got as far."""
         assert request.tenant_id is not None
         assert request.customer_id is not None
         with self.database.connect() as connection:
@@ -105,7 +105,8 @@ class Processor:
             for exported in requests.exported_of(connection, request.tenant_id, request.customer_id):
                 exports.delete_export(self.exports_folder, exported)
                 requests.export_is_deleted(connection, exported)
-            requests.note_outcome(connection, request, f"redacted: {rows:,} rows" if rows else NOTHING_HELD)
+            requests.note_outcome(connection, request, f"redacted: {rows:,} row{'s' * (rows != 1)}" if rows else NOTHING_HELD)
+        return rows > 0 or request.outcome is not None
 
     def _remove(self, request: PrivacyRequest, tenant: Tenant) -> None:
         with self.database.connect() as connection:

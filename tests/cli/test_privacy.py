@@ -1,0 +1,56 @@
+"""`xeno privacy list`, `run` and `export`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.xeno import Said
+from tests.installation import Installation, Shop
+
+
+@pytest.fixture
+def asked(machine: Installation, shop: Shop) -> Installation:
+    """A tenant with two open requests: for a customer's data, and one whose deadline is near."""
+    machine.sync(machine.connect(shop), "customers")
+    machine.execute(
+        """
+        insert into ops.privacy_requests
+            (tenant_id, shop_domain, kind, webhook_id, data_request_id, customer_id, deadline_at)
+        select tenant_id, shop_domain, kind, kind, number, (select min(id) from raw.customers), now() + days
+        from ops.tenants, (values
+            ('customers/data_request', 1, interval '30 days'), ('customers/redact', null, interval '2 days 1 hour')
+        ) as asked (kind, number, days)
+        """
+    )
+    return machine
+
+
+def test_the_list_begins_with_what_must_be_done_next_and_says_how_long_there_is(
+    asked: Installation, main: Callable[..., Said]
+) -> None:
+    near, far = main("privacy", "list").out.splitlines()
+    assert "privacy request 2 (customers/redact)" in near
+    assert "waiting; 2 days left" in near
+    assert "waiting; 30 days left" in far
+
+
+def test_an_export_prints_where_the_file_is(asked: Installation, main: Callable[..., Said]) -> None:
+    path = Path(main("privacy", "export", "1").out.strip())
+    assert len(json.loads(path.read_text())["held"]["customers"]) == 1
+    assert str(path) in main("privacy", "list").out
+    for wrong in ("2", "3"):
+        said = main("privacy", "export", wrong)
+        assert (said.exit_code, said.out) == (2, "")
+        assert wrong in said.err
+
+
+def test_run_does_what_is_due(asked: Installation, main: Callable[..., Said]) -> None:
+    assert main("privacy", "run").out.endswith("Privacy requests done: 2.\n")
+    redacted, exported = sorted(main("privacy", "list").out.splitlines(), key=lambda line: "exported" in line)
+    assert "redacted: 1 row; done" in redacted
+    assert "exported; done" in exported
+    assert "file:" not in exported, "it was of the person who is redacted by now"
