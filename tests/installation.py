@@ -81,6 +81,11 @@ class Installation:
         with self.database.connect() as connection:
             return connection.execute(statement, values).fetchall()
 
+    def execute(self, statement: str, *values: Any) -> None:
+        """Run a statement."""
+        with self.database.connect() as connection:
+            connection.execute(statement, values)
+
     def value(self, statement: str, *values: Any) -> Any:
         """The one value of a query."""
         ((value,),) = self.query(statement, *values)

@@ -104,7 +104,7 @@ class Gateway:
             delivery = read_headers(request.headers)
             told |= {"topic": delivery.topic, "shop": delivery.shop_domain, "webhook_id": delivery.webhook_id}
             if delivery.topic in PRIVACY_TOPICS:
-                return await self._kept(run_in_threadpool(self._keep_request, privacy_delivery_of(delivery, body)))
+                return await self._kept(asyncio.to_thread(self._keep_request, privacy_delivery_of(delivery, body)))
             event = event_of(delivery, body)
         except MalformedWebhookError as error:
             raise Refusal(400, "malformed", str(error)) from None
