@@ -54,7 +54,7 @@ class Settings(BaseSettings):
         default=None, description="The secret before, while the app's is being rotated."
     )
     shopify_scopes: str = Field(
-        default="read_all_orders,read_customers,read_orders,read_products",
+        default="read_all_orders,read_customer_merge,read_customers,read_orders,read_products",
         description="The access scopes that a store is asked for when it connects by OAuth.",
     )
     shopify_url_template: str = Field(

@@ -1,4 +1,4 @@
-"""`xeno webhooks list` and `replay`."""
+"""`xeno webhooks list`, `replay` and `register`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from tests.cli.xeno import Said
-from tests.installation import Installation
+from tests.installation import Installation, Shop
 from xeno_pipeline.extraction import inbox
+from xeno_pipeline.shopify.subscriptions import TOPICS
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.registry import Tenant
 
@@ -39,3 +40,30 @@ def test_replay_revives_the_dead_or_what_is_named(two_events: Installation, main
     assert main("webhooks", "replay").out == "1 webhook will be read again.\n"
     assert main("webhooks", "list", "--dead").out == "There are no dead webhooks.\n"
     assert main("webhooks", "replay", "1", "2").out == "2 webhooks will be read again.\n"
+
+
+def test_register_subscribes_the_stores_and_shows_what_was_done(
+    machine: Installation, main: Callable[..., Said], shop: Shop, other_shop: Shop
+) -> None:
+    for each in (shop, other_shop):
+        machine.connect(each)
+    url = {"XENO_PUBLIC_URL": "https://xeno.example"}
+    said = main("webhooks", "register", shop.handle, **url)
+    assert said.exit_code == 0
+    assert [line.split()[:2] for line in said.out.splitlines() if shop.handle in line] == [
+        [shop.handle, str(len(TOPICS))]
+    ]
+    assert other_shop.handle not in said.out
+
+    other_shop.control.set_tokens("shpat_another")
+    said = main("webhooks", "register", **url)
+    assert said.exit_code == 1
+    assert f"{other_shop.handle}: " in said.err
+
+
+def test_register_says_what_to_set_where_shopify_could_not_reach_the_gateway(
+    machine: Installation, main: Callable[..., Said]
+) -> None:
+    said = main("webhooks", "register")
+    assert (said.exit_code, said.out) == (2, "")
+    assert "XENO_PUBLIC_URL is not set" in said.err

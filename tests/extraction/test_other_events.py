@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +13,9 @@ from tests.installation import Installation, Shop
 from xeno_pipeline.extraction import events, inbox
 from xeno_pipeline.extraction.events import take_uninstallations
 from xeno_pipeline.extraction.report import StreamFailure
+from xeno_pipeline.sandbox.spec import DEFAULT_TOKEN
 from xeno_pipeline.tenants import registry
+from xeno_pipeline.tenants.onboarding import replace_token
 from xeno_pipeline.tenants.registry import Tenant
 
 LINE = {
@@ -149,12 +152,26 @@ def test_a_store_may_uninstall_before_its_history_was_read_or_while_it_is_suspen
     assert installation.value("select count(*) from ops.tenant_credentials") == 0
 
 
-def test_news_of_an_uninstallation_from_before_the_last_connection_are_ignored(
-    installation: Installation, shop: Shop, tenant: Tenant
-) -> None:
-    tell(installation.database, shop, ("app/uninstalled", {"id": int(tenant.shop_gid.rpartition("/")[2])}))
+def _told_late(installation: Installation, _: Tenant) -> None:
     with installation.database.connect() as connection:
         connection.execute("update ops.webhook_inbox set triggered_at = %s", [datetime.now(UTC) - timedelta(hours=3)])
+
+
+def _given_a_token(installation: Installation, tenant: Tenant) -> None:
+    replace_token(installation.database, installation.ring, handle=tenant.tenant_id, token=DEFAULT_TOKEN)
+
+
+def _connected_by_its_merchant(installation: Installation, tenant: Tenant) -> None:
+    with installation.database.connect() as connection:
+        registry.reconnect(connection, tenant.tenant_id, tenant.api_url)
+
+
+@pytest.mark.parametrize("come_back", [_told_late, _given_a_token, _connected_by_its_merchant])
+def test_news_of_an_uninstallation_from_before_the_last_connection_are_ignored(
+    installation: Installation, shop: Shop, tenant: Tenant, come_back: Callable[[Installation, Tenant], None]
+) -> None:
+    tell(installation.database, shop, ("app/uninstalled", {"id": int(tenant.shop_gid.rpartition("/")[2])}))
+    come_back(installation, tenant)
     assert take_uninstallations(installation.database) == []
     assert [known.status for known in installation.tenants()] == ["active"]
     assert installation.value("select count(*) from ops.tenant_credentials") == 1

@@ -123,7 +123,7 @@ def test_the_merchant_is_asked_at_his_store_for_what_is_needed_and_nothing_more(
     assert asked.pop("state")
     assert asked == {
         "client_id": "sandbox-app",
-        "scope": "read_all_orders,read_customers,read_orders,read_products",
+        "scope": "read_all_orders,read_customer_merge,read_customers,read_orders,read_products",
         "redirect_uri": f"{PUBLIC_URL}/auth/callback",
     }
 
@@ -281,7 +281,7 @@ def test_a_store_that_withholds_a_scope_is_not_connected_and_told_which(
     shop.control.set_scopes("read_orders", "read_products")
     answer = browser.connect(shop.handle)
     assert answer.status_code == 403
-    assert "did not grant read_all_orders, read_customers" in answer.text
+    assert "did not grant read_all_orders, read_customer_merge, read_customers" in answer.text
     assert not is_tenant(connected, shop.handle)
 
 

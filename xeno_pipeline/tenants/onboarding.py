@@ -128,6 +128,7 @@ def replace_app(database: Database, ring: KeyRing, *, handle: str, secret: str, 
     tenant = _tried_again(known, issued.token)
     with database.connect() as connection:
         registry.update_facts(connection, tenant)
+        registry.was_connected(connection, handle)
         store_app(connection, ring, handle, client_id, secret)
         store_grant(connection, ring, handle, Grant.of_own_app(issued))
     return tenant
@@ -147,6 +148,7 @@ def replace_token(database: Database, ring: KeyRing, *, handle: str, token: str)
     tenant = _tried_again(known, token)
     with database.connect() as connection:
         registry.update_facts(connection, tenant)
+        registry.was_connected(connection, handle)
         store_grant(connection, ring, handle, Grant.permanent(token))
     return tenant
 
