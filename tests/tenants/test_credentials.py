@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,10 @@ from xeno_pipeline.errors import UsageError
 from xeno_pipeline.sandbox.spec import DEFAULT_TOKEN
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.shopify.client import ShopifyClient
-from xeno_pipeline.tenants.credentials import CredentialError, KeyRing, load_key_ring, rotate
-from xeno_pipeline.tenants.grants import Grant, load_grant, store_grant
+from xeno_pipeline.shopify.oauth import App
+from xeno_pipeline.tenants.apps import load_app, store_app
+from xeno_pipeline.tenants.credentials import CredentialError, KeyRing, Purpose, load_key_ring, rotate
+from xeno_pipeline.tenants.grants import Grant, GrantKind, load_grant, store_grant
 from xeno_pipeline.tenants.onboarding import open_client
 
 TOKEN = "shpat_0123456789abcdef"
@@ -146,6 +149,28 @@ def test_rotation_to_the_first_key_of_the_environment_does_what_is_left_to_do(re
         assert rotate(settings, connection) == ("new", 1)
         assert rotate(settings, connection) == ("new", 0)
         assert load_grant(connection, KeyRing({"new": OTHER}), "shelf").token == TOKEN
+
+
+def test_rotation_seals_refresh_tokens_and_app_secrets_too(registered: Installation) -> None:
+    pair = Grant(GrantKind.EXPIRING, TOKEN, datetime(2026, 6, 30, tzinfo=UTC), "shprt_next")
+    with registered.database.connect() as connection:
+        store_grant(connection, KeyRing({"old": ONE}), "shelf", pair)
+        store_app(connection, KeyRing({"old": ONE}), "shelf", "app-of-shelf", "shpss_own")
+    settings = Settings(encryption_keys=encoded(new=OTHER, old=ONE))
+
+    with registered.database.connect() as connection:
+        assert rotate(settings, connection) == ("new", 3)
+        ring = KeyRing({"new": OTHER})
+        assert load_grant(connection, ring, "shelf") == pair
+        assert load_app(connection, ring, "shelf") == App("app-of-shelf", "shpss_own")
+
+
+def test_a_secret_opens_for_the_purpose_alone_that_it_was_sealed_for() -> None:
+    ring = KeyRing({"one": ONE})
+    key_id, sealed = ring.seal("acme", "shprt_next", Purpose.REFRESH_TOKEN)
+    assert ring.open("acme", key_id, sealed, Purpose.REFRESH_TOKEN) == "shprt_next"
+    with pytest.raises(CredentialError, match=r"^acme: its app secret cannot be decrypted .* set-app-secret acme"):
+        ring.open("acme", key_id, sealed, Purpose.APP_SECRET)
 
 
 def test_a_tenant_without_a_token_is_told_how_to_give_one(registered: Installation) -> None:
