@@ -424,13 +424,21 @@ def privacy_run(
     ids: Annotated[
         list[int] | None, typer.Argument(help="Numbers, as `list` shows them; all that are due without.")
     ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Redo every redaction first: for after a backup was restored.")
+    ] = False,
 ) -> None:
     """Do what was asked for now, in a run recorded in Dagster; its daemon does so by itself."""
     from xeno_pipeline.console import say
     from xeno_pipeline.orchestration.launch import run_privacy
     from xeno_pipeline.orchestration.pipeline import Pipeline
+    from xeno_pipeline.privacy import requests
 
-    say(f"Privacy requests done: {run_privacy(Pipeline(load_settings()), ids or [])}.")
+    pipeline = Pipeline(load_settings())
+    if again:
+        with pipeline.database.connect() as connection:
+            requests.reopen_redactions(connection)
+    say(f"Privacy requests done: {run_privacy(pipeline, ids or [])}.")
 
 
 @privacy_app.command("export")

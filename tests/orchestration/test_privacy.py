@@ -31,6 +31,7 @@ from xeno_pipeline.privacy.requests import Kept
 from xeno_pipeline.settings import load_settings
 from xeno_pipeline.shopify.privacy import privacy_delivery_of
 from xeno_pipeline.shopify.webhooks import Delivery
+from xeno_pipeline.tenants import registry
 
 PERSON = {
     "first_name": "Zebulonia",
@@ -201,12 +202,16 @@ def test_a_data_request_becomes_a_file_of_the_owners_which_is_deleted_after_a_mo
     assert isinstance(tick(location, "privacy_requests"), SkipReason)
 
 
-def test_of_a_shop_that_is_gone_nothing_is_left_but_a_tombstone(
+def test_of_a_shop_that_is_gone_nothing_is_left_but_a_tombstone_and_the_audit(
     location: Location, tenant: Shop, customer: int
 ) -> None:
+    with location.installation.database.connect() as connection:
+        registry.set_status(connection, tenant.handle, "suspended")
+    ask(location, tenant, "customers/redact", customer=person(customer))
     ask(location, tenant, "customers/data_request", customer=person(customer), data_request={"id": 1})
-    ask(location, tenant, "customers/redact", customer=person(999))
     assert run_privacy(location).success
+    assert traces(location) == set(), "a suspended tenant's customers are redacted too, in its marts as well"
+    assert len(exported(tenant)) == 1
     name = location.installation.value("select name from ops.tenants")
     tenant.control.set_tokens()  # the store has uninstalled the app; that it told so was lost
 

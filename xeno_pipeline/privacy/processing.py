@@ -105,7 +105,8 @@ class Processor:
             for exported in requests.exported_of(connection, request.tenant_id, request.customer_id):
                 exports.delete_export(self.exports_folder, exported)
                 requests.export_is_deleted(connection, exported)
-            requests.note_outcome(connection, request, f"redacted: {rows:,} row{'s' * (rows != 1)}" if rows else NOTHING_HELD)
+            outcome = f"redacted: {rows:,} row{'s' * (rows != 1)}" if rows else NOTHING_HELD
+            requests.note_outcome(connection, request, outcome)
         return rows > 0 or request.outcome is not None
 
     def _remove(self, request: PrivacyRequest, tenant: Tenant) -> None:

@@ -216,6 +216,16 @@ def has_failed(connection: Connection, request_id: int, error: str) -> None:
     )
 
 
+def reopen_redactions(connection: Connection) -> None:
+    """Have every redaction of a customer done again: a backup brings back what was in it."""
+    connection.execute(
+        """
+        update ops.privacy_requests set done_at = null, outcome = null, due_at = now()
+        where kind = 'customers/redact' and customer_id is not null and tenant_id is not null
+        """
+    )
+
+
 def export_is_deleted(connection: Connection, request: PrivacyRequest) -> None:
     """Note that the file of a request is no more."""
     connection.execute("update ops.privacy_requests set export_file = null where id = %s", [request.id])
