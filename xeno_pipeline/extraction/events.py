@@ -20,7 +20,7 @@ from xeno_pipeline.errors import XenoError
 from xeno_pipeline.extraction import inbox
 from xeno_pipeline.extraction.inbox import PendingEvent
 from xeno_pipeline.extraction.mapping import UnknownNodeError, flatten, rows
-from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult
+from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult, empty_report
 from xeno_pipeline.extraction.state import load_state
 from xeno_pipeline.extraction.stream_sync import StreamSync, UnloadableError
 from xeno_pipeline.extraction.streams import CARTS, SHOP, STREAMS, Stream
@@ -36,7 +36,6 @@ from xeno_pipeline.warehouse import raw_tables as raw
 from xeno_pipeline.warehouse.connection import Connection, Database
 from xeno_pipeline.warehouse.copying import Row
 from xeno_pipeline.warehouse.loading import Load, TableCounts
-from xeno_pipeline.warehouse.raw_tables import tree
 from xeno_pipeline.warehouse.redaction import redact_customer
 from xeno_pipeline.warehouse.suppression import Suppressed, load_suppressed
 
@@ -242,8 +241,7 @@ class _Reading:
     def _report(self, stream: Stream) -> StreamReport:
         with self.syncer.database.connect() as connection:
             cursor_at = load_state(connection, self.tenant.tenant_id, stream.name).cursor_at
-        tables = {table.name: TableCounts() for table in tree(stream.root)}
-        return StreamReport(self.tenant.tenant_id, stream.name, "events", tables, cursor_at, cursor_at)
+        return empty_report(self.tenant.tenant_id, stream, "events", cursor_at)
 
     def _redact_merged(self) -> None:
         """Redact whoever a redacted customer was merged into: they are the same person, and share what was theirs."""

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from xeno_pipeline.extraction.state import SyncState
 from xeno_pipeline.extraction.streams import Stream
 from xeno_pipeline.shopify.client import Usage
 from xeno_pipeline.warehouse.loading import TableCounts
@@ -42,7 +41,8 @@ class StreamReport:
     """What the sync of one stream did.
 
     Args:
-        mode: `bulk`, `pages`, `events`, `ids`, `facts` for the shop itself, or `idle` where there was nothing new.
+        mode: `bulk`, `pages`, `events`, `counts` or `ids` where raw was compared with Shopify, `facts` for the shop
+            itself, or `idle` where there was nothing new.
         tables: rows read, inserted, updated and deleted by raw table.
         cursor_before: up to when changes were known to be in raw; None before the history was loaded.
         notes: what a person should know besides.
@@ -89,10 +89,10 @@ class StreamReport:
             self.tables[name] += counts
 
 
-def idle_report(tenant_id: str, stream: Stream, state: SyncState) -> StreamReport:
-    """What there is to tell of a stream without news."""
+def empty_report(tenant_id: str, stream: Stream, mode: str, cursor_at: datetime | None) -> StreamReport:
+    """What there is to tell of a stream before anything is read."""
     tables = {table.name: TableCounts() for table in tree(stream.root)}
-    return StreamReport(tenant_id, stream.name, "idle", tables, state.cursor_at, state.cursor_at)
+    return StreamReport(tenant_id, stream.name, mode, tables, cursor_at, cursor_at)
 
 
 @dataclass(frozen=True)

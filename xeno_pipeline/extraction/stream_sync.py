@@ -16,7 +16,7 @@ import psycopg
 
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.extraction.mapping import UnknownNodeError, flatten, rows
-from xeno_pipeline.extraction.report import Progress, ProgressSink, StreamReport
+from xeno_pipeline.extraction.report import Progress, ProgressSink, StreamReport, empty_report
 from xeno_pipeline.extraction.spans import Span
 from xeno_pipeline.extraction.state import (
     OVERLAP,
@@ -37,8 +37,7 @@ from xeno_pipeline.tenants import usage
 from xeno_pipeline.tenants.registry import Tenant
 from xeno_pipeline.warehouse.connection import Connection, Database
 from xeno_pipeline.warehouse.copying import Row
-from xeno_pipeline.warehouse.loading import Completeness, Load, TableCounts
-from xeno_pipeline.warehouse.raw_tables import tree
+from xeno_pipeline.warehouse.loading import Completeness, Load
 from xeno_pipeline.warehouse.suppression import Suppressed
 
 log = logging.getLogger(__name__)
@@ -99,8 +98,9 @@ class StreamSync:
             report = self._read_history(state, accept_deletions)
         else:
             report = self._read_changes(state)
-        with self.database.connect() as connection:
-            were_synced(connection, self.tenant.tenant_id, [self.stream.name])
+        if self.span is None or state.history_loaded_at is None:  # else it read no changes
+            with self.database.connect() as connection:
+                were_synced(connection, self.tenant.tenant_id, [self.stream.name])
         report.cost(self.client.usage, time.monotonic() - started)
         return report
 
@@ -110,7 +110,7 @@ class StreamSync:
         with self.database.connect() as connection:
             usage.refuse_history(connection, self.tenant.tenant_id)
         report = self._report("bulk", state)
-        announced = self._count_at_shopify()
+        announced = self.count_at_shopify()
         reader = BulkReader(self.client, lambda running: self._tell("collecting", running.root_object_count, announced))
         try:
             running = self._adopt(reader, state) or reader.start(self._bulk_query())
@@ -163,7 +163,7 @@ class StreamSync:
             self._tell("downloading", 0, completed.object_count)
             reader.download(completed, result)
             report.bytes += result.tell()
-            visible_since = self._visible_since(completed.created_at)
+            visible_since = self.stream.visible_since(self.tenant, completed.created_at)
             complete = None
             if self.stream.absence_means_gone:
                 complete = Completeness(visible_since, accept_deletions)
@@ -186,7 +186,7 @@ class StreamSync:
     def _read_history_in_pages(self, state: SyncState, report: StreamReport) -> None:
         """The slow way, for the times when bulk refuses the query. It resumes, and marks nothing as gone."""
         since = BEGINNING if state.history_loaded_at or state.cursor_at is None else state.cursor_at - OVERLAP
-        announced = self._count_at_shopify()
+        announced = self.count_at_shopify()
         pages = Pager(self.client, self.stream.pages).changes(since)
         report.cursor_after = self._load_pages(self._told_pages(pages, announced), report) or BEGINNING
         with self.database.connect() as connection:
@@ -196,7 +196,8 @@ class StreamSync:
                     f"{self.tenant.tenant_id}: {loaded:,} {self.stream.name} came where Shopify counts "
                     f"{announced:,}; what came is kept, run the sync again."
                 )
-            self._history_is_in(connection, report.cursor_after, self._visible_since(datetime.now(UTC)))
+            visible_since = self.stream.visible_since(self.tenant, datetime.now(UTC))
+            self._history_is_in(connection, report.cursor_after, visible_since)
 
     def _history_is_in(self, connection: Connection, cursor_at: datetime, visible_since: datetime | None) -> None:
         history_was_loaded(
@@ -208,13 +209,8 @@ class StreamSync:
             visible_since=visible_since,
         )
 
-    def _visible_since(self, read_at: datetime) -> datetime | None:
-        """From when on the token saw what was created; None where it saw all."""
-        if self.stream.visible_for is None or self.tenant.sees_all_orders:
-            return None
-        return read_at - self.stream.visible_for
-
-    def _count_at_shopify(self) -> int:
+    def count_at_shopify(self) -> int:
+        """How many objects Shopify has, of those that are to be read."""
         answer = self.client.execute(operation(self.stream.count), {"query": self._filter("created_at"), "limit": None})
         (count,) = answer.data.values()
         return int(count["count"])
@@ -272,16 +268,19 @@ class StreamSync:
             if read_up_to is not None:
                 advance_cursor(connection, self.tenant.tenant_id, self.stream.name, read_up_to)
 
+    def load(self, batches: Iterable[list[Node]], report: StreamReport) -> None:
+        """Load objects that were asked for by id or by a search; how far changes were read stays as it is.
+
+        Args:
+            batches: read as they are asked for.
+            report: told what they changed.
+        """
+        self._load_pages((Page(nodes, None) for nodes in batches), report)
+
     # --- shared ---
 
     def _report(self, mode: str, state: SyncState) -> StreamReport:
-        return StreamReport(
-            self.tenant.tenant_id,
-            self.stream.name,
-            mode,
-            tables={table.name: TableCounts() for table in tree(self.stream.root)},
-            cursor_before=state.cursor_at,
-        )
+        return empty_report(self.tenant.tenant_id, self.stream, mode, state.cursor_at)
 
     def _rows(self, nodes: Iterable[Node], suppressed: Suppressed) -> Iterator[Row]:
         return rows(nodes, self.tenant.tenant_id, self.stream.query_version, suppressed)

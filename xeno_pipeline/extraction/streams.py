@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from xeno_pipeline.errors import UsageError
 from xeno_pipeline.shopify.pagination import PagedQuery
 from xeno_pipeline.shopify.queries import selection_version
+from xeno_pipeline.tenants.registry import Tenant
 from xeno_pipeline.warehouse import raw_tables as raw
 from xeno_pipeline.warehouse.raw_tables import RawTable
 
@@ -25,8 +26,10 @@ class Stream:
 
     Args:
         name: as in `xeno sync --stream NAME`.
+        kind: what Shopify calls one of them.
         root: the raw table of the object; its children's tables hang below it.
         bulk: the operation that reads all of them in bulk.
+        ids: the operation that reads the ids of all of them in bulk.
         count: the operation that counts them.
         pages: how they are read in pages.
         absence_means_gone: whether a complete read that lacks one says that it was deleted.
@@ -35,8 +38,10 @@ class Stream:
     """
 
     name: str
+    kind: str
     root: RawTable
     bulk: str
+    ids: str
     count: str
     pages: PagedQuery
     absence_means_gone: bool = True
@@ -48,35 +53,51 @@ class Stream:
         """What selection the rows of this stream are read with."""
         return selection_version(self.bulk)
 
+    def visible_since(self, tenant: Tenant, read_at: datetime) -> datetime | None:
+        """From when on the tenant's token saw what was created, when it read at an instant; None where it saw all."""
+        return None if self.visible_for is None or tenant.sees_all_orders else read_at - self.visible_for
+
+    def differs(self, at_shopify: int, in_raw: int) -> bool:
+        """Whether counts say that something is amiss; of what Shopify forgets by and by, raw has more."""
+        return at_shopify != in_raw if self.absence_means_gone else at_shopify > in_raw
+
 
 STREAMS: tuple[Stream, ...] = (
     Stream(
         name="products",
+        kind="Product",
         root=raw.PRODUCTS,
         bulk="ProductsBulk",
+        ids="ProductsIds",
         count="ProductsCount",
         pages=PagedQuery("ProductsPage", "ProductsById", "products", "UPDATED_AT", first=20),
     ),
     Stream(
         name="customers",
+        kind="Customer",
         root=raw.CUSTOMERS,
         bulk="CustomersBulk",
+        ids="CustomersIds",
         count="CustomersCount",
         pages=PagedQuery("CustomersPage", "CustomersById", "customers", "UPDATED_AT", first=50),
         created_filter="customer_date",
     ),
     Stream(
         name="orders",
+        kind="Order",
         root=raw.ORDERS,
         bulk="OrdersBulk",
+        ids="OrdersIds",
         count="OrdersCount",
         pages=PagedQuery("OrdersPage", "OrdersById", "orders", "UPDATED_AT", first=5),
         visible_for=timedelta(days=60),
     ),
     Stream(
         name="abandoned_checkouts",
+        kind="AbandonedCheckout",
         root=raw.ABANDONED_CHECKOUTS,
         bulk="AbandonedCheckoutsBulk",
+        ids="AbandonedCheckoutsIds",
         count="AbandonedCheckoutsCount",
         pages=PagedQuery("AbandonedCheckoutsPage", "AbandonedCheckoutsById", "abandonedCheckouts", "ID", first=20),
         absence_means_gone=False,  # Shopify forgets checkouts after three months

@@ -25,7 +25,7 @@ from xeno_pipeline.extraction.report import (
     StreamFailure,
     StreamReport,
     StreamResult,
-    idle_report,
+    empty_report,
     no_progress,
 )
 from xeno_pipeline.extraction.spans import Span
@@ -146,7 +146,9 @@ class Syncer:
             were_synced(connection, tenant.tenant_id, [stream.name for stream in idle])
             tenant = registry.get(connection, tenant.tenant_id)
         shop.cost(asking.usage, time.monotonic() - started)
-        results: list[StreamResult] = [idle_report(tenant.tenant_id, stream, states[stream.name]) for stream in idle]
+        results: list[StreamResult] = [
+            empty_report(tenant.tenant_id, stream, "idle", states[stream.name].cursor_at) for stream in idle
+        ]
         if new:
             with ThreadPoolExecutor(len(STREAMS), thread_name_prefix=tenant.tenant_id) as pool:
                 results += pool.map(lambda stream: self._sync_stream(client, tenant, stream, request), new)

@@ -334,6 +334,20 @@ class StoreControl:
         """Remove the app: its tokens and subscriptions are gone."""
         self.post("uninstall")
 
+    # -- what happens without a word
+
+    def vanish(self, kind: str, number: int) -> None:
+        """An object (`Order`, `Customer`, `Product`, `AbandonedCheckout`) is gone, and no webhook tells."""
+        self.post("silent/vanish", kind=kind, number=number)
+
+    def backdate(self, kind: str, number: int, at: str) -> None:
+        """An object was created, and last changed, at an ISO time when nobody looked."""
+        self.post("silent/backdate", kind=kind, number=number, at=at)
+
+    def set_rfm_group(self, customer_id: int, group: str | None) -> None:
+        """Shopify's own RFM group of a customer is another, which is no change of the customer."""
+        self.post("silent/set_rfm_group", number=customer_id, group=group)
+
     def _change(self, action: str, options: dict[str, Any]) -> Touched:
         touched: Touched = self.post(action, **options)
         return touched

@@ -145,6 +145,10 @@ class Pager:
             yield [self._whole(node) for node in answer["nodes"] if node]
             done += len(ids)
 
+    def matching(self, filter_: str) -> Iterator[list[Node]]:
+        """The objects that a search finds, in batches; no more than 25,000, at which Shopify ends its pages."""
+        return self._walk(filter_, "ID")
+
     def _changes_by_id(self, since: datetime) -> Iterator[Page]:
         started = self._client.clock()
         latest, last_id = since, 0

@@ -190,14 +190,29 @@ class Load:
             "visible_until": complete.visible_until,
         }
         missing, live = _one_row(connection, merging.count_missing(self.root), bound)
-        if missing > _MOST_GONE * live and not complete.accept:
-            raise TooManyGoneError(
-                f"{self.tenant_id}: {missing:,} of {live:,} {self.root.name} are no longer at Shopify, more than "
-                "one per cent; nothing was changed. If they are really gone, run the sync again with "
-                "--accept-deletions."
-            )
+        refuse_too_many_gone(self.tenant_id, self.root, missing, live, complete=complete)
         (gone,) = _one_row(connection, merging.tombstone_missing(self.root), bound)
         return gone
+
+
+def refuse_too_many_gone(tenant_id: str, root: RawTable, missing: int, live: int, *, complete: Completeness) -> None:
+    """Do nothing where no more is gone than in the normal course of things, or however much is accepted.
+
+    Args:
+        tenant_id: whose objects they are.
+        root: their table.
+        missing: how many are gone.
+        live: of how many.
+        complete: what was read.
+
+    Raises:
+        TooManyGoneError: it is more than one per cent.
+    """
+    if missing > _MOST_GONE * live and not complete.accept:
+        raise TooManyGoneError(
+            f"{tenant_id}: {missing:,} of {live:,} {root.name} are no longer at Shopify, more than one per cent; "
+            "none of them was marked as gone. If they really are, run it again with --accept-deletions."
+        )
 
 
 def lock(connection: Connection, tenant_id: str, root: RawTable) -> None:

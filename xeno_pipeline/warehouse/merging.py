@@ -108,21 +108,26 @@ def delete_missing(table: RawTable) -> str:
         """
 
 
-def count_missing(root: RawTable) -> str:
-    """How many live roots a complete read does not hold, and how many live ones there are."""
+def count_missing(root: RawTable, seen: str | None = None) -> str:
+    """How many live roots a complete read does not hold, and how many live ones there are.
+
+    Args:
+        root: their table.
+        seen: the temporary table that holds the ids that were read; by default the twin of the root.
+    """
     return f"""
-        select count(*) filter (where {_MISSING.format(root=root.name)}), count(*)
+        select count(*) filter (where {_missing(root, seen)}), count(*)
         from raw.{root.name} old
         where old.tenant_id = %(tenant)s and old.deleted_at is null
         """
 
 
-def tombstone_missing(root: RawTable) -> str:
-    """Mark live roots that a complete read does not hold as gone. Returns one row: how many."""
+def tombstone_missing(root: RawTable, seen: str | None = None) -> str:
+    """Mark live roots that a complete read does not hold (see `count_missing`) as gone. Returns one row: how many."""
     return f"""
         with gone as (
             update raw.{root.name} old set deleted_at = %(read_at)s{_forgotten(root)}
-            where old.tenant_id = %(tenant)s and old.deleted_at is null and {_MISSING.format(root=root.name)}
+            where old.tenant_id = %(tenant)s and old.deleted_at is null and {_missing(root, seen)}
             returning old.id
         ),
         noted as (insert into changed_roots select id from gone)
@@ -174,8 +179,12 @@ _MISSING = """
     (%(visible_since)s::timestamptz is null or old.created_at >= %(visible_since)s)
     and (%(visible_until)s::timestamptz is null or old.created_at < %(visible_until)s)
     and old.created_at < %(read_at)s
-    and not exists (select from staged_{root} staged where staged.id = old.id)
+    and not exists (select from {seen} seen where seen.id = old.id)
     """
+
+
+def _missing(root: RawTable, seen: str | None) -> str:
+    return _MISSING.format(seen=seen or f"staged_{root.name}")
 
 
 def _of(alias: str, columns: list[str]) -> str:

@@ -15,6 +15,7 @@ from xeno_pipeline.sandbox.api import AdminApi, Stats
 from xeno_pipeline.sandbox.controls.changes import CHANGES
 from xeno_pipeline.sandbox.controls.changes.subject import Touched
 from xeno_pipeline.sandbox.controls.report import sales_report
+from xeno_pipeline.sandbox.controls.silent import SILENT
 from xeno_pipeline.sandbox.model.times import instant
 from xeno_pipeline.sandbox.spec import PLANS
 from xeno_pipeline.sandbox.webhooks.payloads import of_shop, webhooks_of
@@ -146,6 +147,14 @@ def _uninstall(api: AdminApi, _body: dict[str, Any]) -> Any:
     return {"dropped": Subscriptions(api.store).drop(None)}
 
 
+def _silent(happen: Callable[..., None]) -> Callable[[AdminApi, dict[str, Any]], Any]:
+    def happened(api: AdminApi, body: dict[str, Any]) -> Any:
+        happen(api.store, **body)
+        return {}
+
+    return happened
+
+
 def _change(name: str, change: Callable[..., Touched]) -> Callable[[AdminApi, dict[str, Any]], Touched]:
     def changed(api: AdminApi, body: dict[str, Any]) -> Touched:
         touched = change(api.store, **body)
@@ -158,6 +167,7 @@ def _change(name: str, change: Callable[..., Touched]) -> Callable[[AdminApi, di
 
 _ACTIONS: dict[str, Callable[[AdminApi, dict[str, Any]], Any]] = {
     **{name: _change(name, change) for name, change in CHANGES.items()},
+    **{f"silent/{name}": _silent(happen) for name, happen in SILENT.items()},
     "faults": _faults,
     "tokens": _tokens,
     "scopes": _scopes,

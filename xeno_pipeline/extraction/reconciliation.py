@@ -1,0 +1,266 @@
+"""Comparing raw with Shopify, and mending what differs: changes can be missed, and deletions are often never told.
+
+Counts are compared by window of creation. Where they differ the ids of that window are read in bulk, and once a week
+all of them: equal counts may hide one object too many and another too few. What raw lacks is read by its ids; what
+Shopify has no more is marked as gone, by the rule of a complete load. Windows are whole days of the shop's, up to the
+last one that a sync has covered, so that nothing differs merely because it is new.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from xeno_pipeline.errors import XenoError
+from xeno_pipeline.extraction.reconciliations import Reconciliation, of_tenants, store
+from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult, empty_report
+from xeno_pipeline.extraction.spans import Span
+from xeno_pipeline.extraction.state import OVERLAP, SyncState, load_states
+from xeno_pipeline.extraction.stream_sync import StreamSync
+from xeno_pipeline.extraction.streams import STREAMS, Stream
+from xeno_pipeline.extraction.sync import TENANTS_AT_ONCE, Syncer
+from xeno_pipeline.shopify.bulk import BulkReader
+from xeno_pipeline.shopify.ids import number
+from xeno_pipeline.shopify.pagination import Pager
+from xeno_pipeline.shopify.queries import bulk_query
+from xeno_pipeline.tenants import usage
+from xeno_pipeline.tenants.registry import Tenant
+from xeno_pipeline.warehouse import raw_tables as raw
+from xeno_pipeline.warehouse.census import Census, Seen
+from xeno_pipeline.warehouse.connection import Connection
+from xeno_pipeline.warehouse.loading import Completeness
+
+log = logging.getLogger(__name__)
+
+_WINDOWS_END_BEFORE = (0, 7, 30, 90, 365, 1095)
+"""Days before the last one: what is missed is mostly recent, and small windows are read again at little cost."""
+
+_FULL_EVERY = timedelta(days=6, hours=12)
+"""A week, less what nights differ in."""
+
+_MOST_READ_AGAIN = 20_000
+"""By their ids. Where more is missing, the history is to be read again."""
+
+_MOST_CUSTOMERS = 100
+"""Whose orders are searched for in one night."""
+
+
+class TooManyGapsError(XenoError):
+    """Raw lacks more than is worth reading by its ids."""
+
+
+@dataclass(frozen=True)
+class Depth:
+    """How thoroughly to compare.
+
+    Args:
+        full: read all ids, whatever the counts say.
+        accept_deletions: mark what is gone however much it is.
+    """
+
+    full: bool = False
+    accept_deletions: bool = False
+
+
+def reconcile_tenants(syncer: Syncer, tenants: Sequence[Tenant], depth: Depth) -> list[StreamResult]:
+    """Reconcile several tenants side by side; the failure of one is a result like any other.
+
+    Args:
+        syncer: what reads those tenants' streams otherwise.
+        tenants: of whom; what was never read of them is left out.
+        depth: how thoroughly.
+
+    Returns:
+        A report or a failure for each tenant and stream; `ops.reconciliations` holds the figures.
+    """
+    with ThreadPoolExecutor(TENANTS_AT_ONCE, thread_name_prefix="reconcile") as pool:
+        results = list(pool.map(lambda tenant: _reconcile_tenant(syncer, tenant, depth), tenants))
+    return [result for of_tenant in results for result in of_tenant]
+
+
+def _reconcile_tenant(syncer: Syncer, tenant: Tenant, depth: Depth) -> list[StreamResult]:
+    with syncer.database.connect() as connection:
+        states = load_states(connection, tenant.tenant_id)
+        last = {found.stream: found for found in of_tenants(connection, [tenant.tenant_id])}
+        is_exhausted = usage.by_tenant(connection, tenant.tenant_id)[tenant.tenant_id].is_exhausted
+    results: list[StreamResult] = []
+    for stream in STREAMS:
+        state = states.get(stream.name, SyncState())
+        if state.history_loaded_at is None or state.synced_at is None:
+            continue
+        read_in_full_at = last[stream.name].read_in_full_at if stream.name in last else None
+        is_time = read_in_full_at is None or read_in_full_at < datetime.now(UTC) - _FULL_EVERY
+        deep = replace(depth, full=depth.full or (is_time and not is_exhausted))
+        covered = state.synced_at - OVERLAP
+        results.append(_attempt(syncer, tenant, stream, covered, deep))
+    return results
+
+
+def _attempt(syncer: Syncer, tenant: Tenant, stream: Stream, covered: datetime, depth: Depth) -> StreamResult:
+    """Reconcile one stream, and keep what was found; a failure is a result like any other."""
+    now = datetime.now(UTC)
+    found = Reconciliation(tenant.tenant_id, stream.name, now.astimezone(ZoneInfo(tenant.iana_timezone)).date(), now)
+    result: StreamResult
+    try:
+        with closing(syncer.client_of(tenant)) as client:
+            sync = StreamSync(stream, tenant, client, syncer.database, syncer.spool, syncer.on_progress)
+            result = _StreamReconciliation(sync, found, depth, covered).run()
+    except Exception as error:
+        log.debug("%s: %s could not be reconciled.", tenant.tenant_id, stream.name, exc_info=error)
+        found.error = str(error) if isinstance(error, XenoError) else type(error).__name__
+        result = StreamFailure(tenant.tenant_id, stream.name, error)
+    found.finished_at = datetime.now(UTC)
+    with syncer.database.connect() as connection:
+        store(connection, found)
+    return result
+
+
+@dataclass(frozen=True)
+class _StreamReconciliation:
+    """The reconciliation of one stream of one tenant.
+
+    Args:
+        sync: reads and loads the stream otherwise.
+        found: told what differed.
+        depth: how thoroughly to compare.
+        covered: what was created up to this instant should be in raw.
+    """
+
+    sync: StreamSync
+    found: Reconciliation
+    depth: Depth
+    covered: datetime
+
+    def run(self) -> StreamReport:
+        """Compare, and mend what differs.
+
+        Raises:
+            XenoError: it could not be done, or not to its end; what was mended by then stays.
+        """
+        started = time.monotonic()
+        stream = self.sync.stream
+        report = empty_report(self.sync.tenant.tenant_id, stream, "counts", self.covered)
+        windows = self._windows()
+        differing = [window for window in windows if stream.differs(*self._counts(window))]
+        self.found.windows, self.found.windows_differing = len(windows), len(differing)
+        whole = Span(windows[0].zone, windows[-1].first, windows[0].last)
+        for span in [whole] if self.depth.full else differing:
+            report.mode = "ids"
+            self._compare_ids(span, report)
+        if self.depth.full:
+            self.found.read_in_full_at = self.found.started_at
+        if stream.root is raw.ORDERS and self.sync.tenant.sees_all_orders:
+            self.found.customers_differing = self._compare_customers(report)
+        self.found.at_shopify, self.found.in_raw = self._counts(whole)
+        report.cost(self.sync.client.usage, time.monotonic() - started)
+        return report
+
+    def _windows(self) -> list[Span]:
+        """Days of creation, the newest first, as far back as the token sees."""
+        zone = ZoneInfo(self.sync.tenant.iana_timezone)
+        newest = self.covered.astimezone(zone).date() - timedelta(days=1)
+        visible_since = self.sync.stream.visible_since(self.sync.tenant, self.covered)
+        oldest = visible_since.astimezone(zone).date() + timedelta(days=1) if visible_since else None
+        ends = [newest - timedelta(days=days) for days in _WINDOWS_END_BEFORE]
+        begins: list[date | None] = [*(end + timedelta(days=1) for end in ends[1:]), None]
+        return [
+            Span(zone, max((day for day in (begin, oldest) if day), default=None), end)
+            for begin, end in zip(begins, ends, strict=True)
+            if oldest is None or end >= oldest
+        ]
+
+    def _counts(self, span: Span) -> tuple[int, int]:
+        """How many were created in a span: as Shopify counts, and as raw does."""
+        query = f"""
+            select count(*) from raw.{self.sync.stream.root.name}
+            where tenant_id = %(tenant)s and deleted_at is null
+            and (%(since)s::timestamptz is null or created_at >= %(since)s) and created_at < %(until)s
+            """
+        bound = {"tenant": self.sync.tenant.tenant_id, "since": span.since, "until": span.until}
+        with self.sync.database.connect() as connection:
+            row = connection.execute(query, bound).fetchone()
+        assert row is not None
+        return replace(self.sync, span=span).count_at_shopify(), row[0]
+
+    def _compare_ids(self, span: Span, report: StreamReport) -> None:
+        """Read the ids of what was created in a span; read again what raw lacks, and mark what is gone."""
+        stream, tenant = self.sync.stream, self.sync.tenant
+        reader = BulkReader(self.sync.client)
+        completed = reader.wait(reader.start(bulk_query(stream.ids, query=span.filter(stream.created_filter))))
+        self.sync.spool.mkdir(parents=True, exist_ok=True)
+        with (
+            tempfile.TemporaryFile(dir=self.sync.spool) as result,
+            self.sync.database.connect(autocommit=True) as connection,
+        ):
+            reader.download(completed, result)
+            census = Census(connection, tenant.tenant_id, stream.root, completed.created_at)
+            census.see(_seen(node) for node in reader.nodes(completed, result))
+            gaps = census.gaps()
+            if len(gaps) > _MOST_READ_AGAIN:
+                raise TooManyGapsError(
+                    f"{tenant.tenant_id}: raw lacks {len(gaps):,} {stream.name} that Shopify has; "
+                    f"`xeno sync {tenant.tenant_id} --stream {stream.name} --full` reads them."
+                )
+            self._read_again(gaps, report)
+            if stream.root is raw.CUSTOMERS:
+                self.found.refreshed += census.refresh_customers()
+            if stream.absence_means_gone:
+                visible_since = stream.visible_since(tenant, completed.created_at)
+                complete = Completeness(visible_since, self.depth.accept_deletions).within(span.since, span.until)
+                gone = census.bury_absent(complete)
+                self.found.gone += gone
+                report.tables[stream.root.name].deleted += gone
+
+    def _read_again(self, ids: Sequence[int], report: StreamReport) -> None:
+        stream = self.sync.stream
+        gids = [f"gid://shopify/{stream.kind}/{id_}" for id_ in ids]
+        self.sync.load(Pager(self.sync.client, stream.pages).by_id(gids), report)
+        self.found.read_again += len(ids)
+
+    def _compare_customers(self, report: StreamReport) -> int:
+        """Search for the orders of customers of whom raw holds another number than Shopify tells.
+
+        Returns:
+            Of how many it still does.
+        """
+        pager = Pager(self.sync.client, self.sync.stream.pages)
+        with self.sync.database.connect() as connection:
+            differing = _customers_differing(connection, self.sync.tenant.tenant_id)
+        for customer_id in differing[:_MOST_CUSTOMERS]:
+            self.sync.load(pager.matching(f"customer_id:{customer_id}"), report)
+        if not differing:
+            return 0
+        with self.sync.database.connect() as connection:
+            return len(_customers_differing(connection, self.sync.tenant.tenant_id))
+
+
+def _customers_differing(connection: Connection, tenant_id: str) -> list[int]:
+    """The customers who have another number of orders in raw than Shopify tells; neither counts tests."""
+    query = """
+        select customers.id
+        from raw.customers
+        left join (
+            select customer_id as id, count(*) as orders
+            from raw.orders
+            where tenant_id = %(tenant)s and deleted_at is null and not is_test and customer_id is not null
+            group by 1
+        ) held using (id)
+        where tenant_id = %(tenant)s and deleted_at is null
+        and number_of_orders <> coalesce(held.orders, 0)
+        order by 1
+        """
+    return [id_ for (id_,) in connection.execute(query, {"tenant": tenant_id})]
+
+
+def _seen(node: dict[str, Any]) -> Seen:
+    orders = node.get("numberOfOrders")
+    statistics = node.get("statistics") or {}
+    return number(node["id"]), node["updatedAt"], None if orders is None else int(orders), statistics.get("rfmGroup")
