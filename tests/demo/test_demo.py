@@ -26,9 +26,14 @@ def taken_port() -> Iterator[int]:
 
 @pytest.fixture
 def demo(tmp_path: Path, taken_port: int) -> Iterator[Demo]:
-    """Runs the demo in a home of its own, whose usual port is taken."""
+    """Runs the demo in a home of its own, whose usual ports are taken."""
     home = tmp_path / "home"
-    environment = {**os.environ, "XENO_HOME": str(home), "XENO_SANDBOX_PORT": str(taken_port)}
+    environment = {
+        **os.environ,
+        "XENO_HOME": str(home),
+        "XENO_SANDBOX_PORT": str(taken_port),
+        "XENO_GATEWAY_PORT": str(taken_port),
+    }
 
     def run() -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "xeno_pipeline.cli", "demo"]
@@ -38,6 +43,7 @@ def demo(tmp_path: Path, taken_port: int) -> Iterator[Demo]:
     EmbeddedServer(home).stop()
 
 
+@pytest.mark.timeout(600)
 def test_the_demo_ends_with_every_store_in_the_marts_and_works_twice(demo: Demo) -> None:
     first = demo()
     assert first.returncode == 0, first.stderr
@@ -45,9 +51,17 @@ def test_the_demo_ends_with_every_store_in_the_marts_and_works_twice(demo: Demo)
         assert f"{spec.currency} · {spec.timezone}" in first.stdout
     for table in ("Revenue by month", "Customers by RFM segment", "Share of a month's new customers"):
         assert first.stdout.count(table) == len(demo_specs())
+    assert _changes(first.stdout) == len(demo_specs())
     assert "make dev" in first.stdout
 
     second = demo()
     assert second.returncode == 0, second.stderr
     assert "bulk" not in second.stdout, "the history was read again"
     assert second.stdout.count("Revenue by month") == len(demo_specs())
+    assert _changes(second.stdout) == len(demo_specs())
+
+
+def _changes(shown: str) -> int:
+    """How many stores' figures changed by what happened in them while the demo looked on."""
+    _, _, real_time = shown.partition("\n5. ")
+    return sum("→" in line for line in real_time.splitlines())

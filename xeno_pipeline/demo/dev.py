@@ -6,26 +6,20 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 from xeno_pipeline.console import say
+from xeno_pipeline.demo.processes import serve_gateway
 from xeno_pipeline.demo.stores import connect_demo_stores, serve_demo_stores, usable_port
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.orchestration.instance import dagster_home
 from xeno_pipeline.orchestration.partitions import align
 from xeno_pipeline.orchestration.pipeline import Pipeline
-from xeno_pipeline.sandbox.control import SandboxControl
 from xeno_pipeline.settings import PROJECT_DIR, Settings
 
 _SECONDS_TO_END = 20.0
 _SECONDS_BETWEEN_LOOKS = 0.5
-
-
-_SANDBOX_SECRET = "shpss_sandbox"  # noqa: S105 - it signs the webhooks of sandbox stores, to a gateway on loopback
-"""The app's secret where none is set."""
 
 
 class PortTakenError(XenoError):
@@ -46,39 +40,17 @@ def serve_dev(settings: Settings) -> int:
             raise PortTakenError(f"Port {port} is in use: stop what listens there, or set {setting}.")
     pipeline = Pipeline(settings)
     _ = pipeline.dbt_project
-    secret = settings.shopify_api_secret.get_secret_value() if settings.shopify_api_secret else _SANDBOX_SECRET
-    with serve_demo_stores(settings, pipeline.database) as url, _serve_gateway(settings, secret) as gateway:
-        for tenant in connect_demo_stores(settings, pipeline.database, url):
-            SandboxControl(url).store(tenant.tenant_id).send_webhooks(f"{gateway}/webhooks/shopify", secret)
+    with (
+        serve_demo_stores(settings, pipeline.database) as stores,
+        serve_gateway(settings, settings.gateway_port) as gateway,
+    ):
+        for tenant in connect_demo_stores(settings, pipeline.database, stores.url):
+            gateway.listen_to(stores.control(tenant))
         align(settings, pipeline.database)
-        say(f"The sandbox stores: {url}")
-        say(f"The gateway:        {gateway}")
+        say(f"The sandbox stores: {stores.url}")
+        say(f"The gateway:        {gateway.url}")
         say(f"The Dagster UI:     http://127.0.0.1:{settings.dagster_port}  (Ctrl-C ends all)")
         return _run_dagster(settings)
-
-
-@contextmanager
-def _serve_gateway(settings: Settings, secret: str) -> Iterator[str]:
-    """The gateway in a process of its own, for the length of a `with`; its log is a file in the home.
-
-    Yields:
-        Its URL.
-    """
-    command = [sys.executable, "-m", "xeno_pipeline.cli", "gateway", "serve", "--port", str(settings.gateway_port)]
-    environment = {**os.environ, "XENO_HOME": str(settings.home), "XENO_SHOPIFY_API_SECRET": secret}
-    with (settings.home / "gateway.log").open("a") as log:
-        gateway = subprocess.Popen(  # noqa: S603
-            command, env=environment, stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        yield f"http://127.0.0.1:{settings.gateway_port}"
-    finally:
-        gateway.terminate()
-        try:
-            gateway.wait(_SECONDS_TO_END)
-        except subprocess.TimeoutExpired:
-            gateway.kill()
-            gateway.wait()
 
 
 def _run_dagster(settings: Settings) -> int:

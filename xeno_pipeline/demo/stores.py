@@ -6,10 +6,11 @@ import contextlib
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import requests
 
-from xeno_pipeline.sandbox.control import SandboxControl
+from xeno_pipeline.sandbox.control import SandboxControl, StoreControl
 from xeno_pipeline.sandbox.process import SandboxProcess
 from xeno_pipeline.sandbox.spec import DEFAULT_TOKEN, StoreSpec, demo_specs
 from xeno_pipeline.settings import Settings
@@ -20,26 +21,40 @@ from xeno_pipeline.tenants.registry import Tenant
 from xeno_pipeline.warehouse.connection import Database
 
 
+@dataclass(frozen=True)
+class ServedStores:
+    """The demo's stores, answering.
+
+    Args:
+        url: the sandbox's.
+        by_another: another process (`make dev`) served them already.
+    """
+
+    url: str
+    by_another: bool
+
+    def control(self, tenant: Tenant) -> StoreControl:
+        """The controls of a tenant's store."""
+        return SandboxControl(self.url).store(tenant.tenant_id)
+
+
 @contextmanager
-def serve_demo_stores(settings: Settings, database: Database) -> Iterator[str]:
+def serve_demo_stores(settings: Settings, database: Database) -> Iterator[ServedStores]:
     """The demo's stores, answering for the length of a `with`, at the address that its tenants are registered with.
 
     A sandbox that serves them already (`make dev` in another terminal) is used and left running. Where the usual
     port is taken by something else, a free one serves, and the tenants are moved there.
-
-    Yields:
-        The sandbox's URL.
     """
     specs = demo_specs()
     url = _serving(database, specs)
     if url is not None:
-        yield url
+        yield ServedStores(url, by_another=True)
         return
     with SandboxProcess(specs, settings.home / "sandbox", usable_port(settings.sandbox_port)) as sandbox:
         with database.connect() as connection:
             for tenant in _known(database, specs):
                 registry.move(connection, tenant.tenant_id, f"{sandbox.url}/{tenant.tenant_id}")
-        yield sandbox.url
+        yield ServedStores(sandbox.url, by_another=False)
 
 
 def connect_demo_stores(settings: Settings, database: Database, url: str) -> list[Tenant]:

@@ -8,7 +8,8 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from xeno_pipeline.console import Board, out, say, show_sync, show_tenants, show_transform
-from xeno_pipeline.demo.stores import connect_demo_stores, serve_demo_stores
+from xeno_pipeline.demo.real_time import Comparison, await_marts, let_things_happen, served
+from xeno_pipeline.demo.stores import ServedStores, connect_demo_stores, serve_demo_stores
 from xeno_pipeline.demo.tables import tenant_summary
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.extraction.report import StreamFailure
@@ -17,6 +18,7 @@ from xeno_pipeline.orchestration.partitions import align
 from xeno_pipeline.orchestration.pipeline import Pipeline
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants.registry import Tenant
+from xeno_pipeline.warehouse.connection import Database
 
 
 class DemoFailedError(XenoError):
@@ -38,19 +40,23 @@ def give_tour(settings: Settings) -> None:
     say(f"It is {database.place}.")
 
     _headline(2, "Three stores, each in its own time zone and currency, connected as tenants")
-    with serve_demo_stores(settings, database) as url:
-        tenants = connect_demo_stores(settings, database, url)
+    with serve_demo_stores(settings, database) as stores:
+        tenants = connect_demo_stores(settings, database, stores.url)
         align(settings, database)
         show_tenants(tenants)
 
         _headline(3, "Extracted into raw, and modelled into marts, in a run of Dagster's")
         _materialise(pipeline, board, tenants)
 
-    _headline(4, "What the marts say")
-    with database.connect() as connection:
-        for tenant in tenants:
-            out.print(tenant_summary(connection, tenant))
-    _headline(5, "Where everything is, and what to try next")
+        _headline(4, "What the marts say")
+        with database.connect() as connection:
+            for tenant in tenants:
+                out.print(tenant_summary(connection, tenant))
+
+        _headline(5, "Orders, a refund and a cancellation: webhooks to the gateway, a run of Dagster's, the marts")
+        _show_real_time(settings, database, stores, tenants)
+
+    _headline(6, "Where everything is, and what to try next")
     out.print(_what_next(settings, tenants))
     say(f"\nDone in {time.monotonic() - started:.0f} s.")
 
@@ -62,6 +68,18 @@ def _materialise(pipeline: Pipeline, board: Board, tenants: list[Tenant]) -> Non
     show_transform(report)
     if report.failures or any(isinstance(result, StreamFailure) for result in results):
         raise DemoFailedError("The demo did not come to its end: see above what failed, and run it again.")
+
+
+def _show_real_time(settings: Settings, database: Database, stores: ServedStores, tenants: list[Tenant]) -> None:
+    controls = [stores.control(tenant) for tenant in tenants]
+    comparison = Comparison(database, tenants)
+    with served(settings, stores, tenants):
+        since = time.time()
+        let_things_happen(controls)
+        arrival = await_marts(database, controls, since)
+    out.print(comparison.table())
+    took = f"{arrival.median:.0f} s (median), {arrival.last:.0f} s at most"
+    say(f"{arrival.webhooks} webhooks; from event to mart {took}. Without `make dev`, Dagster had to start first.")
 
 
 def _headline(number: int, text: str) -> None:

@@ -1,0 +1,126 @@
+"""The processes that real time takes besides the stores: the gateway, and Dagster's daemon."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from xeno_pipeline.errors import XenoError
+from xeno_pipeline.orchestration.instance import dagster_home
+from xeno_pipeline.sandbox.control import StoreControl
+from xeno_pipeline.settings import PROJECT_DIR, Settings
+
+_SANDBOX_SECRET = "shpss_sandbox"  # noqa: S105 - it signs the webhooks of sandbox stores, to a gateway on loopback
+"""The app's secret where none is set."""
+
+_SECONDS_TO_START = 60.0
+_SECONDS_TO_END = 20.0
+
+
+class NotStartedError(XenoError):
+    """A process of the demo's ended before it was of use."""
+
+
+@dataclass(frozen=True)
+class ServedGateway:
+    """A gateway that listens.
+
+    Args:
+        url: where.
+        secret: what webhooks to it are signed with.
+    """
+
+    url: str
+    secret: str
+
+    def listen_to(self, store: StoreControl) -> None:
+        """Have a sandbox store send it its webhooks."""
+        store.send_webhooks(f"{self.url}/webhooks/shopify", self.secret)
+
+
+@contextmanager
+def serve_gateway(settings: Settings, port: int) -> Iterator[ServedGateway]:
+    """The gateway in a process of its own, for the length of a `with`; its log is a file in the home.
+
+    Args:
+        settings: the home, and the app's secret.
+        port: where it listens on loopback; 0 is any free one.
+
+    Raises:
+        NotStartedError: it did not come to listen.
+    """
+    secret = settings.shopify_api_secret.get_secret_value() if settings.shopify_api_secret else _SANDBOX_SECRET
+    log = settings.home / "gateway.log"
+    said_before = log.stat().st_size if log.exists() else 0
+    command = ["xeno_pipeline.cli", "gateway", "serve", "--port", str(port)]
+    with running(settings, command, log, {"XENO_SHOPIFY_API_SECRET": secret}) as process:
+        yield ServedGateway(f"http://127.0.0.1:{_listens_at(process, log, said_before)}", secret)
+
+
+@contextmanager
+def serve_daemon(settings: Settings) -> Iterator[None]:
+    """Dagster's daemon, which evaluates the sensors and launches runs, for the length of a `with`."""
+    command = ["dagster._daemon", "run", "--workspace", str(PROJECT_DIR / "workspace.yaml")]
+    with running(settings, command, settings.home / "daemon.log", {"DAGSTER_HOME": str(dagster_home(settings))}):
+        yield
+
+
+@contextmanager
+def running(
+    settings: Settings, module: list[str], log: Path, environment: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A module run as a program for the length of a `with`; what it leaves behind is ended too.
+
+    Args:
+        settings: its home.
+        module: its name and its arguments.
+        log: what it says is appended to this file.
+        environment: variables for it besides.
+    """
+    with log.open("a") as output:
+        process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", *module],
+            cwd=PROJECT_DIR,
+            env={**os.environ, "XENO_HOME": str(settings.home), **environment},
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # a Ctrl-C in the terminal reaches it through us alone, at its time
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_SECONDS_TO_END)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _listens_at(process: subprocess.Popen[bytes], log: Path, said_before: int) -> int:
+    """The port that a gateway's log tells, once it does.
+
+    Args:
+        process: the gateway.
+        log: its log.
+        said_before: how many bytes of that are not this process's.
+    """
+    deadline = time.monotonic() + _SECONDS_TO_START
+    while process.poll() is None and time.monotonic() < deadline:
+        for line in log.read_bytes()[said_before:].splitlines():
+            with contextlib.suppress(orjson.JSONDecodeError):
+                said = orjson.loads(line)
+                if said.get("message") == "listening":
+                    return int(said["port"])
+        time.sleep(0.05)
+    raise NotStartedError(f"The gateway did not start: see {log}.")
