@@ -35,6 +35,7 @@ USERS_OF_THE_SANDBOX = {"cli", "demo"}
 READERS_OF_THE_ENVIRONMENT = {
     "settings.py": "the one place for settings",
     "warehouse/embedded.py": "hands PATH on to the server it starts, and nothing else",
+    "warehouse/programs.py": "hands its own environment on to psql and its like",
     "orchestration/instance.py": "sets DAGSTER_HOME, which Dagster reads",
     "transformation/dbt.py": "sets the variables that the dbt profile reads, and takes them back",
     "demo/dev.py": "hands its own environment on to `dagster dev`",

@@ -7,8 +7,6 @@ needs neither.
 from __future__ import annotations
 
 import errno
-import os
-import shutil
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
@@ -520,11 +518,15 @@ def db_migrate() -> None:
     from xeno_pipeline.console import say
     from xeno_pipeline.orchestration.instance import upgrade_storage
     from xeno_pipeline.orchestration.pipeline import Pipeline
+    from xeno_pipeline.warehouse.roles import adopt_bi_roles
 
     settings = load_settings()
     pipeline = Pipeline(settings)
     _ = pipeline.dbt_project
     upgrade_storage(settings)
+    adopted = adopt_bi_roles(pipeline.database)
+    if adopted:
+        say(f"{adopted} role{'s' * (adopted != 1)} of BI tools, which came with a backup, may log in again.")
     say(f"The database {pipeline.database.place} is up to date.")
 
 
@@ -547,15 +549,28 @@ def db_env() -> None:
         sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
 
 
-@db_app.command("psql", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+_PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+@db_app.command("psql", context_settings=_PASSED_ON)
 def db_psql(context: typer.Context) -> None:
     """Open psql on the database; further arguments are psql's."""
     from xeno_pipeline.warehouse.connection import open_database
-    from xeno_pipeline.warehouse.embedded import program
+    from xeno_pipeline.warehouse.programs import become
 
-    database = open_database(load_settings())
-    psql = shutil.which("psql") or str(program("psql"))
-    os.execv(psql, [psql, database.url, *context.args])  # noqa: S606 - psql takes the terminal over
+    become(open_database(load_settings()), "psql", context.args)
+
+
+@db_app.command("run", context_settings=_PASSED_ON)
+def db_run(
+    context: typer.Context,
+    program: Annotated[str, typer.Argument(help="pg_dump, pg_dumpall, pg_restore and their like.")],
+) -> None:
+    """Run one of PostgreSQL's programs on the database; further arguments are its own."""
+    from xeno_pipeline.warehouse.connection import open_database
+    from xeno_pipeline.warehouse.programs import become
+
+    become(open_database(load_settings()), program, context.args)
 
 
 @db_app.command("stop")

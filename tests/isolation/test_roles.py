@@ -15,7 +15,7 @@ from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.offboarding import remove_tenant
 from xeno_pipeline.warehouse.connection import Database
 from xeno_pipeline.warehouse.migrate import migrate
-from xeno_pipeline.warehouse.roles import RolesNotPermittedError, grant_bi_role, revoke_bi_role
+from xeno_pipeline.warehouse.roles import RolesNotPermittedError, adopt_bi_roles, grant_bi_role, revoke_bi_role
 
 
 def exists(database: Database, role: str) -> bool:
@@ -114,6 +114,7 @@ def test_in_a_copy_of_a_database_its_logins_are_bound_to_nobody_and_not_the_copy
         original = connection.info.dbname
 
     copy = make_database(original)
+    assert adopt_bi_roles(copy) == 0, "the original is there"
 
     with session(in_database(role, copy)) as connection:
         assert tenants_seen(connection) == set()

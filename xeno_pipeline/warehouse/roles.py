@@ -120,6 +120,41 @@ def revoke_bi_role(connection: Connection, tenant_id: str | None) -> bool:
     return True
 
 
+def adopt_bi_roles(database: Database) -> int:
+    """Bind the roles that came with a backup, of a database that is not on this server, to this one.
+
+    A dump names the database it was made of, and a copy beside its original must bind nobody. Where the original is not
+    there, the copy has taken its place; what the server does not know of its roles is left alone.
+
+    Args:
+        database: migrated, with the relations of the marts.
+
+    Returns:
+        How many may log in as before.
+
+    Raises:
+        RolesNotPermittedError: the owner may not manage them; the message says what an administrator must run.
+    """
+    orphans = """
+        from ops.bi_roles join pg_roles on rolname = role_name
+        where database_oid not in (select oid from pg_database)
+        """
+    with database.connect(autocommit=True) as connection, _explained(connection):
+        if not connection.execute(f"select {orphans}").fetchall():
+            return 0
+        _prepare(connection)
+        with connection.transaction():
+            connection.execute("lock table ops.bi_roles in share row exclusive mode")
+            found = connection.execute(f"select role_name, tenant_id {orphans}").fetchall()
+            for name, tenant_id in found:
+                connection.execute(
+                    f"update ops.bi_roles set database_oid = {_THIS_DATABASE} where role_name = %s", [name]
+                )
+                role = sql.Identifier(name)
+                connection.execute(sql.SQL("grant {} to {}").format(_group(connection, tenant_id), role))
+    return len(found)
+
+
 def allow_login(connection: Connection, tenant_id: str, *, allowed: bool) -> None:
     """Let the role of a tenant's BI tool log in, or not; nothing where there is none.
 
