@@ -196,6 +196,7 @@ class StoreControl:
         test: bool | None = None,
         paid: bool | None = None,
         fulfilled: bool | None = None,
+        cart_token: str | None = None,
     ) -> Touched:
         """A new order; `lines` are of `{variant_id or sku, quantity, price, discount, title}`, else drawn."""
         return self._change("place_order", _given(locals()))
