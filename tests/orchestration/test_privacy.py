@@ -220,7 +220,7 @@ def test_of_a_shop_that_is_gone_nothing_is_left_but_a_tombstone_and_the_audit(
 
     assert rows_left(location, tenant) == {"ops.tenants": 1, "ops.privacy_requests": 3, "ops.audit_log": 1}
     ((tombstone,),) = location.installation.query("select to_jsonb(t) from ops.tenants t")
-    held = {column for column, value in tombstone.items() if value not in ("", [], "UTC", "removed")}
+    held = {column for column, value in tombstone.items() if value and value not in ("UTC", "removed")}
     assert held == {"tenant_id", "shop_gid", "created_at", "updated_at", "connected_at"}
     assert traces(location, (*TRACES, name.lower())) == set()
     assert location.instance.get_dynamic_partitions("tenants") == []
@@ -237,7 +237,8 @@ def test_a_shop_that_is_connected_again_is_not_removed(location: Location, tenan
     ask(location, tenant, "shop/redact")
     assert run_privacy(location).success
     assert outcomes(location) == [("nothing removed: the store is connected again", True)]
-    assert rows_left(location, tenant) == {**before, "ops.privacy_requests": 1}
+    assert before.items() <= rows_left(location, tenant).items()
+    assert location.installation.value("select status from ops.tenants") == "active"
 
 
 def test_whether_a_shop_is_connected_is_asked_again_while_it_does_not_answer(location: Location, tenant: Shop) -> None:
