@@ -152,6 +152,24 @@ def test_a_store_may_uninstall_before_its_history_was_read_or_while_it_is_suspen
     assert installation.value("select count(*) from ops.tenant_credentials") == 0
 
 
+def test_an_uninstallation_that_cannot_be_done_yet_is_tried_again_and_holds_up_no_other(
+    installation: Installation, shop: Shop, other_shop: Shop, tenant: Tenant
+) -> None:
+    other = installation.connect(other_shop)
+    for each, store in ((tenant, shop), (other, other_shop)):
+        tell(installation.database, store, ("app/uninstalled", {"id": int(each.shop_gid.rpartition("/")[2])}))
+
+    with installation.database.connect() as connection:
+        connection.execute(f"""
+            create function refuse() returns trigger language plpgsql as $$ begin raise exception 'not today'; end $$;
+            create trigger refuse before update of status on ops.tenants
+            for each row when (new.tenant_id = '{tenant.tenant_id}') execute function refuse()
+            """)
+    assert take_uninstallations(installation.database) == [other.tenant_id]
+    assert [status for status, _, _ in states(installation)] == ["to be tried again", "in the marts"]
+    assert installation.query("select tenant_id from ops.tenant_credentials") == [(tenant.tenant_id,)]
+
+
 def _told_late(installation: Installation, _: Tenant) -> None:
     with installation.database.connect() as connection:
         connection.execute("update ops.webhook_inbox set triggered_at = %s", [datetime.now(UTC) - timedelta(hours=3)])

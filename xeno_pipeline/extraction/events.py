@@ -83,10 +83,16 @@ def take_uninstallations(database: Database) -> list[str]:
         events = inbox.uninstallations(connection)
     suspended: list[str] = []
     for event in events:
-        with database.connect() as connection:
-            if uninstall(connection, event.tenant_id, event.happened_at):
-                suspended.append(event.tenant_id)
-            inbox.is_settled(connection, event.id)
+        try:
+            with database.connect() as connection:
+                is_suspended = uninstall(connection, event.tenant_id, event.happened_at)
+                inbox.is_settled(connection, event.id)
+        except Exception as error:  # noqa: BLE001 - it holds up no other tenant
+            with database.connect() as connection:
+                inbox.have_failed(connection, [event.id], _told(error))
+            continue
+        if is_suspended:
+            suspended.append(event.tenant_id)
     return suspended
 
 
@@ -288,7 +294,11 @@ def _failed(
     """Note why events could not be read; nothing of a value that did not fit, which may be personal."""
     if isinstance(error, psycopg.DataError | UnknownNodeError):
         error = UnloadableError(f"{tenant.tenant_id}: {stream} that events name do not fit the tables.")
-    told = str(error) if isinstance(error, XenoError) else type(error).__name__
     with syncer.database.connect() as connection:
-        inbox.have_failed(connection, [event.id for event in events], told, is_held=True)
+        inbox.have_failed(connection, [event.id for event in events], _told(error), is_held=True)
     return StreamFailure(tenant.tenant_id, stream, error)
+
+
+def _told(error: Exception) -> str:
+    """What may be written down of an error: only our own sentences are known to quote nothing personal."""
+    return str(error) if isinstance(error, XenoError) else type(error).__name__

@@ -17,7 +17,11 @@ MOST_LINES = 500
 """Shopify's own limit."""
 
 _Text = Annotated[str, BeforeValidator(lambda value: value[:255] if isinstance(value, str) else value)]
-_Amount = Annotated[str, StringConstraints(pattern=r"^-?[0-9]{1,14}(\.[0-9]{1,6})?$")]
+_Amount = Annotated[
+    str,
+    StringConstraints(pattern=r"^-?[0-9]{1,14}(\.[0-9]{1,6})?$"),
+    BeforeValidator(lambda value: str(value) if isinstance(value, float | int) else value),  # older versions of the API
+]
 _Number = Annotated[int, Field(gt=0, lt=2**63)]
 
 
