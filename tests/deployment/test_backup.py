@@ -62,6 +62,7 @@ def original(make_home: Callable[[], Path], shop: Shop, other_shop: Shop, tmp_pa
     return machine
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_credentials_open_marts_are_equal_and_logins_see_what_they_saw(
     original: Machine, make_home: Callable[[], Path], shop: Shop, tmp_path: Path
