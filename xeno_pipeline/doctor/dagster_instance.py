@@ -11,6 +11,9 @@ from xeno_pipeline.doctor.finding import Finding, ok, warning, wrong
 from xeno_pipeline.orchestration.instance import open_instance
 from xeno_pipeline.settings import Settings
 
+_MOST_SECONDS_SILENT = 300.0
+"""A daemon gives a sign of life every 30 seconds, unless a long evaluation keeps it."""
+
 _START = "Start it: `xeno dev` here, or `dagster-daemon run` with DAGSTER_HOME set where it is deployed."
 
 
@@ -39,15 +42,16 @@ def examine_code_location() -> Finding:
 
 def _examine_daemon(instance: DagsterInstance) -> Finding:
     statuses = instance.get_daemon_statuses().values()
-    beats = [status.last_heartbeat.timestamp for status in statuses if status.last_heartbeat is not None]
+    beats = {s.daemon_type: s.last_heartbeat.timestamp for s in statuses if s.last_heartbeat is not None}
     if not beats:
         return warning("dagster daemon", "It never ran: schedules, sensors and backfills stand still.", _START)
-    silent = sorted(status.daemon_type for status in statuses if not status.healthy)
+    alive_since = time.time() - _MOST_SECONDS_SILENT
+    silent = sorted(s.daemon_type for s in statuses if not s.healthy or beats[s.daemon_type] < alive_since)
     if silent:
-        since = datetime.fromtimestamp(max(beats), UTC)
-        told = f"{', '.join(silent)} failed or went silent; the last sign of life was at {since:%Y-%m-%d %H:%M:%S} UTC."
+        last = datetime.fromtimestamp(max(beats.values()), UTC)
+        told = f"{', '.join(silent)} failed or went silent; the last sign of life was at {last:%Y-%m-%d %H:%M:%S} UTC."
         return wrong("dagster daemon", told, _START)
-    return ok("dagster daemon", f"{len(beats)} daemons are alive")
+    return ok("dagster daemon", f"{', '.join(sorted(beats))} are alive")
 
 
 def _first_line(error: Exception) -> str:
