@@ -64,6 +64,7 @@ class Settings(BaseSettings):
     public_url: str | None = Field(default=None, description="Where Shopify and merchants reach the gateway.")
     gateway_port: int = Field(default=8710, ge=0, le=65535, description="Where `xeno gateway serve` listens.")
     inbox_days: int = Field(default=30, ge=1, description="How long finished webhooks are remembered.")
+    run_days: int = Field(default=30, ge=1, description="How long Dagster's finished runs and their events are kept.")
     sandbox_port: int = Field(default=8700, description="Where `xeno sandbox serve` and the demo listen.")
     dagster_port: int = Field(default=3000, description="Where `xeno dev` serves the Dagster UI.")
 

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 from psycopg.types.json import Jsonb
 
-from xeno_pipeline.errors import XenoError
+from xeno_pipeline.errors import UsageError, XenoError
 from xeno_pipeline.extraction.mapping import rows
 from xeno_pipeline.extraction.news import ask_for_news, is_current, streams_with_news
 from xeno_pipeline.extraction.report import (
@@ -28,7 +28,7 @@ from xeno_pipeline.extraction.report import (
     empty_report,
     no_progress,
 )
-from xeno_pipeline.extraction.spans import Span
+from xeno_pipeline.extraction.spans import Span, check_days
 from xeno_pipeline.extraction.state import load_states, were_synced, with_history
 from xeno_pipeline.extraction.stream_sync import StreamSync
 from xeno_pipeline.extraction.streams import SHOP, STREAMS, Stream, check_streams
@@ -67,6 +67,16 @@ class SyncRequest:
     accept_deletions: bool = False
     since: date | None = None
     until: date | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse days that are none.
+
+        Raises:
+            UsageError: there is no day in the span, or it is of no full read.
+        """
+        check_days(self.since, self.until)
+        if (self.since or self.until) and not self.full:
+            raise UsageError("A span of days is for reading the history again: give --full too.")
 
     def span(self, tenant: Tenant) -> Span | None:
         """The days that are read again; None for all."""

@@ -2,24 +2,20 @@
 
 # No `from __future__ import annotations` here: Dagster reads the annotations of sensors at run time.
 
-from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
 
 from dagster import (
-    DagsterRun,
     DefaultSensorStatus,
     JobDefinition,
     RunRequest,
-    RunsFilter,
     SensorDefinition,
     SensorEvaluationContext,
     SkipReason,
     sensor,
 )
 
+from xeno_pipeline.orchestration.lanes import BACKFILL, tenants_under_way
 from xeno_pipeline.orchestration.pipeline import PipelineResource
-from xeno_pipeline.orchestration.sensors import UNFINISHED
 from xeno_pipeline.tenants import backfills
 
 _SECONDS_BETWEEN_TICKS = 10
@@ -43,8 +39,8 @@ def backfills_sensor(sync: JobDefinition) -> SensorDefinition:
         with pipeline.open().database.connect() as connection:
             due = backfills.due(connection)
         # One that takes hours keeps none waiting that is connected meanwhile.
-        runs = context.instance.get_runs(RunsFilter(job_name=sync.name, statuses=UNFINISHED)) if due else []
-        attempts = {tenant_id: count for tenant_id, count in due.items() if tenant_id not in _named(runs)}
+        busy = tenants_under_way(context.instance, sync.name) if due else set()
+        attempts = {tenant_id: count for tenant_id, count in due.items() if tenant_id not in busy}
         if not attempts:
             return SkipReason("No store is waiting to be read for the first time.")
         # Once an hour for the same attempts: a run that dies before it begins is not started again at every tick.
@@ -52,13 +48,8 @@ def backfills_sensor(sync: JobDefinition) -> SensorDefinition:
             [f"{datetime.now(UTC):%Y-%m-%dT%H}", *(f"{name}#{count}" for name, count in attempts.items())]
         )
         config = {"ops": {"extract_tenants": {"config": {"tenants": list(attempts)}}}}
-        return RunRequest(run_key=run_key, run_config=config, tags={"xeno/tenants": ", ".join(attempts)[:250]})
+        return RunRequest(
+            run_key=run_key, run_config=config, tags={**BACKFILL, "xeno/tenants": ", ".join(attempts)[:250]}
+        )
 
     return connected
-
-
-def _named(runs: Iterable[DagsterRun]) -> set[str]:
-    """The tenants that the configuration of runs names."""
-    configs: list[Any] = [run.run_config for run in runs]
-    ops = [config.get("ops", {}).get("extract_tenants", {}) for config in configs]
-    return {name for op in ops for name in op.get("config", {}).get("tenants", [])}

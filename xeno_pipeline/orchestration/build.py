@@ -11,6 +11,7 @@ from xeno_pipeline.orchestration.marts_assets import marts_assets
 from xeno_pipeline.orchestration.pipeline import PipelineResource
 from xeno_pipeline.orchestration.privacy import CHECKS, PRIVACY_JOB, privacy_job, privacy_sensors
 from xeno_pipeline.orchestration.raw_assets import LANDED, SHOPIFY, raw_assets
+from xeno_pipeline.orchestration.retention import retention_job
 from xeno_pipeline.orchestration.schedules import schedules
 from xeno_pipeline.orchestration.sensors import sensors
 from xeno_pipeline.orchestration.subscriptions import (
@@ -35,12 +36,12 @@ def build_defs(settings: Settings, *, pipeline: PipelineResource | None = None) 
         pipeline: what ops and assets work on; by default each process opens its own.
     """
     models = marts_assets(DbtProject(settings).manifest_path)
-    jobs = {job.name: job for job in [*tenant_jobs(models), privacy_job(models), subscriptions_job]}
+    jobs = {job.name: job for job in [*tenant_jobs(models), privacy_job(models), subscriptions_job, retention_job]}
     return Definitions(
         assets=[*SHOPIFY, raw_assets, *LANDED, models],
         asset_checks=[*CHECKS, stores_tell_of_changes],
         jobs=list(jobs.values()),
-        schedules=[*schedules(jobs[SYNC_JOB]), subscriptions_schedule()],
+        schedules=[*schedules(jobs), subscriptions_schedule()],
         sensors=[
             *sensors(jobs[EVENTS_JOB]),
             backfills_sensor(jobs[SYNC_JOB]),

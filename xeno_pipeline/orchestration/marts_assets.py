@@ -22,6 +22,7 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtP
 from pydantic import Field
 
 from xeno_pipeline.errors import UsageError
+from xeno_pipeline.orchestration.lanes import BACKFILL_POOL, give_way
 from xeno_pipeline.orchestration.partitions import TENANTS
 from xeno_pipeline.orchestration.pipeline import PipelineResource
 from xeno_pipeline.orchestration.reporting import Metadata
@@ -71,11 +72,13 @@ def marts_assets(manifest: Path) -> AssetsDefinition:
         select="resource_type:model",
         partitions_def=TENANTS,
         backfill_policy=BackfillPolicy.multi_run(max_partitions_per_run=TENANTS_A_RUN),
+        pool=BACKFILL_POOL,
         dagster_dbt_translator=_Translator(),
     )
     def models(
         context: AssetExecutionContext, config: TransformConfig, pipeline: PipelineResource
     ) -> Iterator[MaterializeResult[None]]:
+        give_way(context.run.tags)
         opened = pipeline.open()
         selected = context.selected_asset_keys
         every = selected == context.assets_def.keys

@@ -33,10 +33,11 @@ from pydantic import Field
 
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.extraction.inbox import Backlog
+from xeno_pipeline.orchestration.lanes import UNFINISHED
 from xeno_pipeline.orchestration.partitions import align_partitions
 from xeno_pipeline.orchestration.pipeline import Pipeline, PipelineResource
 from xeno_pipeline.orchestration.reporting import raw_key
-from xeno_pipeline.orchestration.sensors import UNFINISHED, next_start, read_cursor, write_cursor
+from xeno_pipeline.orchestration.sensors import next_start, read_cursor, write_cursor
 from xeno_pipeline.orchestration.tenant_jobs import make_marts
 from xeno_pipeline.privacy import requests
 from xeno_pipeline.privacy.processing import Processor

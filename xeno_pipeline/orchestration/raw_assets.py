@@ -2,7 +2,7 @@
 
 # No `from __future__ import annotations` here: Dagster reads the annotations of ops at run time.
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from dagster import AssetExecutionContext, AssetKey, AssetSpec, BackfillPolicy, Config, MaterializeResult, multi_asset
 from pydantic import Field
@@ -10,6 +10,8 @@ from pydantic import Field
 from xeno_pipeline.extraction.report import StreamReport
 from xeno_pipeline.extraction.streams import CARTS, SHOP, STREAMS
 from xeno_pipeline.extraction.sync import SyncRequest
+from xeno_pipeline.orchestration.lanes import BACKFILL_POOL, give_way
+from xeno_pipeline.orchestration.marts_assets import as_date
 from xeno_pipeline.orchestration.partitions import TENANTS
 from xeno_pipeline.orchestration.pipeline import PipelineResource
 from xeno_pipeline.orchestration.reporting import failure, log_notes, materializations, metadata_of, raw_key
@@ -36,6 +38,19 @@ class SyncConfig(Config):
     accept_deletions: bool = Field(
         default=False, description="Mark as gone however much it is, not only up to one per cent."
     )
+    since: str | None = Field(
+        default=None,
+        description="With `full`: only what was created on this day in the shop or later, as 2026-06-30.",
+    )
+    until: str | None = Field(default=None, description="With `full`: only what was created up to this day, included.")
+
+    def request(self, streams: Sequence[str]) -> SyncRequest:
+        """What to read of those streams.
+
+        Raises:
+            UsageError: the days are none.
+        """
+        return SyncRequest(streams, self.full, self.accept_deletions, as_date(self.since), as_date(self.until))
 
 
 def _at_shopify(stream: str, where: str = "behind Shopify's Admin API") -> AssetSpec:
@@ -75,6 +90,7 @@ LANDED = [
     name="extract",
     specs=[_spec(table, STREAM_OF_TABLE[table.name]) for tables in TABLES_OF_STREAM.values() for table in tables],
     can_subset=True,
+    pool=BACKFILL_POOL,
     backfill_policy=BackfillPolicy.multi_run(max_partitions_per_run=TENANTS_A_RUN),
 )
 def raw_assets(
@@ -85,13 +101,13 @@ def raw_assets(
     A tenant that fails leaves the others' materialisations as they are: these are recorded one by one, and the
     step fails naming the guilty.
     """
+    give_way(context.run.tags)
     opened = pipeline.open()
     selected = [key.path[-1] for key in context.selected_asset_keys]
     streams = {STREAM_OF_TABLE[table] for table in selected}
     with opened.database.connect() as connection:
         tenants = registry.active(connection, context.partition_keys)
-    request = SyncRequest(sorted(streams), config.full, config.accept_deletions)
-    results = opened.syncer.sync_tenants(tenants, request)
+    results = opened.syncer.sync_tenants(tenants, config.request(sorted(streams)))
     log_notes(context.log, results)
     reports = [result for result in results if isinstance(result, StreamReport)]
     if len(reports) < len(results):

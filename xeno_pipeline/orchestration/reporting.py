@@ -17,6 +17,7 @@ from dagster import (
 
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult
+from xeno_pipeline.extraction.streams import SHOP
 
 Metadata = dict[str, MetadataValue | str | int | float]
 
@@ -73,7 +74,8 @@ def materializations(
         if isinstance(result, StreamFailure):
             continue
         for table, counts in result.tables.items():
-            is_news = counts.changed or result.cursor_before is None or not only_changed
+            is_history = result.cursor_before is None and result.mode != "facts"
+            is_news = counts.changed or is_history or not only_changed
             if table in tables and is_news:
                 yield AssetMaterialization(
                     raw_key(table), partition=result.tenant_id, metadata=metadata_of(result, table)
@@ -93,10 +95,15 @@ def failure(results: Iterable[StreamResult]) -> Failure:
 
 def log_notes(log: DagsterLogManager, results: Sequence[StreamResult]) -> None:
     """Write what a person should know of a sync into the run's log."""
+    idle = {result.tenant_id for result in results if isinstance(result, StreamReport) and result.is_idle}
+    if idle:
+        log.info(f"{len(idle):,} tenant{'s' * (len(idle) != 1)} had nothing new in some stream or in any.")
     for result in results:
         if isinstance(result, StreamFailure):
             log.error(f"{result.tenant_id}: the sync of {result.stream} failed. {_reason(result.error)}")
             continue
+        if result.is_idle or (result.stream == SHOP and not result.rows_changed and not result.notes):
+            continue  # a line is an event of Dagster's, and costs milliseconds
         for note in result.notes:
             log.warning(note)
         log.info(

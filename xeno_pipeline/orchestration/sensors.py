@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 
 import orjson
 from dagster import (
-    DagsterRunStatus,
     DefaultSensorStatus,
     JobDefinition,
     RunRequest,
@@ -25,15 +24,9 @@ from dagster import (
 from xeno_pipeline.extraction import inbox
 from xeno_pipeline.extraction.inbox import Backlog
 from xeno_pipeline.orchestration.instance import bury_dead_runs
+from xeno_pipeline.orchestration.lanes import UNFINISHED
 from xeno_pipeline.orchestration.pipeline import PipelineResource
 
-UNFINISHED = [
-    DagsterRunStatus.QUEUED,
-    DagsterRunStatus.NOT_STARTED,
-    DagsterRunStatus.STARTING,
-    DagsterRunStatus.STARTED,
-    DagsterRunStatus.CANCELING,
-]
 _SECONDS_BETWEEN_TICKS = 1
 """At least. Dagster looks every five; were five asked for, many a look would be passed by for being a hair early."""
 

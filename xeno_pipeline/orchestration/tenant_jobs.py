@@ -13,10 +13,11 @@ from datetime import datetime, timedelta
 from dagster import AssetsDefinition, Config, Failure, JobDefinition, OpExecutionContext, in_process_executor, job, op
 from pydantic import Field
 
-from xeno_pipeline.extraction import inbox
+from xeno_pipeline.extraction import inbox, reconciliation
 from xeno_pipeline.extraction.events import read_events, take_uninstallations
+from xeno_pipeline.extraction.reconciliation import Depth
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult
-from xeno_pipeline.extraction.sync import SyncRequest
+from xeno_pipeline.orchestration.lanes import LIVE, ROUTINE, give_way
 from xeno_pipeline.orchestration.marts_assets import TransformConfig, as_date, mart_materializations, transform_failure
 from xeno_pipeline.orchestration.partitions import align_partitions
 from xeno_pipeline.orchestration.pipeline import Pipeline, PipelineResource
@@ -27,6 +28,7 @@ from xeno_pipeline.transformation.transform import TransformReport, TransformReq
 from xeno_pipeline.warehouse.raw_tables import RAW_TABLES
 
 SYNC_JOB = "sync"
+RECONCILE_JOB = "reconcile"
 TRANSFORM_JOB = "transform_marts"
 EVENTS_JOB = "events"
 
@@ -42,6 +44,15 @@ class ExtractConfig(TenantsConfig, SyncConfig):
 
     streams: list[str] = Field(default_factory=list, description="Names of streams; all where empty.")
     transform: bool = Field(default=True, description="Bring the marts up to date afterwards.")
+
+
+class ReconcileConfig(TenantsConfig):
+    """Whom to compare with Shopify, and how thoroughly."""
+
+    full: bool = Field(default=False, description="Read all ids, whatever the counts say.")
+    accept_deletions: bool = Field(
+        default=False, description="Mark as gone however much it is, not only up to one per cent."
+    )
 
 
 class BuildConfig(TenantsConfig, TransformConfig):
@@ -62,13 +73,13 @@ class Extracted:
 @op(description="Read the tenants' streams, side by side; one tenant's failure is told at the end.")
 def extract_tenants(context: OpExecutionContext, config: ExtractConfig, pipeline: PipelineResource) -> Extracted:
     """Read the streams of any set of tenants, and record what changed."""
+    give_way(context.run.tags)
     opened = pipeline.open()
     align_partitions(context.instance, opened.database)
     with opened.database.connect() as connection:
         tenants = registry.active(connection, config.tenants)
         backfills.begin(connection, [tenant.tenant_id for tenant in tenants])
-    request = SyncRequest(config.streams, config.full, config.accept_deletions)
-    results = opened.syncer.sync_tenants(tenants, request)
+    results = opened.syncer.sync_tenants(tenants, config.request(config.streams))
     if not config.streams:
         failed = {result.tenant_id for result in results if isinstance(result, StreamFailure)}
         with opened.database.connect() as connection:
@@ -78,6 +89,21 @@ def extract_tenants(context: OpExecutionContext, config: ExtractConfig, pipeline
         context.log_event(event)
     landed = sorted({result.tenant_id for result in results if isinstance(result, StreamReport)})
     return Extracted(results, landed if config.transform else [])
+
+
+@op(description="Compare the tenants' raw data with Shopify, side by side, and mend what differs.")
+def reconcile_tenants(context: OpExecutionContext, config: ReconcileConfig, pipeline: PipelineResource) -> Extracted:
+    """Reconcile any set of tenants, and record what changed."""
+    opened = pipeline.open()
+    with opened.database.connect() as connection:
+        tenants = registry.active(connection, config.tenants)
+    depth = Depth(config.full, config.accept_deletions)
+    results = reconciliation.reconcile_tenants(opened.syncer, tenants, depth)
+    log_notes(context.log, results)
+    for event in materializations(results, STREAM_OF_TABLE, only_changed=True):
+        context.log_event(event)
+    changed = {result.tenant_id for result in results if isinstance(result, StreamReport) and result.rows_changed}
+    return Extracted(results, sorted(changed))
 
 
 @dataclass(frozen=True)
@@ -165,6 +191,7 @@ def tenant_jobs(models: AssetsDefinition) -> list[JobDefinition]:
     @job(
         name=SYNC_JOB,
         executor_def=in_process_executor,
+        tags=ROUTINE,
         description="Read what changed at Shopify for any set of tenants, and bring their marts up to date.",
     )
     def sync() -> None:
@@ -172,8 +199,19 @@ def tenant_jobs(models: AssetsDefinition) -> list[JobDefinition]:
         conclude(extracted, refresh_marts(extracted))
 
     @job(
+        name=RECONCILE_JOB,
+        executor_def=in_process_executor,
+        tags=ROUTINE,
+        description="Compare raw with Shopify for any set of tenants, mend it, and bring their marts up to date.",
+    )
+    def reconcile() -> None:
+        extracted = reconcile_tenants()
+        conclude(extracted, refresh_marts(extracted))
+
+    @job(
         name=TRANSFORM_JOB,
         executor_def=in_process_executor,
+        tags=ROUTINE,
         description="Bring the marts of any set of tenants up to date.",
     )
     def transform_marts() -> None:
@@ -182,13 +220,14 @@ def tenant_jobs(models: AssetsDefinition) -> list[JobDefinition]:
     @job(
         name=EVENTS_JOB,
         executor_def=in_process_executor,
+        tags=LIVE,
         description="Read what webhooks named, of all tenants, and bring their marts up to date.",
     )
     def events() -> None:
         read = read_due_events()
         settle_events(read, refresh_marts(read))
 
-    return [sync, transform_marts, events]
+    return [sync, reconcile, transform_marts, events]
 
 
 def _raise_failures(extracted: Extracted, report: TransformReport) -> None:

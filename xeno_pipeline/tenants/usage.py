@@ -86,6 +86,11 @@ def refuse_history(connection: Connection, tenant_id: str) -> None:
         )
 
 
+def purge(connection: Connection) -> None:
+    """Delete what is known of days more than 13 months ago: a month is compared with that of the year before."""
+    connection.execute("delete from ops.api_usage where day < (now() at time zone 'utc')::date - interval '13 months'")
+
+
 def set_limit(connection: Connection, tenant_id: str, points: int | None) -> None:
     """Set how many points a month a tenant may use before its histories wait; None: as many as it likes.
 

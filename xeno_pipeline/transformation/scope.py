@@ -74,6 +74,26 @@ def due_tenants(
     return [row[0] for row in rows]
 
 
+def tenants_of_a_new_day(connection: Connection) -> dict[str, date]:
+    """The active tenants in whose shop a new day has begun since their marts were made, and that day."""
+    rows = connection.execute(
+        """
+        select tenant_id, today
+        from ops.tenants
+        join ops.tenant_marts using (tenant_id)
+        cross join lateral (select (now() at time zone tenants.iana_timezone)::date as today) clock
+        where status = 'active' and as_of_date < today
+        order by tenant_id
+        """
+    ).fetchall()
+    return dict(rows)
+
+
+def sweep_dead_transforms(connection: Connection) -> None:
+    """Forget transforms that never ended; what they had claimed is claimed by the next one."""
+    connection.execute("delete from ops.transforms where started_at < now() - interval '2 days'")
+
+
 @contextmanager
 def open_scope(
     database: Database, tenant_ids: Sequence[str], *, as_of: date | None, project_version: str, rebuild: bool = False
