@@ -12,7 +12,7 @@ from xeno_pipeline.shopify.oauth import sign_query
 
 APP = {"XENO_SHOPIFY_API_KEY": "sandbox-app", "XENO_SHOPIFY_API_SECRET": "shpss_sandbox"}
 PUBLIC_URL = "http://127.0.0.1:9"
-"""Where the gateway says it is; nothing listens there: the browser here knows its port."""
+"""Where a gateway whose port nobody knows beforehand may say it is; nothing listens there."""
 
 Query = dict[str, str]
 
@@ -33,9 +33,11 @@ class Browser:
 
     Args:
         gateway_url: where the gateway really is.
+        public_url: where it says it is.
     """
 
     gateway_url: str
+    public_url: str = PUBLIC_URL
     session: requests.Session = field(default_factory=requests.Session)
 
     def install(self, shop: str, **more: str) -> requests.Response:
@@ -46,7 +48,7 @@ class Browser:
         """Begin, and let the app in at the store; the query that Shopify sends the browser back with."""
         location = self.install(f"{handle}.myshopify.com").headers["Location"]
         back = self._get(location).headers["Location"]
-        assert back.startswith(f"{PUBLIC_URL}/auth/callback?")
+        assert back.startswith(f"{self.public_url}/auth/callback?")
         return dict(parse_qsl(urlsplit(back).query))
 
     def come_back(self, query: Query | str) -> requests.Response:

@@ -60,6 +60,18 @@ def test_one_run_reads_all_connected_stores_and_each_gets_its_partition(location
     assert tick(location) is None
 
 
+def test_a_store_that_is_connected_again_within_the_hour_is_read_again(location: Location, waiting: list[str]) -> None:
+    first = tick(location)
+    with location.installation.database.connect() as connection:
+        backfills.take_back(connection, waiting)
+        for handle in waiting:
+            backfills.request(connection, handle)
+    second = tick(location)
+    assert first is not None
+    assert second is not None
+    assert second.run_key != first.run_key  # Dagster starts one run for a key, for ever
+
+
 def test_a_store_that_cannot_be_read_is_tried_again_later_and_holds_up_no_other(
     location: Location, waiting: list[str], shop: Shop
 ) -> None:

@@ -40,12 +40,12 @@ def backfills_sensor(sync: JobDefinition) -> SensorDefinition:
             due = backfills.due(connection)
         # One that takes hours keeps none waiting that is connected meanwhile.
         busy = tenants_under_way(context.instance, sync.name) if due else set()
-        attempts = {tenant_id: count for tenant_id, count in due.items() if tenant_id not in busy}
+        attempts = {tenant_id: attempt for tenant_id, attempt in due.items() if tenant_id not in busy}
         if not attempts:
             return SkipReason("No store is waiting to be read for the first time.")
         # Once an hour for the same attempts: a run that dies before it begins is not started again at every tick.
         run_key = " ".join(
-            [f"{datetime.now(UTC):%Y-%m-%dT%H}", *(f"{name}#{count}" for name, count in attempts.items())]
+            [f"{datetime.now(UTC):%Y-%m-%dT%H}", *(f"{name}@{attempt}" for name, attempt in attempts.items())]
         )
         config = {"ops": {"extract_tenants": {"config": {"tenants": list(attempts)}}}}
         return RunRequest(

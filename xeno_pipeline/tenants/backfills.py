@@ -24,11 +24,12 @@ def request(connection: Connection, tenant_id: str) -> None:
     )
 
 
-def due(connection: Connection) -> Mapping[str, int]:
-    """The active tenants that are to be read now, and how often each was tried."""
+def due(connection: Connection) -> Mapping[str, str]:
+    """The active tenants that are to be read now, and for each what tells this attempt from all others."""
     rows = connection.execute(
         """
-        select tenant_id, attempts from ops.backfill_requests join ops.tenants using (tenant_id)
+        select tenant_id, extract(epoch from requested_at) || '#' || attempts
+        from ops.backfill_requests join ops.tenants using (tenant_id)
         where status = 'active' and due_at <= clock_timestamp()
         order by tenant_id
         """
