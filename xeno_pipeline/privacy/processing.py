@@ -18,7 +18,9 @@ from xeno_pipeline.shopify.queries import operation
 from xeno_pipeline.tenants import audit, registry
 from xeno_pipeline.tenants.offboarding import remove_tenant
 from xeno_pipeline.tenants.registry import Tenant, UnknownTenantError
+from xeno_pipeline.warehouse import raw_tables as raw
 from xeno_pipeline.warehouse.connection import Connection, Database
+from xeno_pipeline.warehouse.loading import lock
 from xeno_pipeline.warehouse.redaction import redact_customer
 
 NOTHING_HELD = "nothing held"
@@ -90,7 +92,10 @@ class Processor:
                 requests.export_is_deleted(connection, request)
 
     def _export(self, request: PrivacyRequest) -> str:
+        assert request.tenant_id is not None
         with self.database.connect() as connection:
+            # A redaction takes this lock too: it finds the file, or the file finds nothing.
+            lock(connection, request.tenant_id, raw.CUSTOMERS)
             held = exports.held_of(connection, request)
             name = exports.write_export(self.exports_folder, request, held)
             requests.note_outcome(connection, request, "exported" if held else NOTHING_HELD, name)
