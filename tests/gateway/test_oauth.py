@@ -199,9 +199,7 @@ def test_a_state_is_of_the_browser_that_began(
     assert not is_tenant(connected, "shelf")
 
 
-def test_a_state_is_of_the_shop_that_it_was_begun_for(
-    browser: Browser, connected: Installation, sandbox: SandboxProcess
-) -> None:
+def test_a_state_is_of_the_shop_that_it_was_begun_for(browser: Browser, connected: Installation) -> None:
     query = browser.let_in("shelf")
     answer = browser.come_back(signed({**query, "shop": "void.myshopify.com"}))
     assert answer.status_code == 403

@@ -11,7 +11,7 @@ import hmac
 import logging
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 
 SHOPIFY_URLS = "https://{handle}.myshopify.com"
 """Where a store is, by its handle."""
+
+_WHAT = "the token grant"
+"""What errors call the request for a token."""
 
 _SHOP = re.compile(r"([a-z0-9][a-z0-9-]{0,59})\.myshopify\.com")
 _TOKEN = re.compile(r"[!-~]{1,4096}")
@@ -139,7 +142,7 @@ def refresh(tenant: str, store_url: str, app: App, refresh_token: str) -> Issued
     """
     issued = _grant(tenant, store_url, app, {"grant_type": "refresh_token", "refresh_token": refresh_token})
     if issued.refresh_token is None:
-        raise MalformedAnswerError(tenant, "the token grant", "was answered without a refresh token.")
+        raise MalformedAnswerError(tenant, _WHAT, "was answered without a refresh token.")
     return issued
 
 
@@ -160,7 +163,6 @@ def _grant(
     form: Mapping[str, str],
     *,
     attempts: int = _ATTEMPTS,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> IssuedToken:
     """Ask for tokens; what may pass by itself is tried again."""
     for failures in range(1, attempts + 1):
@@ -170,7 +172,7 @@ def _grant(
             if failures == attempts:
                 raise
             log.warning("%s Trying again.", error)
-            sleep(pause_after(failures, _LONGEST_PAUSE_SECONDS))
+            time.sleep(pause_after(failures, _LONGEST_PAUSE_SECONDS))
     raise AssertionError("an attempt returns or raises")
 
 
@@ -197,9 +199,6 @@ def _ask(tenant: str, store_url: str, app: App, form: Mapping[str, str]) -> Issu
         return _read(response.json(), asked_at)
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
         raise MalformedAnswerError(tenant, _WHAT, "was answered with something that is no token.") from None
-
-
-_WHAT = "the token grant"
 
 
 def _read(answer: Mapping[str, Any], asked_at: datetime) -> IssuedToken:
