@@ -138,29 +138,47 @@ def tenant_set_app_secret(
 
 @tenant_app.command("list")
 def tenant_list() -> None:
-    """Show all tenants."""
+    """Show all tenants, and the API points that they used."""
     from xeno_pipeline.console import say, show_tenants
-    from xeno_pipeline.tenants import registry
+    from xeno_pipeline.tenants import registry, usage
     from xeno_pipeline.warehouse.migrate import open_migrated
 
     with open_migrated(load_settings()).connect() as connection:
-        tenants = registry.every(connection)
+        tenants, used = registry.every(connection), usage.by_tenant(connection)
     if tenants:
-        show_tenants(tenants)
+        show_tenants(tenants, used)
     else:
         say("There are no tenants yet: `xeno tenant add` connects a store.")
 
 
 @tenant_app.command("show")
 def tenant_show(handle: Handle) -> None:
-    """Show one tenant, and how far each of its streams was read."""
-    from xeno_pipeline.console import show_tenant
+    """Show one tenant, how far each of its streams was read, and what its last reconciliation found."""
+    from xeno_pipeline.console import show_reconciliations, show_tenant
+    from xeno_pipeline.extraction import reconciliations
     from xeno_pipeline.extraction.state import load_states
-    from xeno_pipeline.tenants import registry
+    from xeno_pipeline.tenants import registry, usage
     from xeno_pipeline.warehouse.migrate import open_migrated
 
     with open_migrated(load_settings()).connect() as connection:
-        show_tenant(registry.get(connection, handle), load_states(connection, handle))
+        tenant, used = registry.get(connection, handle), usage.by_tenant(connection, handle)
+        show_tenant(tenant, load_states(connection, handle), used)
+        show_reconciliations(reconciliations.of_tenants(connection, [handle]))
+
+
+@tenant_app.command("limit")
+def tenant_limit(
+    handle: Handle,
+    points: Annotated[int | None, typer.Argument(min=1, help="API points a month (UTC); none lifts the limit.")] = None,
+) -> None:
+    """Set how many API points a month a store may be read with before its histories wait; changes are read on."""
+    from xeno_pipeline.console import say
+    from xeno_pipeline.tenants import usage
+    from xeno_pipeline.warehouse.migrate import open_migrated
+
+    with open_migrated(load_settings()).connect() as connection:
+        usage.set_limit(connection, handle, points)
+    say(f"{handle} has no monthly limit." if points is None else f"{handle} is limited to {points:,} points a month.")
 
 
 @tenant_app.command("suspend")
@@ -251,6 +269,10 @@ def sync(
     accept_deletions: Annotated[
         bool, typer.Option("--accept-deletions", help="Mark it even if it is more than one per cent.")
     ] = False,
+    since: Annotated[
+        str | None, typer.Option(help="With --full: only what was created on this day in the shop or later.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="With --full: only what was created up to this day.")] = None,
     transform: Annotated[bool, typer.Option(help="Bring the marts up to date afterwards.")] = True,
 ) -> None:
     """Read stores: their history the first time, afterwards what changed."""
@@ -259,22 +281,49 @@ def sync(
     from xeno_pipeline.extraction.streams import check_streams
     from xeno_pipeline.orchestration.launch import run_sync
     from xeno_pipeline.orchestration.pipeline import Pipeline
+    from xeno_pipeline.orchestration.raw_assets import SyncConfig
 
     board = Board()
     pipeline = Pipeline(load_settings(), board.on_progress, board.on_node)
+    how = SyncConfig(full=full, accept_deletions=accept_deletions, since=since, until=until)
     streams = check_streams(stream or [])
+    how.request(streams)  # days that are none are refused before anything starts
     handles = _active(pipeline, tenants)
-    config = {
-        "streams": list(streams),
-        "full": full,
-        "accept_deletions": accept_deletions,
-        "transform": transform,
-    }
+    config = {**how.model_dump(), "streams": list(streams), "transform": transform}
     with board.shown():
         results, report = run_sync(pipeline, handles, config)
     show_sync(results)
     if transform:
         show_transform(report)
+    if report.failures or any(isinstance(result, StreamFailure) for result in results):
+        raise typer.Exit(1)
+
+
+@app.command()
+def reconcile(
+    tenants: Handles = None,
+    full: Annotated[bool, typer.Option("--full", help="Read all ids, whatever the counts say.")] = False,
+    accept_deletions: Annotated[
+        bool, typer.Option("--accept-deletions", help="Mark what is gone even if it is more than one per cent.")
+    ] = False,
+) -> None:
+    """Compare what was read with what Shopify has, and mend what differs; every night does so by itself."""
+    from xeno_pipeline.console import Board, show_failures, show_reconciliations, show_transform
+    from xeno_pipeline.extraction import reconciliations
+    from xeno_pipeline.extraction.report import StreamFailure
+    from xeno_pipeline.orchestration.launch import run_reconciliation
+    from xeno_pipeline.orchestration.pipeline import Pipeline
+
+    board = Board()
+    pipeline = Pipeline(load_settings(), board.on_progress, board.on_node)
+    handles = _active(pipeline, tenants)
+    with board.shown():
+        config = {"full": full, "accept_deletions": accept_deletions}
+        results, report = run_reconciliation(pipeline, handles, config)
+    with pipeline.database.connect() as connection:
+        show_reconciliations(reconciliations.of_tenants(connection, handles))
+    show_failures(results)
+    show_transform(report)
     if report.failures or any(isinstance(result, StreamFailure) for result in results):
         raise typer.Exit(1)
 

@@ -16,10 +16,12 @@ from rich.text import Text
 
 from xeno_pipeline.doctor.finding import Finding, State
 from xeno_pipeline.extraction import report as syncing
+from xeno_pipeline.extraction.reconciliations import Reconciliation
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult
 from xeno_pipeline.extraction.state import SyncState
 from xeno_pipeline.tenants.registry import Tenant
 from xeno_pipeline.tenants.subscriptions import Registration
+from xeno_pipeline.tenants.usage import Usage
 from xeno_pipeline.warehouse.roles import Address, BiRole
 
 if TYPE_CHECKING:
@@ -124,6 +126,11 @@ def show_sync(results: Sequence[StreamResult]) -> None:
         out.print(table)
     for note in dict.fromkeys(note for report in reports for note in report.notes):
         warn(note)
+    show_failures(results)
+
+
+def show_failures(results: Sequence[StreamResult]) -> None:
+    """Print why streams could not be read."""
     for failure in results:
         if isinstance(failure, StreamFailure):
             complain(f"{failure.tenant_id}: the sync of {failure.stream} failed. {describe(failure.error)}")
@@ -142,20 +149,37 @@ def show_transform(report: TransformReport) -> None:
         complain(f"The test {test.name} did not pass: {test.message}")
 
 
-def show_tenants(tenants: Iterable[Tenant]) -> None:
-    """Print the tenants as a table."""
-    table = _table("tenant", "shop", "currency", "time zone", "plan", "status", "sees all orders")
+def show_tenants(tenants: Iterable[Tenant], used: Mapping[str, Usage] | None = None) -> None:
+    """Print the tenants as a table, with the API points that they used where that is told."""
+    facts = ("tenant", "shop", "currency", "time zone", "plan", "status", "sees all orders")
+    table = _table(*facts, *(("points today", "this month", "limit") if used else ()))
     for tenant in tenants:
         sees = "yes" if tenant.sees_all_orders else "only 60 days"
-        table.add_row(
-            tenant.tenant_id, tenant.name, tenant.currency, tenant.iana_timezone, tenant.plan, tenant.status, sees
-        )
+        shown = [tenant.tenant_id, tenant.name, tenant.currency, tenant.iana_timezone, tenant.plan, tenant.status, sees]
+        table.add_row(*shown, *(_points(used[tenant.tenant_id]) if used else ()))
     out.print(table)
 
 
-def show_tenant(tenant: Tenant, states: Mapping[str, SyncState]) -> None:
+def _points(usage: Usage) -> tuple[str, str, str]:
+    limit = "none" if usage.monthly_limit is None else f"{usage.monthly_limit:,}"
+    return f"{usage.today:,.0f}", f"{usage.month:,.0f}", limit
+
+
+def show_reconciliations(found: Sequence[Reconciliation]) -> None:
+    """Print what the last reconciliations found, as far as there were any."""
+    if not found:
+        return
+    table = _table("tenant", "stream", "reconciled", "at Shopify", "in raw", "read again", "gone", "refreshed")
+    for last in found:
+        counts = [last.at_shopify, last.in_raw, last.read_again, last.gone, last.refreshed]
+        shown = ["?" if count is None else f"{count:,}" for count in counts]
+        table.add_row(last.tenant_id, last.stream, f"{last.started_at:%Y-%m-%d %H:%M %Z}", *shown)
+    out.print(table)
+
+
+def show_tenant(tenant: Tenant, states: Mapping[str, SyncState], used: Mapping[str, Usage]) -> None:
     """Print one tenant, and how far each of its streams was read."""
-    show_tenants([tenant])
+    show_tenants([tenant], used)
     say(f"domain {tenant.shop_domain}, API {tenant.api_url}, {tenant.shop_gid}")
     say(f"access scopes: {', '.join(tenant.access_scopes)}")
     table = _table("stream", "history read", "changes read up to", "last sync")

@@ -14,7 +14,7 @@ from xeno_pipeline.orchestration.build import build_defs
 from xeno_pipeline.orchestration.instance import bury_dead_runs, open_instance
 from xeno_pipeline.orchestration.pipeline import Pipeline, PipelineResource
 from xeno_pipeline.orchestration.privacy import PRIVACY_JOB
-from xeno_pipeline.orchestration.tenant_jobs import SYNC_JOB, TRANSFORM_JOB
+from xeno_pipeline.orchestration.tenant_jobs import RECONCILE_JOB, SYNC_JOB, TRANSFORM_JOB
 from xeno_pipeline.transformation.transform import TransformReport
 
 
@@ -39,6 +39,24 @@ def run_sync(
     result = _run(pipeline, SYNC_JOB, ops, tenants)
     extracted = _output(result, "extract_tenants")
     return extracted.results, _output(result, "refresh_marts")
+
+
+def run_reconciliation(
+    pipeline: Pipeline, tenants: Sequence[str], config: Mapping[str, Any]
+) -> tuple[Sequence[StreamResult], TransformReport]:
+    """Reconcile tenants, and make their marts, in a run of the job `reconcile`.
+
+    Args:
+        pipeline: what to work on.
+        tenants: handles of active tenants.
+        config: the fields of `ReconcileConfig` besides.
+
+    Raises:
+        RunFailedError: the run as a whole failed.
+    """
+    ops = {"reconcile_tenants": {"config": {**config, "tenants": list(tenants)}}}
+    result = _run(pipeline, RECONCILE_JOB, ops, tenants)
+    return _output(result, "reconcile_tenants").results, _output(result, "refresh_marts")
 
 
 def run_transform(pipeline: Pipeline, tenants: Sequence[str], config: Mapping[str, Any]) -> TransformReport:
