@@ -46,7 +46,7 @@ def check(location: Location) -> Any:
 
 
 def test_new_tenants_are_subscribed_in_one_run_and_then_left_to_the_hourly_one(
-    self, reachable: None, location: Location, shop: Shop, other_shop: Shop
+    reachable: None, location: Location, shop: Shop, other_shop: Shop
 ) -> None:
     location.connect(shop, other_shop)
     request = new_tenants(location)
@@ -64,7 +64,7 @@ def test_new_tenants_are_subscribed_in_one_run_and_then_left_to_the_hourly_one(
 
 
 def test_the_check_names_the_tenants_of_whom_no_webhooks_may_come(
-    self, reachable: None, location: Location, shop: Shop, other_shop: Shop
+    reachable: None, location: Location, shop: Shop, other_shop: Shop
 ) -> None:
     location.connect(shop, other_shop)
     shop.control.set_scopes(*(scope for scope in DEFAULT_SCOPES if scope != "read_customer_merge"))
