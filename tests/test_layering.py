@@ -39,6 +39,7 @@ READERS_OF_THE_ENVIRONMENT = {
     "orchestration/instance.py": "sets DAGSTER_HOME, which Dagster reads",
     "transformation/dbt.py": "sets the variables that the dbt profile reads, and takes them back",
     "demo/dev.py": "hands its own environment on to `dagster dev`",
+    "demo/processes.py": "hands its own environment on to the programs it starts",
 }
 
 

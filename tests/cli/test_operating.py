@@ -24,9 +24,7 @@ def test_a_store_is_compared_with_shopify_and_the_points_that_this_took_are_show
     assert main("tenant", "limit", "shelf").out == "shelf has no monthly limit.\n"
 
 
-def test_days_that_are_none_are_refused_at_once(
-    main: Callable[..., Said], machine: Installation
-) -> None:
+def test_days_that_are_none_are_refused_at_once(main: Callable[..., Said], machine: Installation) -> None:
     assert "'yesterday' is no date" in main("sync", "--full", "--since", "yesterday").err
     assert "give --full too" in main("sync", "--since", "2026-03-01").err
     assert "no day from 2026-03-02" in main("sync", "--full", "--since", "2026-03-02", "--until", "2026-03-01").err

@@ -26,7 +26,8 @@ create table raw.carts (
     payload jsonb not null,
     primary key (tenant_id, id)
 ) with (toast_tuple_target = 8160);
-comment on table raw.carts is 'Carts as their webhooks brought them, without a person: the Admin API does not show carts.';
+comment on table raw.carts is
+    'Carts as their webhooks brought them, without a person: the Admin API does not show carts.';
 comment on column raw.carts.id is 'A number made from cart_id, which is a text at Shopify.';
 
 create table stale.carts (

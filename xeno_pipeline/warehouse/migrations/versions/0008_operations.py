@@ -49,7 +49,8 @@ comment on table ops.reconciliations is 'The last comparison of each stream of a
 comment on column ops.reconciliations.night is 'In the shop''s own time zone; a night is taken once.';
 comment on column ops.reconciliations.read_in_full_at is 'When all ids were last read, not only counts compared.';
 comment on column ops.reconciliations.at_shopify is 'As Shopify counts, once the differences found were mended.';
-comment on column ops.reconciliations.in_raw is 'As raw counts the same objects then; of abandoned checkouts it may have more, which Shopify forgets.';
+comment on column ops.reconciliations.in_raw is
+    'As raw counts the same objects then; of abandoned checkouts it may have more, which Shopify forgets.';
 comment on column ops.reconciliations.windows is 'Spans of creation of which counts were compared.';
 comment on column ops.reconciliations.read_again is 'Objects that were missing or outdated in raw, and were read.';
 comment on column ops.reconciliations.gone is 'Objects that Shopify has no more, and were marked so.';
