@@ -1,0 +1,65 @@
+"""The pages of the documentation, and the commands in them.
+
+A fenced block of `sh` is run by a test. Words after `sh` say otherwise: `background` is started and left running,
+`elsewhere=FILE` is run by that test, and `needs=THING` cannot be run here.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from xeno_pipeline.settings import PROJECT_DIR
+
+READING_ORDER = ("start", "connect-a-store", "connect-a-bi-tool", "operate", "model", "privacy", "limits")
+
+_BLOCK = re.compile(r"^```sh *(?P<info>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of shell commands."""
+
+    page: Path
+    info: str
+    code: str
+
+    @property
+    def is_run(self) -> bool:
+        return self.info in ("", "background")
+
+    @property
+    def elsewhere(self) -> str | None:
+        """The test that runs it instead."""
+        return self._of("elsewhere")
+
+    @property
+    def needs(self) -> str | None:
+        """What it needs that is not here."""
+        return self._of("needs")
+
+    def commands(self) -> Iterator[list[str]]:
+        """Its commands, each as words."""
+        for line in self.code.splitlines():
+            lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;<>")
+            lexer.whitespace_split = True
+            for is_operator, words in groupby(lexer, lambda word: set(word) <= set("|&;<>")):
+                if not is_operator:
+                    yield list(words)
+
+    def _of(self, key: str) -> str | None:
+        name, _, value = self.info.partition("=")
+        return value if name == key else None
+
+
+def pages() -> list[Path]:
+    """README, then the pages in the order in which they are read."""
+    return [PROJECT_DIR / "README.md", *(PROJECT_DIR / "docs" / f"{name}.md" for name in READING_ORDER)]
+
+
+def blocks(page: Path) -> list[Block]:
+    return [Block(page, found["info"].strip(), found["code"]) for found in _BLOCK.finditer(page.read_text())]

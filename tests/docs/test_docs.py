@@ -1,0 +1,145 @@
+"""Every command in the documentation works, every setting is in it, and every link leads somewhere."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+import pytest
+import typer.main
+
+from tests.docs.pages import Block, blocks, pages
+from xeno_pipeline.cli import app
+from xeno_pipeline.settings import PROJECT_DIR, Settings
+from xeno_pipeline.warehouse.embedded import EmbeddedServer
+
+ALL = [block for page in pages() for block in blocks(page)]
+RUN = [page for page in pages() if any(block.is_run for block in blocks(page))]
+
+_PAGE_SECONDS = 400
+"""For the commands of a page, each a process that imports Dagster, while other tests compete for two cores."""
+
+
+class Reader:
+    """Somebody who follows the pages in a clone, in one shell after the other."""
+
+    def __init__(self, clone: Path, port: int) -> None:
+        self.clone = clone
+        self._port = port
+        self._background: list[subprocess.Popen[str]] = []
+        ours = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "XENO_HOME": str(clone / ".xeno")}
+        self._environment = {**os.environ, **ours, "XENO_SANDBOX_PORT": str(port)}
+
+    def follow(self, page: Path) -> None:
+        """Run the blocks of a page in order; consecutive ones share a shell."""
+        script = ["set -eu"]
+        for block in blocks(page):
+            if block.info == "background":
+                self._run(script)
+                script = script[:1]
+                self._start(block.code)
+            elif block.is_run:
+                script.append(block.code)
+        self._run(script)
+
+    def end(self) -> None:
+        """End what was started."""
+        for process in self._background:
+            process.terminate()
+            process.wait(30)
+        for home in (self.clone / ".xeno", self.clone / "restored"):
+            EmbeddedServer(home).stop()
+
+    def _run(self, script: list[str]) -> None:
+        done = subprocess.run(
+            ["sh", "-c", self._here("\n".join(script))],
+            cwd=self.clone,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_PAGE_SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, f"{done.stdout[-3000:]}{done.stderr[-3000:]}"
+
+    def _start(self, command: str) -> None:
+        """Start a command that goes on, and wait until it says that it is ready."""
+        process = subprocess.Popen(
+            ["sh", "-c", f"exec {command}"], cwd=self.clone, env=self._environment, stdout=subprocess.PIPE, text=True
+        )
+        self._background.append(process)
+        assert process.stdout is not None
+        assert any(line.strip() == "ready" for line in process.stdout), f"{command} ended"
+
+    def _here(self, script: str) -> str:
+        return script.replace(":8700", f":{self._port}")
+
+
+@pytest.fixture(scope="module")
+def reader(make_home: Callable[[], Path]) -> Iterator[Reader]:
+    """A reader with a clone of what the pages use, in which nothing was done yet."""
+    clone = make_home()
+    shutil.copytree(PROJECT_DIR / "dbt_project", clone / "dbt_project", ignore=shutil.ignore_patterns("target", "logs"))
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    somebody = Reader(clone, port)
+    yield somebody
+    somebody.end()
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("page", RUN, ids=lambda page: page.stem)
+def test_whoever_follows_the_pages_in_order_gets_through(reader: Reader, page: Path) -> None:
+    reader.follow(page)
+
+
+@pytest.mark.parametrize("block", ALL, ids=lambda block: f"{block.page.stem}: {block.code.splitlines()[0]}")
+def test_every_command_exists_with_its_options(block: Block) -> None:
+    assert block.is_run or block.elsewhere or block.needs, f"{block.info!r} says nothing that is known"
+    if block.elsewhere:
+        assert (PROJECT_DIR / block.elsewhere).exists()
+    targets = re.findall(r"^([a-z-]+):", (PROJECT_DIR / "Makefile").read_text(), re.MULTILINE)
+    for words in block.commands():
+        if words[0] == "make":
+            assert set(words[1:]) <= set(targets)
+        called = words[words.index("code") + 1 :] if "code" in words else words  # of a service, or here
+        if called[0] == "xeno":
+            _check(called[1:])
+
+
+def _check(words: list[str]) -> None:
+    """That the command line knows a command and its options."""
+    command: click.Command = typer.main.get_command(app)
+    while hasattr(command, "commands"):
+        name, *words = words
+        assert name in command.commands, f"there is no command {name}"
+        command = command.commands[name]
+    known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    if not command.context_settings.get("ignore_unknown_options"):
+        assert {word.partition("=")[0] for word in words if word.startswith("--")} <= known
+
+
+def test_every_setting_is_documented_with_its_variable() -> None:
+    documented = set(re.findall(r"^\| `(XENO_\w+)`", (PROJECT_DIR / "docs/operate.md").read_text(), re.MULTILINE))
+    assert documented == {f"XENO_{name.upper()}" for name in Settings.model_fields}
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.stem)
+def test_every_link_and_picture_leads_to_a_file(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text())
+    assert [target for target in targets if "://" not in target and not (page.parent / target).exists()] == []
+
+
+def test_every_page_is_read_and_linked_from_the_readme() -> None:
+    readme = (PROJECT_DIR / "README.md").read_text()
+    written = sorted((PROJECT_DIR / "docs").glob("*.md"))
+    assert sorted(pages()[1:]) == written
+    assert [page.name for page in written if f"docs/{page.name}" not in readme] == []
