@@ -26,8 +26,8 @@ from graphql import (
 
 from xeno_pipeline.sandbox.api import AdminApi
 from xeno_pipeline.sandbox.controls.changes import CHANGES
-from xeno_pipeline.sandbox.server import Sandbox
 from xeno_pipeline.sandbox.spec import StoreSpec
+from xeno_pipeline.sandbox.stores import Stores
 
 UNTIL = datetime(2026, 6, 30, tzinfo=UTC)
 TOKEN = "shpat_sandbox"
@@ -168,11 +168,13 @@ def opened(folder: Path, handle: str, **facts: Any) -> Iterator[LocalClient]:
     """A store in this process (of 120 orders, unless it is said otherwise), with a clock of points that stands."""
     ticker = Ticker()
     source = {} if "orders_csv" in facts else {"orders": 120, "until": UNTIL}
-    sandbox = Sandbox([StoreSpec(handle, **{**source, **facts})], folder, "http://sandbox", ticker)
+    stores = Stores([StoreSpec(handle, **{**source, **facts})], folder, "http://sandbox", ticker)
     try:
-        yield LocalClient(sandbox.apis[handle], ticker)
+        api = stores.get(handle)
+        assert api is not None
+        yield LocalClient(api, ticker)
     finally:
-        sandbox.close()
+        stores.close()
 
 
 class AdminClient(Client):

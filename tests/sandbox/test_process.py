@@ -199,3 +199,12 @@ def test_the_server_ends_at_once_when_it_is_asked_to(tmp_path: Path) -> None:
     os.kill(server, signal.SIGTERM)
     sandbox.stop()
     assert time.monotonic() - began < 8
+
+
+def test_a_thousand_stores_start_as_soon_as_one_does(tmp_path: Path) -> None:
+    specs = [StoreSpec(f"store-{number:04}", orders=20) for number in range(1000)]
+    with SandboxProcess(specs, tmp_path) as sandbox:
+        assert len(sandbox.control.stores()) == 1000
+        assert not list(tmp_path.glob("store-*"))  # none was opened yet
+        assert sandbox.control.store("store-0999").place_order()["orders"]
+        assert [folder.name for folder in tmp_path.glob("store-*")] == ["store-0999"]

@@ -218,7 +218,7 @@ class SlowStore:
 
     @property
     def api(self) -> AdminApi:
-        api: AdminApi = self.app.state.sandbox.apis["slow"]
+        api: AdminApi = self.app.state.sandbox.stores.get("slow")
         return api
 
     def __enter__(self) -> SlowStore:

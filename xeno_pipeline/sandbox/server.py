@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import logging
+import resource
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -23,14 +24,12 @@ from starlette.routing import Route
 
 from xeno_pipeline.sandbox.api import AdminApi, BadRequestError, operation_name
 from xeno_pipeline.sandbox.bulk import downloads
-from xeno_pipeline.sandbox.bulk.operations import RESULTS_PATH, BulkOperations
-from xeno_pipeline.sandbox.bulk.pool import Workers
-from xeno_pipeline.sandbox.controls.faults import Faults
+from xeno_pipeline.sandbox.bulk.operations import RESULTS_PATH
 from xeno_pipeline.sandbox.controls.routes import ControlRoutes
 from xeno_pipeline.sandbox.oauth import OAuthError
 from xeno_pipeline.sandbox.search.filters import UnsupportedError
 from xeno_pipeline.sandbox.spec import StoreSpec, demo_specs
-from xeno_pipeline.sandbox.state.store import Store
+from xeno_pipeline.sandbox.stores import Stores
 
 __all__ = ["StoreSpec", "create_app", "demo_specs", "serve"]
 
@@ -69,38 +68,11 @@ class Sandbox:
     def __init__(
         self, specs: Sequence[StoreSpec], state_dir: Path, base_url: str, monotonic: Callable[[], float]
     ) -> None:
-        self.base_url = base_url
-        self.workers = Workers()
-        self.apis: dict[str, AdminApi] = {}
-        for spec in specs:
-            store, faults = Store(spec, state_dir / spec.handle), Faults()
-            bulk = BulkOperations(store, self.workers, faults, base_url)
-            self.apis[spec.handle] = AdminApi(store, bulk, faults, monotonic)
-
-    def close(self) -> None:
-        """End the workers and the senders, and close what the stores remember."""
-        self.workers.stop()
-        for api in self.apis.values():
-            api.webhooks.close()
-            api.store.close()
+        self.stores = Stores(specs, state_dir, base_url, monotonic)
 
     async def index(self, _request: Request) -> Response:
         """The stores there are."""
-        return json_response(self.listing())
-
-    def listing(self) -> list[dict[str, Any]]:
-        """Handle, API URL, token, currency, time zone and number of orders of each store."""
-        return [
-            {
-                "handle": handle,
-                "api_url": f"{self.base_url}/{handle}",
-                "token": api.store.spec.token,
-                "currency": api.store.spec.currency,
-                "timezone": api.store.spec.timezone,
-                "orders": len(api.store.tables["Order"]),
-            }
-            for handle, api in self.apis.items()
-        ]
+        return json_response(self.stores.listing())
 
     async def health(self, _request: Request) -> Response:
         """Whether the server serves."""
@@ -108,7 +80,7 @@ class Sandbox:
 
     async def graphql(self, request: Request) -> Response:
         """The Admin GraphQL API of a store."""
-        api = self.apis.get(request.path_params["handle"])
+        api = self.stores.get(request.path_params["handle"])
         version = answered_version(request.path_params["version"])
         if api is None or version is None:
             return json_response({"errors": "Not Found"}, 404)
@@ -139,7 +111,7 @@ class Sandbox:
 
     async def authorize(self, request: Request) -> Response:
         """Where a merchant is asked to let an app in; this one always decides at once."""
-        api = self.apis.get(request.path_params["handle"])
+        api = self.stores.get(request.path_params["handle"])
         if api is None:
             return json_response({"errors": "Not Found"}, 404)
         try:
@@ -150,7 +122,7 @@ class Sandbox:
 
     async def access_token(self, request: Request) -> Response:
         """Where an app asks for tokens."""
-        api = self.apis.get(request.path_params["handle"])
+        api = self.stores.get(request.path_params["handle"])
         if api is None:
             return json_response({"errors": "Not Found"}, 404)
         form = dict(parse_qsl((await request.body()).decode()))
@@ -168,7 +140,7 @@ class Sandbox:
         if TOKEN_HEADER in request.headers or "authorization" in request.headers:
             return Response("Access tokens must not be sent to the storage of bulk results.", 400)
         token = request.path_params["token"]
-        for api in self.apis.values():
+        for api in self.stores.opened():
             operation = api.bulk.operation_of(token)
             if operation is not None:
                 api.stats.downloads += 1
@@ -206,9 +178,9 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
-        await run_in_threadpool(sandbox.close)
+        await run_in_threadpool(sandbox.stores.close)
 
-    controls = ControlRoutes(sandbox.apis)
+    controls = ControlRoutes(sandbox.stores)
     app = Starlette(
         routes=[
             Route("/", sandbox.index),
@@ -247,8 +219,15 @@ def serve(
         OSError: If the port is taken, or a file of orders cannot be read.
         ValueError: If a file of orders is none, or another server serves the same stores.
     """
+    _raise_limit_of_files()
     with socket.create_server((host, port)) as listener, _only_server_of(state_dir):
         _run(listener, specs, state_dir, on_ready)
+
+
+def _raise_limit_of_files() -> None:
+    """As far as the system lets this process: each store keeps three files open."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 @contextmanager
@@ -280,7 +259,7 @@ def _run(
         while not server.started and not serving.done():
             await asyncio.sleep(0.01)
         if on_ready is not None and server.started:
-            on_ready(app.state.sandbox.listing())
+            on_ready(app.state.sandbox.stores.listing())
         await serving
 
     asyncio.run(run())

@@ -18,6 +18,7 @@ from xeno_pipeline.sandbox.controls.report import sales_report
 from xeno_pipeline.sandbox.controls.silent import SILENT
 from xeno_pipeline.sandbox.model.times import instant
 from xeno_pipeline.sandbox.spec import PLANS
+from xeno_pipeline.sandbox.stores import Stores
 from xeno_pipeline.sandbox.webhooks.payloads import of_shop, webhooks_of
 from xeno_pipeline.sandbox.webhooks.sender import subscription_of
 from xeno_pipeline.sandbox.webhooks.subscriptions import Subscriptions
@@ -26,7 +27,7 @@ from xeno_pipeline.sandbox.webhooks.subscriptions import Subscriptions
 class ControlRoutes:
     """`POST /{handle}/sandbox/{action}` and `GET /{handle}/sandbox/{name}`."""
 
-    def __init__(self, apis: dict[str, AdminApi]) -> None:
+    def __init__(self, apis: Stores) -> None:
         self._apis = apis
 
     async def post(self, request: Request) -> Response:
