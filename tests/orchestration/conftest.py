@@ -24,9 +24,10 @@ _RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_
 
 @dataclass(frozen=True)
 class Location:
-    """The code location, its instance, and the installation under it."""
+    """The code location, its instance, and the pipeline and the installation under it."""
 
     installation: Installation
+    pipeline: Pipeline
     definitions: Definitions
     instance: DagsterInstance
 
@@ -78,5 +79,5 @@ def location(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ring: KeyRing = load_key_ring(settings)
     definitions = build_defs(settings, pipeline=PipelineResource.of(pipeline))
     with open_instance(settings) as instance:
-        yield Location(Installation(pipeline.database, ring, tmp_path / "spool"), definitions, instance)
+        yield Location(Installation(pipeline.database, ring, tmp_path / "spool"), pipeline, definitions, instance)
     monkeypatch.delenv("DAGSTER_HOME", raising=False)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -13,9 +15,14 @@ from tests.extraction.test_events import states, tell
 from tests.installation import Shop
 from tests.orchestration.conftest import Location
 from xeno_pipeline.extraction.inbox import Backlog
+from xeno_pipeline.extraction.report import StreamFailure
+from xeno_pipeline.extraction.sync import SyncRequest
 from xeno_pipeline.orchestration.instance import process_tags
 from xeno_pipeline.orchestration.sensors import Started, next_start, pause_after, read_cursor, write_cursor
 from xeno_pipeline.orchestration.tenant_jobs import EVENTS_JOB, SYNC_JOB
+from xeno_pipeline.sandbox.process import SandboxProcess
+from xeno_pipeline.sandbox.spec import StoreSpec
+from xeno_pipeline.transformation.transform import TransformReport, TransformRequest, transform
 
 DUE = Backlog(["acme", "zeta"], (7, 0))
 
@@ -92,6 +99,42 @@ def test_one_tick_starts_one_run_which_takes_the_events_of_all_tenants_to_the_ma
     assert states(location.installation) == [("in the marts", 0, None)] * 2
     with build_sensor_context(instance=location.instance, resources=resources, cursor=tick.cursor) as context:
         assert isinstance(sensor(context), SkipReason)
+
+
+@pytest.fixture
+def many(location: Location, tmp_path: Path) -> Iterator[list[Shop]]:
+    """Forty tenants whose orders are read, and in the marts."""
+    handles = [f"one-of-many-{number:02}" for number in range(40)]
+    specs = [StoreSpec(handle, orders=3, plan="Enterprise") for handle in handles]
+    with SandboxProcess(specs, tmp_path / "stores") as sandbox:
+        shops = [Shop(sandbox, handle) for handle in handles]
+        location.connect(*shops)
+        results = location.pipeline.syncer.sync_tenants(location.installation.tenants(), SyncRequest(["orders"]))
+        assert [result for result in results if isinstance(result, StreamFailure)] == []
+        request = TransformRequest([shop.handle for shop in shops])
+        assert not transform(location.pipeline.database, location.pipeline.dbt_project, request).failures
+        yield shops
+
+
+def test_a_tick_with_events_of_forty_tenants_starts_one_run_and_one_invocation_of_dbt(
+    location: Location, many: list[Shop]
+) -> None:
+    for shop in many:
+        (order,) = shop.control.place_order()["orders"]
+        tell(location.installation.database, shop, ("orders/create", {"id": order}))
+    sensor, resources = location.definitions.resolve_sensor_def("webhooks"), location.definitions.resources
+    with build_sensor_context(instance=location.instance, resources=resources) as context:
+        (request,) = sensor.evaluate_tick(context).run_requests or []
+
+    job = location.definitions.resolve_job_def(EVENTS_JOB)
+    result = job.execute_in_process(instance=location.instance, tags=request.tags)
+    assert result.success
+    report: TransformReport = result.output_for_node("refresh_marts")
+    (together,) = {tenant_ids for tenant_ids, _ in report.nodes}  # one entry for each invocation of dbt
+    assert set(together) == {shop.handle for shop in many}
+    models = [node.name for _, node in report.nodes]
+    assert len(models) == len(set(models)), "a model was made twice"
+    assert states(location.installation) == [("in the marts", 0, None)] * len(many)
 
 
 def test_no_event_waits_for_a_run_whose_process_was_killed(location: Location, pair: list[str], shop: Shop) -> None:

@@ -22,7 +22,7 @@ from xeno_pipeline.orchestration.marts_assets import TransformConfig, as_date, m
 from xeno_pipeline.orchestration.partitions import align_partitions
 from xeno_pipeline.orchestration.pipeline import Pipeline, PipelineResource
 from xeno_pipeline.orchestration.raw_assets import STREAM_OF_TABLE, SyncConfig
-from xeno_pipeline.orchestration.reporting import failure, log_notes, materializations
+from xeno_pipeline.orchestration.reporting import failure, log_notes, materializations, record
 from xeno_pipeline.tenants import backfills, registry
 from xeno_pipeline.transformation.transform import TransformReport, TransformRequest, transform
 from xeno_pipeline.warehouse.raw_tables import RAW_TABLES
@@ -85,8 +85,7 @@ def extract_tenants(context: OpExecutionContext, config: ExtractConfig, pipeline
         with opened.database.connect() as connection:
             backfills.take_back(connection, {tenant.tenant_id for tenant in tenants} - failed)
     log_notes(context.log, results)
-    for event in materializations(results, STREAM_OF_TABLE, only_changed=not config.full):
-        context.log_event(event)
+    record(context, materializations(results, STREAM_OF_TABLE, only_changed=not config.full))
     landed = sorted({result.tenant_id for result in results if isinstance(result, StreamReport)})
     return Extracted(results, landed if config.transform else [])
 
@@ -129,8 +128,7 @@ def read_due_events(context: OpExecutionContext, pipeline: PipelineResource) -> 
         tenants = [tenant for tenant in registry.active(connection) if tenant.tenant_id in due]
     results = read_events(opened.syncer, tenants)
     log_notes(context.log, results)
-    for event in materializations(results, [table.name for table in RAW_TABLES], only_changed=True):
-        context.log_event(event)
+    record(context, materializations(results, [table.name for table in RAW_TABLES], only_changed=True))
     with opened.database.connect() as connection:
         inbox.purge(connection, timedelta(days=opened.settings.inbox_days))
         to_transform, done_before = inbox.to_transform(connection)
@@ -242,7 +240,6 @@ def make_marts(
 ) -> TransformReport:
     """Transform, and record what that made in the run."""
     report = transform(opened.database, opened.dbt_project, request, opened.on_node)
-    for event in mart_materializations(report, models, only_changed=request.only_due):
-        context.log_event(event)
+    record(context, mart_materializations(report, models, only_changed=request.only_due))
     context.log.info(f"Marts of {len(report.tenant_ids)} tenants made in {report.seconds:.1f} s.")
     return report
