@@ -11,12 +11,13 @@ from dagster import AssetKey, DagsterRunStatus
 from tests.installation import Shop
 from tests.orchestration.conftest import Location
 from xeno_pipeline.orchestration.instance import bury_dead_runs, process_tags
+from xeno_pipeline.orchestration.raw_assets import STREAM_OF_TABLE
 from xeno_pipeline.orchestration.tenant_jobs import SYNC_JOB, TRANSFORM_JOB
 from xeno_pipeline.warehouse.raw_tables import ORDERS, RAW_TABLES, tree
 
 RAW_ORDERS = AssetKey(["raw", "orders"])
 REVENUE = AssetKey(["marts", "revenue_daily"])
-ALL_RAW = [AssetKey(["raw", table.name]) for table in RAW_TABLES]
+ALL_RAW = [AssetKey(["raw", table]) for table in STREAM_OF_TABLE]
 
 
 def days_of(location: Location, shop: Shop) -> int:
