@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -16,8 +15,8 @@ from pathlib import Path
 import pytest
 import requests
 from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 
+from tests.browser.chromium import open_chromium
 from xeno_pipeline.orchestration.instance import dagster_home
 from xeno_pipeline.sandbox.process import SandboxProcess
 from xeno_pipeline.sandbox.spec import StoreSpec
@@ -26,10 +25,6 @@ from xeno_pipeline.warehouse.embedded import EmbeddedServer
 
 TENANTS = ("north", "south")
 _START_SECONDS = 120
-_QUIET = (  # no window, no sandbox (root), and no word to anyone outside
-    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--window-size=1800,1300"),
-)
 
 
 @pytest.fixture(scope="module")
@@ -81,13 +76,8 @@ def _answers(url: str) -> bool:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[webdriver.Chrome]:
     """A headless Chromium from the distribution's packages."""
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (chromium and driver):
+    opened = open_chromium()
+    if opened is None:
         pytest.skip("Chromium and ChromeDriver are not installed (Debian: chromium, chromium-driver)")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for argument in _QUIET:
-        options.add_argument(argument)
-    opened = webdriver.Chrome(options=options, service=Service(driver))
     yield opened
     opened.quit()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 import shutil
@@ -99,6 +100,8 @@ def test_what_the_services_run_reads_a_store_through_the_daemon_and_the_code_loc
     statement = "select count(*) from marts.fct_orders"
     assert containers.run("code", "xeno", "db", "psql", "-tAc", statement).strip() == "60"
     assert requests.get(f"{containers.url(8710)}/readyz", timeout=10).text == "ok"
+    findings = json.loads(containers.run("code", "xeno", "doctor", "--json"))
+    assert [finding for finding in findings if finding["state"] != "ok"] == []
 
     codes = containers.stop()
     assert set(codes.values()) <= {0, -signal.SIGTERM}
