@@ -106,6 +106,20 @@ def test_a_history_comes_in_a_run_of_its_own_behind_all_others(
     assert priorities["backfill"] < priorities["routine"]
 
 
+def test_histories_take_turns_so_that_those_who_fail_every_time_keep_nobody_waiting(
+    location: Location, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedules, "HISTORIES_A_TICK", 2)
+    handles = [f"store-{number}" for number in range(5)]
+    register(location.installation, *handles)
+    location.installation.query("delete from ops.sync_state returning 1")
+
+    ticks = [named(tick(location, "hourly_sync", AT.replace(hour=hour)), "backfill") for hour in range(3)]
+
+    assert [len(runs) for runs in ticks] == [2, 2, 2]
+    assert {handle for runs in ticks for (handle,) in runs} == set(handles)
+
+
 def test_a_history_waits_while_its_tenants_points_of_the_month_are_used_up(location: Location, shop: Shop) -> None:
     location.connect(shop)
     with location.installation.database.connect() as connection:

@@ -65,7 +65,7 @@ def schedules(jobs: Mapping[str, JobDefinition]) -> list[ScheduleDefinition]:
         free = [tenant_id for tenant_id in active if tenant_id not in busy]
         new = [tenant_id for tenant_id in free if tenant_id not in read and not used[tenant_id].is_exhausted]
         routine = _runs(context, "extract_tenants", [name for name in free if name in read], TENANTS_A_SYNC)
-        histories = _runs(context, "extract_tenants", new[:HISTORIES_A_TICK], 1, BACKFILL)
+        histories = _runs(context, "extract_tenants", _whose_turn_it_is(context, new), 1, BACKFILL)
         return [*routine, *histories] or SkipReason("No active tenant is free to be read.")
 
     @schedule(
@@ -112,6 +112,13 @@ def schedules(jobs: Mapping[str, JobDefinition]) -> list[ScheduleDefinition]:
         return RunRequest(run_key=_tick(context))
 
     return [hourly_sync, nightly_reconciliation, turn_of_the_day, retention]
+
+
+def _whose_turn_it_is(context: ScheduleEvaluationContext, tenant_ids: Sequence[str]) -> list[str]:
+    """Some of the tenants, others every hour: those who fail every time keep nobody waiting."""
+    hour = int(context.scheduled_execution_time.timestamp()) // 3600
+    first = hour * HISTORIES_A_TICK % len(tenant_ids) if tenant_ids else 0
+    return [*tenant_ids[first:], *tenant_ids[:first]][:HISTORIES_A_TICK]
 
 
 def _runs(
