@@ -28,7 +28,7 @@ _PAGE_SECONDS = 400
 
 
 class Reader:
-    """Somebody who follows the pages in a clone, in one shell after the other."""
+    """Somebody who follows the pages in a clone."""
 
     def __init__(self, clone: Path, port: int) -> None:
         self.clone = clone
@@ -38,16 +38,12 @@ class Reader:
         self._environment = {**os.environ, **ours, "XENO_SANDBOX_PORT": str(port)}
 
     def follow(self, page: Path) -> None:
-        """Run the blocks of a page in order; consecutive ones share a shell."""
-        script = ["set -eu"]
+        """Run the blocks of a page in order, each in a shell of its own."""
         for block in blocks(page):
             if block.info == "background":
-                self._run(script)
-                script = script[:1]
                 self._start(block.code)
             elif block.is_run:
-                script.append(block.code)
-        self._run(script)
+                self._run(block.code)
 
     def end(self) -> None:
         """End what was started."""
@@ -57,9 +53,9 @@ class Reader:
         for home in (self.clone / ".xeno", self.clone / "restored"):
             EmbeddedServer(home).stop()
 
-    def _run(self, script: list[str]) -> None:
+    def _run(self, script: str) -> None:
         done = subprocess.run(
-            ["sh", "-c", self._here("\n".join(script))],
+            ["sh", "-euc", self._here(script)],
             cwd=self.clone,
             env=self._environment,
             stdin=subprocess.DEVNULL,
@@ -125,6 +121,19 @@ def _check(words: list[str]) -> None:
     known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     if not command.context_settings.get("ignore_unknown_options"):
         assert {word.partition("=")[0] for word in words if word.startswith("--")} <= known
+
+
+def test_everything_that_runs_by_itself_is_documented() -> None:
+    """In a process of its own: Dagster's definitions are read from the settings of whoever imports them."""
+    script = """
+from xeno_pipeline.definitions import defs
+repository = defs.get_repository_def()
+print(*(each.name for each in (*repository.schedule_defs, *repository.sensor_defs)))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
+    table = (PROJECT_DIR / "docs/operate.md").read_text().partition("| schedule or sensor |")[2].partition("\n\n")[0]
+    names = {name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.partition(" | ")[0])}
+    assert names == set(done.stdout.split())
 
 
 def test_every_setting_is_documented_with_its_variable() -> None:
