@@ -71,13 +71,10 @@ class Containers:
             if instruction == "COPY" and "--from=build" not in arguments:
                 *sources, target = arguments
                 for source in sources:
-                    _copy(
-                        PROJECT_DIR / source,
-                        image / target / Path(source).name if target.endswith("/") else image / target,
-                    )
+                    _copy(PROJECT_DIR / source, image / target)
             elif instruction == "ARG":
                 environment |= dict([self._here(arguments[0]).split("=", 1)])
-            elif instruction == "RUN" and arguments[:2] == ["python", "-m"] and "venv" not in arguments:
+            elif instruction == "RUN" and arguments[:2] == ["python", "-m"] and arguments[2] != "venv":
                 self._run(arguments, {"PYTHONPATH": str(image), "PATH": _path(), **environment})
         workspace = image / "deploy/workspace.yaml"
         workspace.write_text(self._here(workspace.read_text()))
@@ -173,13 +170,11 @@ def _instructions(dockerfile: Path) -> list[tuple[str, list[str]]]:
 
 
 def _copy(source: Path, target: Path) -> None:
+    """What COPY does: a folder's content becomes the target's, a file comes to lie in it."""
     if source.is_dir():
-        shutil.copytree(
-            source, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("target", "logs", "__pycache__")
-        )
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("target", "logs", "__pycache__"))
     else:
-        target = target / source.name if target.is_dir() or target.name == "." else target
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, target)
 
 

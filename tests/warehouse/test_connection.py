@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, text
 
 from tests.warehouse.roles import GUARDED, GUARDED_PASSWORD, create_role
 from xeno_pipeline.errors import UsageError
-from xeno_pipeline.settings import Settings
+from xeno_pipeline.settings import Settings, load_settings
 from xeno_pipeline.warehouse.connection import (
     Database,
     DatabaseUnavailableError,
@@ -83,6 +83,25 @@ def test_any_usual_spelling_of_the_url_opens_it_for_every_client(guarded: Embedd
     assert for_dbt["PGPASSWORD"] == GUARDED_PASSWORD
     assert for_dbt["PGDATABASE"] == "xeno"
     assert for_dbt["PGHOST"] == str(guarded.socket_dir)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgresql://xeno@db/xeno", GUARDED_PASSWORD),
+        ("postgresql://xeno@db/xeno?sslmode=require", GUARDED_PASSWORD),
+        ("postgresql://db/xeno?user=xeno", GUARDED_PASSWORD),
+        ("postgresql://xeno:its-own@db/xeno", "its-own"),
+    ],
+)
+def test_a_password_may_come_as_a_file_of_its_own_unless_the_url_has_one(
+    url: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "xeno_database_password").write_text(f"{GUARDED_PASSWORD}\n")
+    monkeypatch.setenv("XENO_SECRETS_DIR", str(tmp_path))
+    monkeypatch.setenv("XENO_DATABASE_URL", url)
+
+    assert connection_variables(database_url(load_settings()))["PGPASSWORD"] == expected
 
 
 def test_what_the_url_says_besides_reaches_dbt_and_sqlalchemy_too() -> None:
