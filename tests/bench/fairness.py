@@ -1,0 +1,55 @@
+"""How long the hourly sync of small stores takes while the history of a large one is read beside it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from statistics import median
+
+from tests.bench.machine import Machine, machine
+from xeno_pipeline.sandbox.spec import StoreSpec
+
+LARGE_ORDERS = 200_000
+SMALL = [f"small-{number:02}" for number in range(20)]
+_ROUNDS = 4
+
+
+def run(folder: Path) -> dict[str, float]:
+    """Measure.
+
+    Args:
+        folder: an empty one, for a server and stores of the benchmark's own.
+
+    Returns:
+        `beside_over_alone`: seconds of a run that reads one new order of each small store and brings their marts up
+        to date, beside the backfill over alone (1.5 is the most); and what it is made of.
+    """
+    small = [StoreSpec(handle, orders=200, plan="Enterprise", seed=n) for n, handle in enumerate(SMALL)]
+    with machine(folder, [*small, StoreSpec("large", orders=LARGE_ORDERS, plan="Enterprise")]) as bench:
+        assert bench.start_run("sync", "extract_tenants", "routine", SMALL).wait() == 0
+        alone = [_hourly_sync(bench) for _ in range(_ROUNDS)][1:]  # the first one warms the caches
+        beside: list[float] = []
+        started = time.perf_counter()
+        with bench.start_run("sync", "extract_tenants", "backfill", ["large"]) as backfill:
+            while backfill.poll() is None:
+                seconds = _hourly_sync(bench)
+                if backfill.poll() is None:  # else it was alone in part
+                    beside.append(seconds)
+            backfill_seconds = time.perf_counter() - started
+        assert backfill.returncode == 0
+    return {
+        "beside_over_alone": median(beside) / median(alone),
+        "alone_seconds": median(alone),
+        "beside_seconds": median(beside),
+        "rounds_beside": len(beside),
+        "backfill_seconds": backfill_seconds,
+    }
+
+
+def _hourly_sync(bench: Machine) -> float:
+    """Seconds of a run over the small stores, in each of which an order was placed."""
+    for handle in SMALL:
+        bench.sandbox.control.store(handle).place_order()
+    started = time.perf_counter()
+    assert bench.start_run("sync", "extract_tenants", "routine", SMALL).wait() == 0
+    return time.perf_counter() - started
