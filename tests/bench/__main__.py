@@ -14,13 +14,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import fairness, history, marts, thousand
+from tests.bench import fairness, gateway, history, marts, thousand
 
 BENCHMARKS: dict[str, Callable[[Path], dict[str, float]]] = {
     "history": history.run,
     "marts": marts.run,
     "fairness": fairness.run,
     "thousand": thousand.run,
+    "gateway": gateway.run,
 }
 
 

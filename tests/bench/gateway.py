@@ -1,0 +1,120 @@
+"""What it costs to keep a delivery: the gateway beside the same server with a handler that only verifies the signature.
+
+Both are uvicorn processes with the gateway's own settings, fed by the same client over 64 connections, in turns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from statistics import median, quantiles
+
+from tests.gateway.gateway_process import SECRET, GatewayProcess
+from xeno_pipeline.settings import Settings
+from xeno_pipeline.shopify.webhooks import sign
+from xeno_pipeline.tenants import registry
+from xeno_pipeline.tenants.registry import Tenant
+from xeno_pipeline.warehouse.embedded import EmbeddedServer
+from xeno_pipeline.warehouse.migrate import open_migrated
+
+CONNECTIONS = 64
+_SECONDS = 5.0
+"""Of each measurement."""
+_ROUNDS = 3
+_ORDER_BYTES = 2_000
+_FACTS = ("gid://shopify/Shop/1", "acme.myshopify.com", "http://127.0.0.1:9/acme", "Acme", "EUR", "UTC", "Plus", [])
+
+
+def run(folder: Path) -> dict[str, float]:
+    """Measure.
+
+    Args:
+        folder: an empty one, for a server and logs of the benchmark's own.
+
+    Returns:
+        `durable_over_verify_only` (0.5 is the least), deliveries per second of both, and the 50th and 99th percentile
+        of the durable ones' milliseconds (250 is the most for the latter).
+    """
+    home = folder / "home"
+    server = EmbeddedServer(home)
+    try:
+        database = open_migrated(Settings(home=home, database_url=None))
+        with database.connect() as connection:
+            registry.add(connection, Tenant("acme", *_FACTS))
+        with GatewayProcess(server.url, folder) as gateway, _verifier(folder) as verifier:
+            rounds = [(_measure(gateway.url), _measure(verifier)) for _ in range(_ROUNDS + 1)][1:]  # the first warms up
+        acknowledged = sum(len(durable) for durable, _ in rounds)
+        with database.connect() as connection:
+            ((kept,),) = connection.execute("select count(*) from ops.webhook_inbox").fetchall()
+        assert kept >= acknowledged, f"{acknowledged} deliveries were acknowledged, {kept} are kept"
+    finally:
+        server.stop()
+    milliseconds = [1000 * seconds for durable, _ in rounds for seconds in durable]
+    durable, verified = (median(len(each[place]) / _SECONDS for each in rounds) for place in (0, 1))
+    return {
+        "durable_over_verify_only": durable / verified,
+        "durable_per_second": durable,
+        "verify_only_per_second": verified,
+        "durable_milliseconds_median": median(milliseconds),
+        "durable_milliseconds_p99": quantiles(milliseconds, n=100)[98],
+    }
+
+
+@contextmanager
+def _verifier(folder: Path) -> Iterator[str]:
+    """The server that only verifies; its URL."""
+    log = folder / "verifier.log"
+    with log.open("w") as output:
+        process = subprocess.Popen([sys.executable, "-m", "tests.bench.verifier", SECRET], stdout=output, stderr=output)
+    try:
+        while not (said := [line for line in log.read_text().splitlines() if "listening" in line]):
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{json.loads(said[0])['port']}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _measure(url: str) -> list[float]:
+    """Seconds of each delivery that was answered 200 while all connections were at work; any other answer fails."""
+    return asyncio.run(_deliver_side_by_side(int(url.rpartition(":")[2])))
+
+
+async def _deliver_side_by_side(port: int) -> list[float]:
+    numbers, took = count(time.time_ns()), list[float]()
+    end = time.perf_counter() + _SECONDS
+    workers = (_deliver_until(end, port, numbers, took) for _ in range(CONNECTIONS))
+    await asyncio.gather(*workers)
+    return took
+
+
+async def _deliver_until(end: float, port: int, numbers: Iterator[int], took: list[float]) -> None:
+    """Deliver over one connection, one after another. By hand: an HTTP library would be what is measured."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    body = json.dumps({"id": 7, "updated_at": "2026-06-30T12:00:00Z", "note": "x" * _ORDER_BYTES}).encode()
+    fixed = (
+        "POST /webhooks/shopify HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\nX-Shopify-Topic: orders/updated\r\n"
+        f"X-Shopify-Shop-Domain: acme.myshopify.com\r\nX-Shopify-Hmac-Sha256: {sign(body, SECRET)}\r\n"
+        "X-Shopify-Triggered-At: 2026-06-30T12:00:00Z\r\nX-Shopify-API-Version: 2026-10\r\n"
+    )
+    while (started := time.perf_counter()) < end:
+        writer.write(f"{fixed}X-Shopify-Webhook-Id: {next(numbers)}\r\n\r\n".encode() + body)
+        status = await _answer(reader.readuntil)
+        assert status == 200, f"answered {status}"
+        await reader.readexactly(len("ok"))
+        took.append(time.perf_counter() - started)
+    writer.close()
+
+
+async def _answer(read_until: Callable[[bytes], Awaitable[bytes]]) -> int:
+    """The status of an answer, its head read."""
+    return int((await read_until(b"\r\n\r\n")).split(b" ", 2)[1])
