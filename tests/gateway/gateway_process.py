@@ -81,9 +81,13 @@ class GatewayProcess:
         """The port of each time that it began to listen."""
         return [line["port"] for line in self.log() if line["message"] == "listening"] if self._log.exists() else []
 
+    def text(self) -> str:
+        """All that it has written."""
+        return self._log.read_text()
+
     def log(self) -> list[dict[str, Any]]:
         """The lines it has logged; each is a JSON object."""
-        return [json.loads(line) for line in self._log.read_text().splitlines() if line.endswith("}")]
+        return [json.loads(line) for line in self.text().splitlines() if line.endswith("}")]
 
     def get(self, path: str) -> requests.Response:
         return requests.get(f"{self.url}{path}", timeout=30)
