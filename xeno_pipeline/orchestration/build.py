@@ -7,6 +7,7 @@ import warnings
 from dagster import BetaWarning, Definitions, in_process_executor
 
 from xeno_pipeline.orchestration.backfills import backfills_sensor
+from xeno_pipeline.orchestration.checks import asset_checks, checks_schedule
 from xeno_pipeline.orchestration.marts_assets import marts_assets
 from xeno_pipeline.orchestration.pipeline import PipelineResource
 from xeno_pipeline.orchestration.privacy import CHECKS, PRIVACY_JOB, privacy_job, privacy_sensors
@@ -35,13 +36,15 @@ def build_defs(settings: Settings, *, pipeline: PipelineResource | None = None) 
         settings: where the database and the dbt project's cache are.
         pipeline: what ops and assets work on; by default each process opens its own.
     """
-    models = marts_assets(DbtProject(settings).manifest_path)
+    manifest = DbtProject(settings).manifest_path
+    models = marts_assets(manifest)
+    checks = asset_checks(models, manifest)
     jobs = {job.name: job for job in [*tenant_jobs(models), privacy_job(models), subscriptions_job, retention_job]}
     return Definitions(
         assets=[*SHOPIFY, raw_assets, *LANDED, models],
-        asset_checks=[*CHECKS, stores_tell_of_changes],
+        asset_checks=[*CHECKS, stores_tell_of_changes, checks],
         jobs=list(jobs.values()),
-        schedules=[*schedules(jobs), subscriptions_schedule()],
+        schedules=[*schedules(jobs), subscriptions_schedule(), checks_schedule(checks)],
         sensors=[
             *sensors(jobs[EVENTS_JOB]),
             backfills_sensor(jobs[SYNC_JOB]),

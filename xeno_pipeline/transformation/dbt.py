@@ -65,6 +65,7 @@ class NodeResult:
         rows: rows written, where dbt tells.
         seconds: how long it took.
         message: what dbt says of it.
+        models: names of the models that it is made from, or is a test of.
     """
 
     unique_id: str
@@ -72,6 +73,7 @@ class NodeResult:
     rows: int | None
     seconds: float
     message: str
+    models: Sequence[str] = ()
 
     @property
     def name(self) -> str:
@@ -162,6 +164,7 @@ class DbtProject:
                 rows=node.adapter_response.get("rows_affected"),
                 seconds=node.execution_time,
                 message=(node.message or "").strip(),
+                models=[each.split(".")[2] for each in node.node.depends_on_nodes if each.startswith("model.")],
             )
             for node in result.results
         ]

@@ -11,6 +11,7 @@ from datetime import date
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.transformation.dbt import NO_TENANTS, DbtError, DbtProject, NodeResult, NodeSink
 from xeno_pipeline.transformation.scope import due_tenants, marts_are_made, open_scope
+from xeno_pipeline.transformation.test_results import keep_test_results
 from xeno_pipeline.warehouse.connection import Database
 from xeno_pipeline.warehouse.statistics import refresh_statistics
 
@@ -89,6 +90,8 @@ def transform(
     if tenant_ids:
         refresh_statistics(database, "raw")
         _Transformer(database, project, request, on_node, report).run(tuple(tenant_ids))
+        with database.connect() as connection:
+            keep_test_results(connection, [node for _, node in report.nodes if node.is_test])
     report.seconds = time.monotonic() - started
     return report
 

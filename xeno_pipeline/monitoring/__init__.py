@@ -1,0 +1,1 @@
+"""Watching the pipeline: what is wrong with whom, and who is told of it."""

@@ -1,0 +1,327 @@
+"""The checks: each asks in one query which active tenants something is wrong with, and since when.
+
+A tenant's pass cannot hide another's failure, as it would where a check were evaluated tenant by tenant. Every query
+gives the columns of `Finding` but for the check; `subject` is the relation, or the thing at Shopify, that it is about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg.rows import dict_row
+
+from xeno_pipeline.extraction.streams import CARTS, SHOP, STREAM_NAMES, STREAMS
+from xeno_pipeline.settings import Settings
+from xeno_pipeline.warehouse.connection import Connection
+from xeno_pipeline.warehouse.raw_tables import SHOPS
+
+_NEEDED_SCOPES = ("read_customers", "read_orders", "read_products")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """That something is wrong.
+
+    Args:
+        check: the name of the check.
+        subject: what it is about, `raw.orders` or `shopify.shop`.
+        tenant_id: whose; None where it is not one tenant's.
+        told: what is wrong, in a sentence without anything personal.
+        command: what to try.
+        since: since when; None where that is not known.
+    """
+
+    check: str
+    subject: str
+    tenant_id: str | None
+    told: str
+    command: str
+    since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question about all active tenants.
+
+    Args:
+        name: what is true where nothing is found.
+        description: the same in a sentence.
+        subjects: what it can find something about; empty: the dbt models that have tests.
+        query: finds what is wrong.
+        is_error: whether figures are wrong or missing; else somebody should merely look.
+    """
+
+    name: str
+    description: str
+    subjects: Sequence[str]
+    query: str
+    is_error: bool = True
+
+
+def relation_of(stream: str) -> str:
+    """The relation that a stream fills first of all."""
+    return f"raw.{SHOPS.name}" if stream in (SHOP, "app") else f"raw.{stream}"
+
+
+_READ = [relation_of(name) for name in STREAM_NAMES]
+_TOLD = [*_READ, relation_of(CARTS)]
+_COUNTED = [relation_of(stream.name) for stream in STREAMS]
+
+_RELATION_OF_STREAM = "case when stream in ('shop', 'app') then 'raw.shops' else 'raw.' || stream end"
+
+COUNTS = Check(
+    "counts_agree_with_shopify",
+    "Raw holds as many objects of each tenant as Shopify counts, by the last nightly reconciliation.",
+    _COUNTED,
+    f"""
+    select {_RELATION_OF_STREAM} as subject, tenant_id, coalesce(failing_since, started_at) as since,
+        case
+            when error is not null then 'the comparison with Shopify fails: ' || error
+            when started_at < now() - interval '3 days' then 'was last compared with Shopify on ' || night
+            else 'Shopify has ' || at_shopify || ' ' || stream || ', raw has ' || in_raw
+        end as told,
+        'xeno reconcile ' || tenant_id as command
+    from ops.reconciliations
+    join ops.tenants using (tenant_id)
+    where tenants.status = 'active'
+    and (
+        error is not null
+        or started_at < now() - interval '3 days'
+        or at_shopify > in_raw
+        or (at_shopify < in_raw and stream <> 'abandoned_checkouts')  -- which Shopify forgets
+    )
+    """,
+)
+
+FRESHNESS = Check(
+    "is_fresh",
+    "Shopify was asked for every active tenant's changes within three hours; a new store's history is in within a day.",
+    _READ,
+    f"""
+    with streams as (
+        select tenant_id, stream, state.synced_at, state.history_loaded_at, connected_at
+        from ops.tenants
+        cross join unnest(%(streams)s::text[]) as stream
+        left join ops.sync_state state using (tenant_id, stream)
+        where status = 'active'
+    )
+    select {_RELATION_OF_STREAM} as subject, tenant_id, coalesce(synced_at, connected_at) as since,
+        case
+            when synced_at is null then stream || ': the history is not read yet'
+            else stream || ': Shopify was last asked for changes at '
+                || to_char(synced_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC'
+        end as told,
+        'xeno sync ' || tenant_id as command
+    from streams
+    where coalesce(synced_at, history_loaded_at, connected_at + interval '21 hours') < now() - interval '3 hours'
+    """,
+)
+
+LAG = Check(
+    "events_are_taken_in",
+    "No webhook waits for longer than ten minutes to be shown by the marts.",
+    _TOLD,
+    f"""
+    select {_RELATION_OF_STREAM} as subject, tenant_id, min(received_at) as since,
+        count(*) || ' webhooks of ' || stream || ' wait' || coalesce(': ' || max(error), '') as told,
+        'xeno sync ' || tenant_id as command
+    from ops.webhook_inbox inbox
+    join ops.tenants using (tenant_id)
+    where in_marts_at is null and dead_at is null and tenants.status = 'active'
+    and received_at < now() - interval '10 minutes'
+    -- The history is awaited on purpose, and has a check of its own.
+    and exists (
+        select from ops.sync_state state where state.tenant_id = inbox.tenant_id and history_loaded_at is not null
+    )
+    group by stream, tenant_id
+    """,
+)
+
+DEAD = Check(
+    "no_event_is_dead",
+    "No webhook was given up in the last days without being replayed.",
+    _TOLD,
+    f"""
+    select {_RELATION_OF_STREAM} as subject, tenant_id, min(dead_at) as since,
+        count(*) || ' webhooks of ' || stream || ' were given up' || coalesce(': ' || max(error), '') as told,
+        'xeno webhooks replay' as command
+    from ops.webhook_inbox
+    join ops.tenants using (tenant_id)
+    where dead_at is not null and tenants.status = 'active'
+    group by stream, tenant_id
+    """,
+)
+
+SCOPES = Check(
+    "scopes_are_granted",
+    "Every active tenant's token has the access scopes that are needed, and those that the settings ask for.",
+    ["shopify.shop"],
+    """
+    select 'shopify.shop' as subject, tenant_id, null::timestamptz as since,
+        'the token lacks ' || string_agg(scope, ', ' order by scope) as told,
+        'xeno tenant set-token ' || tenant_id as command
+    from ops.tenants
+    cross join unnest(%(scopes)s::text[]) as scope
+    where status = 'active'
+    and scope <> all(access_scopes)
+    and replace(scope, 'read_', 'write_') <> all(access_scopes)  -- who may write may read
+    group by tenant_id
+    """,
+    is_error=False,
+)
+
+TOKENS = Check(
+    "tokens_last",
+    "Every active tenant has a token, and none needs a merchant within two weeks to be renewed.",
+    ["shopify.shop"],
+    """
+    select 'shopify.shop' as subject, tenant_id, credentials.updated_at as since,
+        case
+            when credentials.tenant_id is null then 'there is no token'
+            else 'the refresh token ends on ' || to_char(ends_at at time zone 'UTC', 'YYYY-MM-DD')
+                || ' unless the store is read before'
+        end as told,
+        case
+            when credentials.tenant_id is null then 'xeno tenant set-token ' || tenant_id
+            else 'xeno sync ' || tenant_id
+        end as command
+    from ops.tenants
+    left join ops.tenant_credentials credentials using (tenant_id)
+    cross join lateral (
+        -- https://shopify.dev/docs/apps/build/authentication-authorization/access-tokens/offline-access-tokens
+        select case when kind = 'expiring' then credentials.updated_at + interval '90 days' end as ends_at
+    ) as life
+    where status = 'active' and (credentials.tenant_id is null or ends_at < now() + interval '14 days')
+    """,
+)
+
+MARTS = Check(
+    "marts_are_of_today",
+    "The marts of every active tenant that was read have come into the shop's own day.",
+    ["marts.tenant_overview"],
+    """
+    select 'marts.tenant_overview' as subject, tenant_id, transformed_at as since,
+        coalesce('the marts are as of ' || as_of_date, 'there are no marts yet') as told,
+        'xeno transform ' || tenant_id as command
+    from ops.tenants
+    left join ops.tenant_marts using (tenant_id)
+    cross join lateral (select (now() - interval '2 hours') at time zone tenants.iana_timezone as local_time) as clock
+    where status = 'active'
+    and coalesce(as_of_date < local_time::date, true)
+    and exists (
+        select from ops.sync_state state
+        where state.tenant_id = tenants.tenant_id and state.history_loaded_at < now() - interval '2 hours'
+    )
+    """,
+)
+
+LEDGER = Check(
+    "ledger_agrees_with_orders",
+    "The sales in the ledger of each order of the last 60 days sum up to what Shopify calls the order's total.",
+    ["raw.order_sales"],
+    """
+    with recent as (
+        select orders.tenant_id, orders.id, orders.updated_at, orders.current_total_price as total
+        from marts.fct_orders
+        join ops.tenants using (tenant_id)
+        join raw.orders on orders.tenant_id = fct_orders.tenant_id and orders.id = fct_orders.order_id
+        where status = 'active' and ordered_on > current_date - 60 and orders.current_total_price is not null
+    ),
+
+    ledger as (
+        select recent.tenant_id, recent.id, sum(sales.total_amount) as total
+        from recent
+        join raw.order_agreements agreements
+            on agreements.tenant_id = recent.tenant_id and agreements.order_id = recent.id
+        join raw.order_sales sales
+            on sales.tenant_id = agreements.tenant_id and sales.agreement_id = agreements.id
+        group by recent.tenant_id, recent.id
+    )
+
+    select 'raw.order_sales' as subject, tenant_id, min(recent.updated_at) as since,
+        count(*) || ' of the orders of the last 60 days differ from their ledger, such as ' || min(id) as told,
+        'xeno sync ' || tenant_id || ' --stream orders --full' as command
+    from recent
+    left join ledger using (tenant_id, id)
+    where abs(recent.total - coalesce(ledger.total, 0)) > 0.01
+    group by tenant_id
+    """,
+    is_error=False,  # Shopify's own figures may differ, by adjustments
+)
+
+VOLUME = Check(
+    "volume_is_as_usual",
+    "The orders of the last whole day are about as many as on the same weekday of the eight weeks before.",
+    ["marts.revenue_daily"],
+    """
+    with days as (
+        select tenants.tenant_id, (synced_at at time zone iana_timezone)::date - 1 as last_day
+        from ops.tenants
+        join ops.sync_state on sync_state.tenant_id = tenants.tenant_id and stream = 'orders'
+        where status = 'active' and synced_at is not null
+    ),
+
+    weeks as (
+        select days.tenant_id, last_day, week, coalesce(sales.orders, 0) as orders
+        from days
+        cross join generate_series(0, 8) as week
+        left join core.daily_sales sales
+            on sales.tenant_id = days.tenant_id and sales.date_day = last_day - 7 * week
+        where exists (
+            select from core.daily_sales first
+            where first.tenant_id = days.tenant_id and first.date_day <= last_day - 7 * 8
+        )
+    ),
+
+    usual as (
+        select tenant_id, percentile_cont(0.5) within group (order by orders) as orders
+        from weeks where week > 0 group by tenant_id
+    ),
+
+    spread as (
+        -- 1.4826 times the median deviation is the standard deviation of what is normal, and counts scatter by their
+        -- root at least.
+        select tenant_id, usual.orders as usual,
+            greatest(
+                1.4826 * percentile_cont(0.5) within group (order by abs(weeks.orders - usual.orders)),
+                sqrt(usual.orders)
+            ) as deviation
+        from weeks join usual using (tenant_id) where week > 0 group by tenant_id, usual.orders
+    )
+
+    select 'marts.revenue_daily' as subject, tenant_id, last_day::timestamptz as since,
+        weeks.orders || ' orders on ' || last_day || ', where ' || round(usual) || ' are usual' as told,
+        'xeno reconcile ' || tenant_id as command
+    from weeks
+    join spread using (tenant_id)
+    where week = 0 and usual >= 10 and abs(weeks.orders - usual) > 4 * deviation
+    """,
+    is_error=False,
+)
+
+DBT_TESTS = Check(
+    "dbt_tests_pass",
+    "The dbt tests of this model passed when they last ran, over the rows of all tenants.",
+    [],
+    """
+    select model as subject, null as tenant_id, failing_since as since,
+        'the dbt test ' || test || ' did not pass: ' || message as told, 'xeno transform --test' as command
+    from ops.dbt_tests
+    cross join unnest(models) as model
+    where failing_since is not null
+    """,
+)
+
+CHECKS: Sequence[Check] = (COUNTS, FRESHNESS, LAG, DEAD, SCOPES, TOKENS, MARTS, LEDGER, VOLUME, DBT_TESTS)
+
+
+def find(connection: Connection, settings: Settings, check: Check) -> list[Finding]:
+    """What one check finds, in the order of subjects and tenants; one query."""
+    scopes = {*_NEEDED_SCOPES, *(scope.strip() for scope in settings.shopify_scopes.split(",") if scope.strip())}
+    bound: Mapping[str, list[str]] = {"scopes": sorted(scopes), "streams": list(STREAM_NAMES)}
+    rows = connection.cursor(row_factory=dict_row).execute(
+        f"select * from ({check.query}) as found order by subject, tenant_id", bound
+    )
+    return [Finding(check=check.name, **row) for row in rows]
