@@ -28,7 +28,7 @@ PICTURES = PROJECT_DIR / "docs" / "pictures"
 PAGES = {
     "graph": ("/asset-groups", ("raw", "marts")),
     "mart": ("/assets/marts/revenue_daily?view=overview", ("revenue_daily", "Description")),
-    "partitions": ("/assets/marts/revenue_daily?view=partitions", ("Materialized (",)),
+    "partitions": ("/assets/marts/revenue_daily?view=partitions&partition=aurora-outdoor", ("Materialized (",)),
     "runs": ("/runs", ("sync", "Success")),
     "automation": ("/automation", ("hourly_sync", "webhooks")),
 }
