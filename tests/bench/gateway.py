@@ -1,6 +1,7 @@
 """What it costs to keep a delivery: the gateway beside the same server with a handler that only verifies the signature.
 
-Both are uvicorn processes with the gateway's own settings, fed by the same client over 64 connections, in turns.
+And beside a bare server that does no more than verify, for what the rest of the gateway costs. All are processes of
+their own, fed by the same client over 64 connections, in turns.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -39,8 +40,8 @@ def run(folder: Path) -> dict[str, float]:
         folder: an empty one, for a server and logs of the benchmark's own.
 
     Returns:
-        `durable_over_verify_only` (0.5 is the least), deliveries per second of both, and the 50th and 99th percentile
-        of the durable ones' milliseconds (250 is the most for the latter).
+        `durable_over_verify_only` (0.5 is the least) and `durable_over_bare`, deliveries per second of each, and the
+        50th and 99th percentile of the durable ones' milliseconds (250 is the most for the latter).
     """
     home = folder / "home"
     server = EmbeddedServer(home)
@@ -48,31 +49,39 @@ def run(folder: Path) -> dict[str, float]:
         database = open_migrated(Settings(home=home, database_url=None))
         with database.connect() as connection:
             registry.add(connection, Tenant("acme", *_FACTS))
-        with GatewayProcess(server.url, folder) as gateway, _verifier(folder) as verifier:
-            rounds = [(_measure(gateway.url), _measure(verifier)) for _ in range(_ROUNDS + 1)][1:]  # the first warms up
-        acknowledged = sum(len(durable) for durable, _ in rounds)
+        with (
+            GatewayProcess(server.url, folder) as gateway,
+            _verifier("gateway", home) as verifier,
+            _verifier("bare", home) as bare,
+        ):
+            urls = (gateway.url, verifier, bare)
+            rounds = [[_measure(url) for url in urls] for _ in range(_ROUNDS + 1)][1:]  # the first warms up
+        acknowledged = sum(len(durable) for durable, _, _ in rounds)
         with database.connect() as connection:
             ((kept,),) = connection.execute("select count(*) from ops.webhook_inbox").fetchall()
         assert kept >= acknowledged, f"{acknowledged} deliveries were acknowledged, {kept} are kept"
     finally:
         server.stop()
-    milliseconds = [1000 * seconds for durable, _ in rounds for seconds in durable]
-    durable, verified = (median(len(each[place]) / _SECONDS for each in rounds) for place in (0, 1))
+    milliseconds = [1000 * seconds for durable, _, _ in rounds for seconds in durable]
+    durable, verify_only, bare_one = (median(len(each[place]) / _SECONDS for each in rounds) for place in range(3))
     return {
-        "durable_over_verify_only": durable / verified,
+        "durable_over_verify_only": durable / verify_only,
+        "durable_over_bare": durable / bare_one,
         "durable_per_second": durable,
-        "verify_only_per_second": verified,
+        "verify_only_per_second": verify_only,
+        "bare_per_second": bare_one,
         "durable_milliseconds_median": median(milliseconds),
         "durable_milliseconds_p99": quantiles(milliseconds, n=100)[98],
     }
 
 
 @contextmanager
-def _verifier(folder: Path) -> Iterator[str]:
-    """The server that only verifies; its URL."""
-    log = folder / "verifier.log"
+def _verifier(kind: str, home: Path) -> Iterator[str]:
+    """A server that only verifies; its URL."""
+    log = home / f"{kind}.log"
+    command = [sys.executable, "-m", "tests.bench.verifier", kind, str(home), SECRET]
     with log.open("w") as output:
-        process = subprocess.Popen([sys.executable, "-m", "tests.bench.verifier", SECRET], stdout=output, stderr=output)
+        process = subprocess.Popen(command, stdout=output, stderr=output)
     try:
         while not (said := [line for line in log.read_text().splitlines() if "listening" in line]):
             assert process.poll() is None, log.read_text()
@@ -108,13 +117,13 @@ async def _deliver_until(end: float, port: int, numbers: Iterator[int], took: li
     )
     while (started := time.perf_counter()) < end:
         writer.write(f"{fixed}X-Shopify-Webhook-Id: {next(numbers)}\r\n\r\n".encode() + body)
-        status = await _answer(reader.readuntil)
+        status = await _answer(reader)
         assert status == 200, f"answered {status}"
         await reader.readexactly(len("ok"))
         took.append(time.perf_counter() - started)
     writer.close()
 
 
-async def _answer(read_until: Callable[[bytes], Awaitable[bytes]]) -> int:
+async def _answer(reader: asyncio.StreamReader) -> int:
     """The status of an answer, its head read."""
-    return int((await read_until(b"\r\n\r\n")).split(b" ", 2)[1])
+    return int((await reader.readuntil(b"\r\n\r\n")).split(b" ", 2)[1])

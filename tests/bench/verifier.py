@@ -1,6 +1,9 @@
-"""A server like the gateway whose handler only verifies the signature: what keeping a delivery is measured against.
+"""Servers whose handler only verifies the signature: what keeping a delivery is measured against.
 
-python -m tests.bench.verifier SECRET
+    python -m tests.bench.verifier gateway|bare HOME SECRET
+
+`gateway` is the gateway itself, its limits, metrics and log included, with nothing but that handler replaced; `bare` is
+no more than uvicorn, Starlette and the signature.
 """
 
 from __future__ import annotations
@@ -8,6 +11,8 @@ from __future__ import annotations
 import logging
 import socket
 import sys
+from functools import partial
+from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
@@ -15,23 +20,47 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from xeno_pipeline.gateway.app import Gateway, read_body
+from xeno_pipeline.gateway.signatures import Signatures
 from xeno_pipeline.gateway.telemetry import log_json
-from xeno_pipeline.shopify.webhooks import SIGNATURE_HEADER, is_signed
+from xeno_pipeline.settings import Settings
+from xeno_pipeline.shopify.webhooks import SHOP_HEADER, SIGNATURE_HEADER, is_signed
+from xeno_pipeline.tenants.credentials import load_key_ring
+from xeno_pipeline.warehouse.connection import Database
+from xeno_pipeline.warehouse.embedded import EmbeddedServer
 
 
-def serve(secret: str) -> None:
-    """Serve on a free port, which the first line of the log tells, until SIGTERM."""
+class _VerifyingGateway(Gateway):
+    async def _take(self, request: Request, told: dict[str, object]) -> str:
+        body, headers = await read_body(request), request.headers
+        await self._signatures.check(body, headers.get(SIGNATURE_HEADER), headers.get(SHOP_HEADER, ""))
+        return "verified"
+
+
+def gateway(settings: Settings, secret: str) -> Starlette:
+    """The gateway, which keeps nothing."""
+    database = Database(EmbeddedServer(settings.home).url)
+    return _VerifyingGateway(database, Signatures(database, [secret], partial(load_key_ring, settings)), None).app()
+
+
+def bare(_: Settings, secret: str) -> Starlette:
+    """One route, and nothing that the signature does not need."""
 
     async def webhook(request: Request) -> Response:
         is_right = is_signed(await request.body(), request.headers.get(SIGNATURE_HEADER), [secret])
         return PlainTextResponse("ok" if is_right else "no", 200 if is_right else 401)
 
+    return Starlette(routes=[Route("/webhooks/shopify", webhook, methods=["POST"])])
+
+
+def main(kind: str, home: str, secret: str) -> None:
+    """Serve on a free port, which the first line of the log tells, until SIGTERM."""
+    app = {"gateway": gateway, "bare": bare}[kind](Settings(home=Path(home)), secret)
     log_json()
-    app = Starlette(routes=[Route("/webhooks/shopify", webhook, methods=["POST"])])
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
         logging.getLogger(__name__).info("listening", extra={"port": listener.getsockname()[1]})
         uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False)).run(sockets=[listener])
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    main(*sys.argv[1:])

@@ -97,7 +97,7 @@ class Gateway:
         return response
 
     async def _take(self, request: Request, told: dict[str, object]) -> str:
-        body = await _body(request)
+        body = await read_body(request)
         headers = request.headers
         await self._signatures.check(body, headers.get(SIGNATURE_HEADER), headers.get(SHOP_HEADER, ""))
         try:
@@ -147,7 +147,7 @@ class Gateway:
         return Response(self._metrics.exposition(), media_type="text/plain; version=0.0.4")
 
 
-async def _body(request: Request) -> bytes:
+async def read_body(request: Request) -> bytes:
     """The bytes of a request, no more of them than may be.
 
     Raises:
