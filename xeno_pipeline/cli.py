@@ -33,6 +33,7 @@ db_app = typer.Typer(no_args_is_help=True, help="The database.")
 sandbox_app = typer.Typer(no_args_is_help=True, help="Local stores to try things on.")
 webhooks_app = typer.Typer(no_args_is_help=True, help="What Shopify told us, and what became of it.")
 privacy_app = typer.Typer(no_args_is_help=True, help="What privacy law asks for: data of customers, and its erasure.")
+alerts_app = typer.Typer(no_args_is_help=True, help="What is wrong, and who is told of it.")
 gateway_app = typer.Typer(no_args_is_help=True, help="The web process that Shopify's webhooks come to.")
 app.add_typer(tenant_app, name="tenant")
 app.add_typer(db_app, name="db")
@@ -40,6 +41,7 @@ app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(gateway_app, name="gateway")
 app.add_typer(webhooks_app, name="webhooks")
 app.add_typer(privacy_app, name="privacy")
+app.add_typer(alerts_app, name="alerts")
 
 _DISK_FULL = "53100"
 """PostgreSQL's code: https://www.postgresql.org/docs/current/errcodes-appendix.html"""
@@ -513,6 +515,51 @@ def webhooks_register(tenants: Handles = None) -> None:
     registrations = register(pipeline.database, pipeline.syncer.client_of, active, url)
     show_registrations(registrations)
     if any(registration.error for registration in registrations):
+        raise typer.Exit(1)
+
+
+# --- alerts ---
+
+
+@alerts_app.command("list")
+def alerts_list() -> None:
+    """Show what is wrong, the oldest first; it is kept while alerts go out to somebody."""
+    from xeno_pipeline.console import say
+    from xeno_pipeline.monitoring.alerts import standing
+    from xeno_pipeline.warehouse.migrate import open_migrated
+
+    with open_migrated(load_settings()).connect() as connection:
+        alerts = standing(connection)
+    for alert in alerts:
+        say(str(alert))
+    if not alerts:
+        say("Nothing is known to be wrong.")
+
+
+@alerts_app.command("test")
+def alerts_test() -> None:
+    """Send a message to everyone who would be told."""
+    from uuid import uuid4
+
+    from xeno_pipeline.console import complain, say
+    from xeno_pipeline.monitoring.channels import Message, NotDeliveredError, channels
+
+    targets = channels(load_settings())
+    if not targets:
+        raise UsageError(
+            "Nobody would be told: set XENO_ALERT_WEBHOOK_URL, or XENO_ALERT_EMAIL_TO, XENO_ALERT_EMAIL_FROM and "
+            "XENO_SMTP_URL."
+        )
+    message = Message(f"test-{uuid4()}", "xeno-pipeline: a test", "This is how you will hear when something is wrong.")
+    failed = False
+    for channel in targets:
+        try:
+            channel.send(message)
+            say(f"{channel.name}: delivered.")
+        except NotDeliveredError as error:
+            failed = True
+            complain(f"{channel.name}: {error}")
+    if failed:
         raise typer.Exit(1)
 
 

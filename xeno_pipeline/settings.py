@@ -63,6 +63,12 @@ class Settings(BaseSettings):
     )
     public_url: str | None = Field(default=None, description="Where Shopify and merchants reach the gateway.")
     gateway_port: int = Field(default=8710, ge=0, le=65535, description="Where `xeno gateway serve` listens.")
+    alert_email_to: str | None = Field(default=None, description="Addresses that alerts go to, comma separated.")
+    alert_email_from: str | None = Field(default=None, description="The address that alerts come from.")
+    smtp_url: SecretStr | None = Field(default=None, description="The mail server: smtp(s)://user:password@host:port.")
+    alert_webhook_url: SecretStr | None = Field(
+        default=None, description="An incoming webhook of Slack or of what is compatible, which alerts are posted to."
+    )
     inbox_days: int = Field(default=30, ge=1, description="How long finished webhooks are remembered.")
     run_days: int = Field(default=30, ge=1, description="How long Dagster's finished runs and their events are kept.")
     sandbox_port: int = Field(default=8700, description="Where `xeno sandbox serve` and the demo listen.")

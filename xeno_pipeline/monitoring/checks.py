@@ -6,13 +6,14 @@ gives the columns of `Finding` but for the check; `subject` is the relation, or 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from psycopg.rows import dict_row
 
 from xeno_pipeline.extraction.streams import CARTS, SHOP, STREAM_NAMES, STREAMS
+from xeno_pipeline.privacy.requests import NEAR_DEADLINE
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.warehouse.connection import Connection
 from xeno_pipeline.warehouse.raw_tables import SHOPS
@@ -51,6 +52,7 @@ class Check:
         subjects: what it can find something about; empty: the dbt models that have tests.
         query: finds what is wrong.
         is_error: whether figures are wrong or missing; else somebody should merely look.
+        reads_marts: whether it finds nothing before the relations of the marts were made.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Check:
     subjects: Sequence[str]
     query: str
     is_error: bool = True
+    reads_marts: bool = False
 
 
 def relation_of(stream: str) -> str:
@@ -249,6 +252,7 @@ LEDGER = Check(
     group by tenant_id
     """,
     is_error=False,  # Shopify's own figures may differ, by adjustments
+    reads_marts=True,
 )
 
 VOLUME = Check(
@@ -299,6 +303,7 @@ VOLUME = Check(
     where week = 0 and usual >= 10 and abs(weeks.orders - usual) > 4 * deviation
     """,
     is_error=False,
+    reads_marts=True,
 )
 
 DBT_TESTS = Check(
@@ -316,11 +321,52 @@ DBT_TESTS = Check(
 
 CHECKS: Sequence[Check] = (COUNTS, FRESHNESS, LAG, DEAD, SCOPES, TOKENS, MARTS, LEDGER, VOLUME, DBT_TESTS)
 
+SUBSCRIPTIONS = Check(
+    "stores_tell_of_changes",
+    "Every active store was subscribed to all webhook topics when that was last compared.",
+    [relation_of(CARTS)],
+    """
+    select 'raw.carts' as subject, tenant_id, null::timestamptz as since,
+        coalesce(error, 'its webhook subscriptions were never compared') as told,
+        'xeno webhooks register ' || tenant_id as command
+    from ops.tenants
+    left join ops.webhook_subscriptions using (tenant_id)
+    where status = 'active' and %(has_public_url)s
+    and (error is not null or (compared_at is null and connected_at < now() - interval '1 hour'))
+    """,
+    is_error=False,
+)
+
+PRIVACY = Check(
+    "privacy_requests_are_in_time",
+    "No privacy request has a week or less left until its deadline.",
+    ["raw.customers"],
+    """
+    select 'raw.customers' as subject, tenant_id, min(received_at) as since,
+        count(*) || ' privacy requests are open, the first due on '
+            || to_char(min(deadline_at) at time zone 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC' as told,
+        'xeno privacy run' as command
+    from ops.privacy_requests
+    where done_at is null and deadline_at < now() + %(near_deadline)s
+    group by tenant_id
+    """,
+)
+
+WATCHED: Sequence[Check] = (*CHECKS, SUBSCRIPTIONS, PRIVACY)
+"""What alerts are raised about: also what other parts have asset checks of their own for."""
+
 
 def find(connection: Connection, settings: Settings, check: Check) -> list[Finding]:
     """What one check finds, in the order of subjects and tenants; one query."""
+    if check.reads_marts and connection.execute("select from ops.marts_version").fetchone() is None:
+        return []
     scopes = {*_NEEDED_SCOPES, *(scope.strip() for scope in settings.shopify_scopes.split(",") if scope.strip())}
-    bound: Mapping[str, list[str]] = {"scopes": sorted(scopes), "streams": list(STREAM_NAMES)}
+    bound = {
+        "scopes": sorted(scopes),
+        "streams": list(STREAM_NAMES),
+        "has_public_url": settings.public_url is not None,
+        "near_deadline": NEAR_DEADLINE,
+    }
     rows = connection.cursor(row_factory=dict_row).execute(
         f"select * from ({check.query}) as found order by subject, tenant_id", bound
     )

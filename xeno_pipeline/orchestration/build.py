@@ -6,6 +6,7 @@ import warnings
 
 from dagster import BetaWarning, Definitions, in_process_executor
 
+from xeno_pipeline.orchestration.alerts import alerts_sensor
 from xeno_pipeline.orchestration.backfills import backfills_sensor
 from xeno_pipeline.orchestration.checks import asset_checks, checks_schedule
 from xeno_pipeline.orchestration.marts_assets import marts_assets
@@ -50,6 +51,7 @@ def build_defs(settings: Settings, *, pipeline: PipelineResource | None = None) 
             backfills_sensor(jobs[SYNC_JOB]),
             *privacy_sensors(jobs[PRIVACY_JOB]),
             subscriptions_sensor(),
+            alerts_sensor(),
         ],
         resources={"pipeline": pipeline or PipelineResource()},
         executor=in_process_executor,  # a run's steps share one process: each further one would cost seconds

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from dagster import DagsterInstance, DagsterRunStatus, OpExecutionContext, RunsFilter, in_process_executor, job, op
 
 from xeno_pipeline.extraction import inbox
+from xeno_pipeline.monitoring import alerts
 from xeno_pipeline.orchestration.lanes import ROUTINE
 from xeno_pipeline.orchestration.pipeline import PipelineResource
 from xeno_pipeline.tenants import usage
@@ -37,6 +38,7 @@ def purge(context: OpExecutionContext, pipeline: PipelineResource) -> None:
     with opened.database.connect() as connection:
         inbox.purge(connection, timedelta(days=opened.settings.inbox_days))
         usage.purge(connection)
+        alerts.purge(connection)
         sweep_dead_transforms(connection)
         needed = newest_materializations(connection)
     deleted = delete_runs(context.instance, before, needed)

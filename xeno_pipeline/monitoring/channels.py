@@ -1,0 +1,146 @@
+"""The channels that alerts go out by: e-mail, and a webhook that takes what Slack's takes."""
+
+from __future__ import annotations
+
+import smtplib
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from email.utils import formatdate
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+import requests
+
+from xeno_pipeline.errors import UsageError, XenoError
+from xeno_pipeline.settings import Settings
+
+_SECONDS = 10.0
+"""For each step of a delivery: whoever waits has a minute for all of them."""
+
+_SUBMISSION_PORT = 587
+_SUBMISSION_OVER_TLS_PORT = 465
+
+
+class NotDeliveredError(XenoError):
+    """A message could not be delivered now."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """What somebody is told.
+
+    Args:
+        name: of the message; repeated deliveries have the same.
+    """
+
+    name: str
+    subject: str
+    body: str
+
+
+class Channel(Protocol):
+    """A way to tell somebody."""
+
+    @property
+    def name(self) -> str:
+        """The channel's name."""
+
+    def send(self, message: Message) -> None:
+        """Deliver a message.
+
+        Raises:
+            NotDeliveredError: it was not, and may be tried again.
+        """
+
+
+@dataclass(frozen=True)
+class Email:
+    """Mail through an SMTP server.
+
+    Args:
+        url: `smtp://user:password@host:587`, over TLS where the server offers it, or `smtps://…`. A password is never
+            sent in the clear.
+        sender: an address.
+        recipients: addresses.
+    """
+
+    url: str = field(repr=False)
+    sender: str
+    recipients: Sequence[str]
+    name: str = "email"
+
+    def send(self, message: Message) -> None:
+        """Deliver a message to all recipients; see `Channel`."""
+        mail = EmailMessage()
+        mail["Subject"], mail["From"], mail["To"] = message.subject, self.sender, ", ".join(self.recipients)
+        mail["Date"] = formatdate()
+        mail["Message-ID"] = f"<{message.name}.xeno@{self.sender.partition('@')[2]}>"
+        mail["Auto-Submitted"] = "auto-generated"
+        mail.set_content(message.body)
+        try:
+            with self._connect() as server:
+                server.send_message(mail)
+        except (OSError, smtplib.SMTPException) as error:  # its text may repeat what was sent
+            raise NotDeliveredError(
+                f"The mail server of XENO_SMTP_URL does not take the mail ({type(error).__name__}): "
+                "look at its log, and correct the setting."
+            ) from error
+
+    def _connect(self) -> smtplib.SMTP:
+        parts = urlsplit(self.url)
+        host, context = parts.hostname or "", ssl.create_default_context()
+        if parts.scheme == "smtps":
+            port = parts.port or _SUBMISSION_OVER_TLS_PORT
+            server: smtplib.SMTP = smtplib.SMTP_SSL(host, port, timeout=_SECONDS, context=context)
+        else:
+            server = smtplib.SMTP(host, parts.port or _SUBMISSION_PORT, timeout=_SECONDS)
+            server.ehlo()
+            if parts.password or server.has_extn("starttls"):
+                server.starttls(context=context)
+        if parts.username:
+            server.login(unquote(parts.username), unquote(parts.password or ""))
+        return server
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """An incoming webhook of Slack or of what is compatible (https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks)."""
+
+    url: str = field(repr=False)
+    name: str = "webhook"
+
+    def send(self, message: Message) -> None:
+        """Post a message; see `Channel`."""
+        text = f"*{message.subject}*\n{message.body}"
+        for character, escaped in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+            text = text.replace(character, escaped)
+        try:
+            answer = requests.post(self.url, json={"text": text}, timeout=_SECONDS, allow_redirects=False)
+            answer.raise_for_status()
+        except requests.RequestException as error:  # its text holds the address, which is a secret
+            status = f"HTTP {error.response.status_code}" if error.response is not None else type(error).__name__
+            raise NotDeliveredError(
+                f"What XENO_ALERT_WEBHOOK_URL names does not take the message ({status}): correct the setting."
+            ) from None
+
+
+def channels(settings: Settings) -> list[Channel]:
+    """The channels that the settings name; none by default.
+
+    Raises:
+        UsageError: they name one by halves.
+    """
+    found: list[Channel] = []
+    mail = (settings.alert_email_to, settings.alert_email_from, settings.smtp_url)
+    if any(mail):
+        to, sender, url = mail
+        if to is None or sender is None or url is None:
+            raise UsageError("Alerts by e-mail need XENO_ALERT_EMAIL_TO, XENO_ALERT_EMAIL_FROM and XENO_SMTP_URL.")
+        if urlsplit(url.get_secret_value()).scheme not in ("smtp", "smtps"):
+            raise UsageError("XENO_SMTP_URL is no SMTP URL: it is written smtp://user:password@host:587.")
+        found.append(Email(url.get_secret_value(), sender, [each.strip() for each in to.split(",")]))
+    if settings.alert_webhook_url is not None:
+        found.append(Webhook(settings.alert_webhook_url.get_secret_value()))
+    return found

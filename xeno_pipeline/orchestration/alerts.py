@@ -1,0 +1,171 @@
+"""The sensor that raises alerts: what checks find, and runs that failed. It needs no run of its own to be heard."""
+
+# No `from __future__ import annotations` here: Dagster reads the annotations of sensors at run time.
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+from dagster import (
+    DagsterEventType,
+    DagsterInstance,
+    DagsterRun,
+    DagsterRunStatus,
+    DefaultSensorStatus,
+    RunRecord,
+    RunsFilter,
+    SensorDefinition,
+    SensorEvaluationContext,
+    SensorResult,
+    SkipReason,
+    sensor,
+)
+
+from xeno_pipeline.monitoring import alerts
+from xeno_pipeline.monitoring.channels import channels
+from xeno_pipeline.monitoring.checks import WATCHED, Finding, find
+from xeno_pipeline.orchestration.pipeline import PipelineResource
+from xeno_pipeline.orchestration.privacy import PRIVACY_JOB
+from xeno_pipeline.orchestration.tenant_jobs import EVENTS_JOB, RECONCILE_JOB, SYNC_JOB, TRANSFORM_JOB
+from xeno_pipeline.warehouse.connection import Connection
+
+RUN = "run"
+"""The kind of an alert about a run."""
+
+_SECONDS_BETWEEN_TICKS = 30
+_SECONDS_BETWEEN_CHECKS = 300.0
+
+_OVERLAP = timedelta(minutes=1)
+"""A run's end may be stored by a clock that is behind; what is seen twice is taken once."""
+
+_RUNS_A_TICK = 500
+
+_TRIED_AGAIN = {EVENTS_JOB, PRIVACY_JOB}
+"""What these jobs cannot do is tried again within seconds, and checks tell where that does not help."""
+
+_COMMANDS = {SYNC_JOB: "xeno sync", RECONCILE_JOB: "xeno reconcile", TRANSFORM_JOB: "xeno transform"}
+_BACKFILLS = "__ASSET_JOB"
+
+
+@dataclass(frozen=True)
+class Looked:
+    """How far the sensor has looked.
+
+    Args:
+        runs_until: runs that ended by then are known; as ISO 8601.
+        checked_at: when the checks were last evaluated, in seconds since 1970.
+    """
+
+    runs_until: str
+    checked_at: float = 0.0
+
+
+def alerts_sensor() -> SensorDefinition:
+    """Raises alerts, and delivers them."""
+
+    @sensor(
+        name="alerts",
+        minimum_interval_seconds=_SECONDS_BETWEEN_TICKS,
+        default_status=DefaultSensorStatus.RUNNING,
+        description="Tells by e-mail or webhook what checks find, which runs failed, and when that is over.",
+    )
+    def alerts_(context: SensorEvaluationContext, pipeline: PipelineResource) -> SensorResult | SkipReason:
+        opened = pipeline.open()
+        targets = channels(opened.settings)
+        if not targets:
+            return SkipReason("No channel is set: XENO_ALERT_EMAIL_TO or XENO_ALERT_WEBHOOK_URL says whom to tell.")
+        now = datetime.now(UTC)
+        looked = Looked(**orjson.loads(context.cursor)) if context.cursor else Looked(now.isoformat())
+        ended = ended_runs(context.instance, datetime.fromisoformat(looked.runs_until) - _OVERLAP)
+        is_time_to_check = now.timestamp() >= looked.checked_at + _SECONDS_BETWEEN_CHECKS
+        with opened.database.connect() as connection:
+            for record in ended:
+                see_run(connection, context.instance, record)
+            if is_time_to_check:
+                found = [finding for check in WATCHED for finding in find(connection, opened.settings, check)]
+                alerts.see(connection, found, now)
+                alerts.are_quiet(connection, now, kinds=[check.name for check in WATCHED])
+                alerts.inactive_are_quiet(connection)
+            alerts.announce(connection, targets)
+        delivered = alerts.deliver(opened.database, targets)
+        # What has not been read yet, where that was too much at once, ended after what was.
+        runs_until = max((record.update_timestamp for record in ended), default=None)
+        cursor = Looked(
+            runs_until.replace(tzinfo=runs_until.tzinfo or UTC).isoformat() if runs_until else looked.runs_until,
+            now.timestamp() if is_time_to_check else looked.checked_at,
+        )
+        told = f"{delivered} message{'s' * (delivered != 1)} delivered." if delivered else "There is no news."
+        return SensorResult(skip_reason=told, cursor=orjson.dumps(asdict(cursor)).decode())
+
+    return alerts_
+
+
+def ended_runs(instance: DagsterInstance, after: datetime) -> Sequence[RunRecord]:
+    """The runs that ended since, well or badly, the oldest first; no more than can be looked at at once."""
+    filters = RunsFilter(statuses=[DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE], updated_after=after)
+    return instance.get_run_records(filters, limit=_RUNS_A_TICK, order_by="update_timestamp", ascending=True)
+
+
+def see_run(connection: Connection, instance: DagsterInstance, record: RunRecord) -> None:
+    """Note of a run that has ended with whom it failed, and with whom it did not."""
+    run = record.dagster_run
+    if run.job_name in _TRIED_AGAIN:
+        return
+    at = datetime.fromtimestamp(record.end_time, UTC) if record.end_time else record.update_timestamp
+    failed: dict[str, Finding] = {}
+    if run.status is DagsterRunStatus.FAILURE:
+        failed = {finding.tenant_id or "": finding for finding in _failures(instance, run, at)}
+        alerts.see(connection, failed.values(), at)
+        if "" in failed:
+            return  # nobody knows how far it came
+    tenants = _tenants(instance, run)
+    well = None if tenants is None and not failed else {*(tenants or ()), ""} - failed.keys()
+    alerts.are_quiet(connection, at, kinds=[RUN], subject=_name(run), tenant_ids=well)
+
+
+def _failures(instance: DagsterInstance, run: DagsterRun, at: datetime) -> Iterator[Finding]:
+    """With whom a run failed; one finding of nobody in particular where it does not say."""
+    told: dict[str, str] = {}
+    for record in instance.get_records_for_run(run.run_id, of_type=DagsterEventType.STEP_FAILURE).records:
+        event = record.event_log_entry.dagster_event
+        failure = event.step_failure_data.user_failure_data if event else None
+        named = failure.metadata.get("failed_tenants") if failure else None
+        for tenant_id in named.value if named and isinstance(named.value, list) else ():
+            # Sentences of ours begin with the tenant; what others say might quote rows, and stays in Dagster.
+            lines = (failure.description or "").splitlines() if failure else []
+            told[str(tenant_id)] = next((line for line in lines if line.startswith(f"{tenant_id}: ")), "")
+    for tenant_id, line in told.items():
+        reason = line.removeprefix(f"{tenant_id}: ") or "its log in Dagster says why"
+        yield _finding(run, tenant_id, reason, at)
+    if not told:
+        yield _finding(run, None, "its log in Dagster says why", at)
+
+
+def _finding(run: DagsterRun, tenant_id: str | None, reason: str, at: datetime) -> Finding:
+    command = _COMMANDS.get(run.job_name, "xeno sync" if run.job_name == _BACKFILLS and tenant_id else "xeno doctor")
+    whom = f" {tenant_id}" if tenant_id else ""
+    told = f"run {run.run_id[:8]} of {_name(run)} failed: {reason.rstrip('.')}"
+    return Finding(RUN, _name(run), tenant_id, told, f"{command}{whom}", at)
+
+
+def _name(run: DagsterRun) -> str:
+    return "materializing assets" if run.job_name == _BACKFILLS else run.job_name
+
+
+def _tenants(instance: DagsterInstance, run: DagsterRun) -> set[str] | None:
+    """The tenants that a run was about; None: all, or it does not say."""
+    config: Mapping[str, Any] = run.run_config
+    named = {
+        tenant_id for op in config.get("ops", {}).values() for tenant_id in (op.get("config") or {}).get("tenants", ())
+    }
+    if named:
+        return named
+    if "dagster/partition" in run.tags:
+        return {run.tags["dagster/partition"]}
+    first, last = (run.tags.get(f"dagster/asset_partition_range_{end}") for end in ("start", "end"))
+    partitions = list(instance.get_dynamic_partitions("tenants"))
+    if first in partitions and last in partitions:
+        return set(partitions[partitions.index(first) : partitions.index(last) + 1])
+    return set() if run.job_name == _BACKFILLS else None
