@@ -41,7 +41,13 @@ def test_a_store_is_registered_with_what_it_tells_of_itself(installation: Instal
     assert (tenant.tenant_id, tenant.shop_domain, tenant.api_url) == ("shelf", "shelf.myshopify.com", shelf.api_url)
     assert (tenant.name, tenant.currency, tenant.iana_timezone) == ("Shelf", "EUR", "Europe/Berlin")
     assert (tenant.plan, tenant.status) == ("Enterprise", "active")
-    assert tenant.access_scopes == ["read_all_orders", "read_customer_merge", "read_customers", "read_orders", "read_products"]
+    assert tenant.access_scopes == [
+        "read_all_orders",
+        "read_customer_merge",
+        "read_customers",
+        "read_orders",
+        "read_products",
+    ]
     assert history_warning(tenant) is None
     with installation.database.connect() as connection:
         assert load_grant(connection, installation.ring, "shelf").token == DEFAULT_TOKEN
