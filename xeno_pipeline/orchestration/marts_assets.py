@@ -24,6 +24,7 @@ from pydantic import Field
 from xeno_pipeline.errors import UsageError
 from xeno_pipeline.orchestration.lanes import BACKFILL_POOL, give_way
 from xeno_pipeline.orchestration.partitions import TENANTS
+from xeno_pipeline.orchestration.pictures import pictures
 from xeno_pipeline.orchestration.pipeline import PipelineResource
 from xeno_pipeline.orchestration.reporting import Metadata
 from xeno_pipeline.transformation.dbt import NodeResult
@@ -95,6 +96,10 @@ def marts_assets(manifest: Path) -> AssetsDefinition:
             for event in mart_materializations(report, models):
                 context.log_event(event)
             raise transform_failure(report)
+        with opened.database.connect() as connection:
+            drawn = pictures(connection, selected, report.tenant_ids)
+        for (key, tenant_id), metadata in drawn.items():
+            context.add_asset_metadata(metadata, key, tenant_id)
         by_name = {key.path[-1]: key for key in selected}
         # In the order in which dbt made them: Dagster wants each after those it is made from.
         for name, metadata in {node.name: node_metadata(node) for _, node in report.nodes}.items():

@@ -14,6 +14,7 @@ from xeno_pipeline.orchestration.lanes import BACKFILL_POOL, give_way
 from xeno_pipeline.orchestration.marts_assets import as_date
 from xeno_pipeline.orchestration.partitions import TENANTS
 from xeno_pipeline.orchestration.pipeline import PipelineResource
+from xeno_pipeline.orchestration.progress import logging_progress
 from xeno_pipeline.orchestration.reporting import failure, log_notes, materializations, metadata_of, raw_key
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.warehouse import raw_tables as raw
@@ -58,6 +59,8 @@ def _at_shopify(stream: str, where: str = "behind Shopify's Admin API") -> Asset
         ["shopify", stream],
         group_name="shopify",
         kinds={"shopify"},
+        owners=["team:data"],
+        tags={"xeno/stream": stream},
         partitions_def=TENANTS,
         description=f"{stream.replace('_', ' ').capitalize()} of each store, {where}.",
     )
@@ -71,6 +74,7 @@ def _spec(table: RawTable, stream: str) -> AssetSpec:
         group_name="raw",
         kinds={"shopify", "postgres"},
         owners=["team:data"],
+        tags={"xeno/stream": stream},
         partitions_def=TENANTS,
         description=f"{table.name.replace('_', ' ').capitalize()} as Shopify gives them, one row each.{parent}",
         skippable=True,
@@ -107,7 +111,7 @@ def raw_assets(
     streams = {STREAM_OF_TABLE[table] for table in selected}
     with opened.database.connect() as connection:
         tenants = registry.active(connection, context.partition_keys)
-    results = opened.syncer.sync_tenants(tenants, config.request(sorted(streams)))
+    results = logging_progress(opened.syncer, context.log).sync_tenants(tenants, config.request(sorted(streams)))
     log_notes(context.log, results)
     reports = [result for result in results if isinstance(result, StreamReport)]
     if len(reports) < len(results):

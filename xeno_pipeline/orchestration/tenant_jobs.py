@@ -20,7 +20,9 @@ from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamR
 from xeno_pipeline.orchestration.lanes import LIVE, ROUTINE, give_way
 from xeno_pipeline.orchestration.marts_assets import TransformConfig, as_date, mart_materializations, transform_failure
 from xeno_pipeline.orchestration.partitions import align_partitions
+from xeno_pipeline.orchestration.pictures import pictures, with_picture
 from xeno_pipeline.orchestration.pipeline import Pipeline, PipelineResource
+from xeno_pipeline.orchestration.progress import logging_progress
 from xeno_pipeline.orchestration.raw_assets import STREAM_OF_TABLE, SyncConfig
 from xeno_pipeline.orchestration.reporting import failure, log_notes, materializations, record
 from xeno_pipeline.tenants import backfills, registry
@@ -79,7 +81,7 @@ def extract_tenants(context: OpExecutionContext, config: ExtractConfig, pipeline
     with opened.database.connect() as connection:
         tenants = registry.active(connection, config.tenants)
         backfills.begin(connection, [tenant.tenant_id for tenant in tenants])
-    results = opened.syncer.sync_tenants(tenants, config.request(config.streams))
+    results = logging_progress(opened.syncer, context.log).sync_tenants(tenants, config.request(config.streams))
     if not config.streams:
         failed = {result.tenant_id for result in results if isinstance(result, StreamFailure)}
         with opened.database.connect() as connection:
@@ -97,7 +99,7 @@ def reconcile_tenants(context: OpExecutionContext, config: ReconcileConfig, pipe
     with opened.database.connect() as connection:
         tenants = registry.active(connection, config.tenants)
     depth = Depth(config.full, config.accept_deletions)
-    results = reconciliation.reconcile_tenants(opened.syncer, tenants, depth)
+    results = reconciliation.reconcile_tenants(logging_progress(opened.syncer, context.log), tenants, depth)
     log_notes(context.log, results)
     for event in materializations(results, STREAM_OF_TABLE, only_changed=True):
         context.log_event(event)
@@ -177,7 +179,7 @@ def tenant_jobs(models: AssetsDefinition) -> list[JobDefinition]:
             only_due=config.only_due,
             rebuild=config.rebuild,
         )
-        return make_marts(context, opened, request, models)
+        return make_marts(context, opened, request, models, draws_all=True)
 
     @op(description="Fail where a tenant's marts could not be made or a test did not pass.")
     def judge_marts(report: TransformReport) -> None:
@@ -236,10 +238,30 @@ def _raise_failures(extracted: Extracted, report: TransformReport) -> None:
 
 
 def make_marts(
-    context: OpExecutionContext, opened: Pipeline, request: TransformRequest, models: AssetsDefinition
+    context: OpExecutionContext,
+    opened: Pipeline,
+    request: TransformRequest,
+    models: AssetsDefinition,
+    *,
+    draws_all: bool = False,
 ) -> TransformReport:
-    """Transform, and record what that made in the run."""
+    """Transform, and record what that made in the run.
+
+    Args:
+        context: of the run.
+        opened: what to work on.
+        request: what to transform.
+        models: the dbt models.
+        draws_all: draw pictures of all tenants' marts, not only of new ones.
+    """
     report = transform(opened.database, opened.dbt_project, request, opened.on_node)
-    record(context, mart_materializations(report, models, only_changed=request.only_due))
+    events = list(mart_materializations(report, models, only_changed=request.only_due))
+    with opened.database.connect() as connection:
+        drawn = pictures(
+            connection,
+            {event.asset_key for event in events},
+            report.tenant_ids if draws_all else report.new_tenant_ids,
+        )
+    record(context, [with_picture(event, drawn) for event in events])
     context.log.info(f"Marts of {len(report.tenant_ids)} tenants made in {report.seconds:.1f} s.")
     return report

@@ -1,0 +1,185 @@
+"""What people look at on the page of a mart: plots and tables of one tenant each, without anything personal.
+
+Each mart is asked once for all tenants of a run. They are drawn for new tenants, at the turn of the day, and by
+backfills: were they drawn for each change, a store with webhooks every minute would fill the event log with what nobody
+saw.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from dagster import AssetKey, AssetMaterialization, MetadataValue, TableColumn, TableRecord, TableSchema
+
+from xeno_pipeline.orchestration.plots import bars, grid
+from xeno_pipeline.orchestration.reporting import Metadata
+from xeno_pipeline.warehouse.connection import Connection
+
+Rows = Sequence[Mapping[str, Any]]
+Pictures = Mapping[tuple[AssetKey, str], Metadata]
+"""By mart and tenant."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What is shown of a mart.
+
+    Args:
+        name: of the metadata.
+        query: its rows, of the tenants that are bound to it; the first column is the tenant's.
+        draw: makes metadata of the rows of one tenant.
+    """
+
+    name: str
+    query: str
+    draw: Callable[[Rows], MetadataValue]
+
+
+def pictures(connection: Connection, marts: Collection[AssetKey], tenant_ids: Collection[str]) -> Pictures:
+    """The pictures of marts, of any number of tenants.
+
+    Args:
+        connection: a connection.
+        marts: assets; those without a picture are left out.
+        tenant_ids: whose.
+    """
+    drawn: dict[tuple[AssetKey, str], Metadata] = defaultdict(dict)
+    for key in marts if tenant_ids else ():
+        picture = _PICTURES.get(key.path[-1]) if key.path[0] == "marts" else None
+        if picture is None:
+            continue
+        cursor = connection.execute(picture.query, [list(tenant_ids)])
+        names = [column.name for column in cursor.description or ()]
+        for tenant_id, rows in groupby(cursor.fetchall(), itemgetter(0)):
+            shown = [dict(zip(names[1:], row[1:], strict=True)) for row in rows]
+            drawn[key, tenant_id][picture.name] = picture.draw(shown)
+    return drawn
+
+
+def with_picture(event: AssetMaterialization, drawn: Pictures) -> AssetMaterialization:
+    """A materialisation with what is shown of its mart and tenant."""
+    picture = drawn.get((event.asset_key, event.partition or ""))
+    return event.with_metadata({**event.metadata, **picture}) if picture else event
+
+
+def _revenue(rows: Rows) -> MetadataValue:
+    sales = [float(row["net_sales"]) for row in rows]
+    return MetadataValue.md(
+        bars("Net sales by day", sales, str(rows[0]["date_day"]), str(rows[-1]["date_day"]))
+        + f"\n\n{sum(sales):,.2f} in {len(sales)} days."
+    )
+
+
+def _rfm(rows: Rows) -> MetadataValue:
+    cells = {
+        (5 - row["recency_score"], row["frequency_score"] - 1): (float(row["customers"]), f"{row['customers']:,}")
+        for row in rows
+    }
+    columns, labels = [f"F{n}" for n in range(1, 6)], [f"R{n}" for n in range(5, 0, -1)]
+    return MetadataValue.md(grid("Customers by recency and frequency; 5 is best", columns, labels, cells))
+
+
+def _retention(rows: Rows) -> MetadataValue:
+    cohorts = sorted({row["cohort_month"] for row in rows})
+    cells = {
+        (cohorts.index(row["cohort_month"]), row["period_number"]): (
+            float(row["retention_rate"]),
+            f"{row['retention_rate']:.0%}",
+        )
+        for row in rows
+    }
+    columns = [str(n) for n in range(max(row["period_number"] for row in rows) + 1)]
+    title = "Customers who ordered again, by months since their first order"
+    return MetadataValue.md(grid(title, columns, [f"{cohort:%Y-%m}" for cohort in cohorts], cells))
+
+
+def _table(rows: Rows) -> MetadataValue:
+    schema = TableSchema([TableColumn(name, "string") for name in rows[0]])
+    return MetadataValue.table(
+        [TableRecord({name: _written(value) for name, value in row.items()}) for row in rows], schema
+    )
+
+
+def _written(value: object) -> str:
+    if isinstance(value, Decimal | float):
+        return f"{value:,.2f}"
+    return f"{value:,}" if isinstance(value, int) else "" if value is None else str(value)
+
+
+_PICTURES: Mapping[str, Picture] = {
+    "revenue_daily": Picture(
+        "last_90_days",
+        """
+        select tenant_id, date_day, net_sales
+        from (
+            select tenant_id, date_day, net_sales, max(date_day) over (partition by tenant_id) as last_day
+            from marts.revenue_daily where tenant_id = any(%s)
+        ) as days
+        where date_day > last_day - 90 order by 1, 2
+        """,
+        _revenue,
+    ),
+    "revenue_trends": Picture(
+        "last_12_months",
+        """
+        select tenant_id, period_start, orders, net_sales, average_order_value, net_sales_growth
+        from (
+            select *, row_number() over (partition by tenant_id order by period_start desc) as age
+            from marts.revenue_trends where grain = 'month' and tenant_id = any(%s)
+        ) as months
+        where age <= 12 order by 1, 2
+        """,
+        _table,
+    ),
+    "rfm_scores": Picture(
+        "customers_by_score",
+        """
+        select tenant_id, recency_score, frequency_score, count(*) as customers
+        from marts.rfm_scores where tenant_id = any(%s) group by 1, 2, 3 order by 1
+        """,
+        _rfm,
+    ),
+    "rfm_segments": Picture(
+        "segments",
+        """
+        select tenant_id, rfm_segment, customers, net_sales, average_order_value, average_recency_days
+        from marts.rfm_segments where tenant_id = any(%s) order by tenant_id, customers desc
+        """,
+        _table,
+    ),
+    "cohort_retention": Picture(
+        "retention",
+        """
+        select tenant_id, cohort_month, period_number, retention_rate
+        from (
+            select *, max(cohort_month) over (partition by tenant_id) as last_month
+            from marts.cohort_retention where tenant_id = any(%s)
+        ) as cohorts
+        where cohort_month > last_month - interval '1 year' and period_number < 12 order by 1
+        """,
+        _retention,
+    ),
+    "top_products": Picture(
+        "top_10",
+        """
+        select tenant_id, rank, title, units, orders, net_sales
+        from marts.top_products where rank <= 10 and tenant_id = any(%s) order by 1, 2
+        """,
+        _table,
+    ),
+    "tenant_overview": Picture(
+        "figures",
+        """
+        select tenant_id, customers, orders, net_sales, average_order_value, high_value_customers,
+            churn_risk_customers
+        from marts.tenant_overview where tenant_id = any(%s) order by 1
+        """,
+        _table,
+    ),
+}
