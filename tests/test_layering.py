@@ -38,6 +38,7 @@ READERS_OF_THE_ENVIRONMENT = {
     "warehouse/embedded.py": "hands PATH on to the server it starts, and nothing else",
     "warehouse/programs.py": "hands its own environment on to psql and its like",
     "orchestration/instance.py": "sets DAGSTER_HOME, which Dagster reads",
+    "orchestration/reporting.py": "tells Dagster how many events it may write at once",
     "transformation/dbt.py": "sets the variables that the dbt profile reads, and takes them back",
     "demo/dev.py": "hands its own environment on to `dagster dev`",
     "demo/processes.py": "hands its own environment on to the programs it starts",
