@@ -7,7 +7,8 @@ from dagster._core.test_utils import create_run_for_test
 
 from tests.installation import Shop
 from tests.orchestration.conftest import Location
-from xeno_pipeline.orchestration.checks import CHECKS_JOB
+from xeno_pipeline.orchestration.checks import CHECKS_JOB, DBT_TESTS_JOB
+from xeno_pipeline.orchestration.tenant_jobs import SYNC_JOB
 
 LAYERS = {"shopify", "raw", "staging", "intermediate", "marts"}
 
@@ -38,6 +39,17 @@ def test_one_run_evaluates_all_checks_and_names_the_tenants_that_fail(
 
     failing = {key.name for key, evaluation in evaluations.items() if not evaluation.passed}
     assert failing == {"is_fresh"}
+
+
+def test_the_daily_dbt_tests_are_what_the_check_of_their_models_tells_of(location: Location, shop: Shop) -> None:
+    location.connect(shop)
+    assert location.run(SYNC_JOB, "extract_tenants").success
+    location.installation.execute("update core.daily_sales set new_customers = new_customers + 1")
+    assert location.definitions.resolve_job_def(DBT_TESTS_JOB).execute_in_process(instance=location.instance).success
+
+    evaluations = location.definitions.resolve_job_def(CHECKS_JOB).execute_in_process(instance=location.instance)
+    failing = {each.asset_key.path[-1] for each in evaluations.get_asset_check_evaluations() if not each.passed}
+    assert failing == {"fct_orders", "revenue_trends"}
 
 
 def test_checks_are_not_queued_behind_checks(location: Location) -> None:

@@ -8,7 +8,7 @@ from dagster import BetaWarning, Definitions, in_process_executor
 
 from xeno_pipeline.orchestration.alerts import alerts_sensor
 from xeno_pipeline.orchestration.backfills import backfills_sensor
-from xeno_pipeline.orchestration.checks import asset_checks, checks_schedule
+from xeno_pipeline.orchestration.checks import asset_checks, checks_schedule, dbt_tests_schedule
 from xeno_pipeline.orchestration.marts_assets import marts_assets
 from xeno_pipeline.orchestration.pipeline import PipelineResource
 from xeno_pipeline.orchestration.privacy import CHECKS, PRIVACY_JOB, privacy_job, privacy_sensors
@@ -45,7 +45,7 @@ def build_defs(settings: Settings, *, pipeline: PipelineResource | None = None) 
         assets=[*SHOPIFY, raw_assets, *LANDED, models],
         asset_checks=[*CHECKS, stores_tell_of_changes, checks],
         jobs=list(jobs.values()),
-        schedules=[*schedules(jobs), subscriptions_schedule(), checks_schedule(checks)],
+        schedules=[*schedules(jobs), subscriptions_schedule(), checks_schedule(checks), dbt_tests_schedule()],
         sensors=[
             *sensors(jobs[EVENTS_JOB]),
             backfills_sensor(jobs[SYNC_JOB]),

@@ -22,6 +22,7 @@ from dagster import (
     AssetSelection,
     DefaultScheduleStatus,
     MetadataValue,
+    OpExecutionContext,
     RunRequest,
     RunsFilter,
     ScheduleDefinition,
@@ -31,15 +32,20 @@ from dagster import (
     TableRecord,
     TableSchema,
     define_asset_job,
+    in_process_executor,
+    job,
     multi_asset_check,
+    op,
     schedule,
 )
 
 from xeno_pipeline.monitoring.checks import CHECKS, DBT_TESTS, Check, Finding, find
 from xeno_pipeline.orchestration.lanes import ROUTINE, UNFINISHED
 from xeno_pipeline.orchestration.pipeline import PipelineResource
+from xeno_pipeline.transformation.test_results import run_tests
 
 CHECKS_JOB = "checks"
+DBT_TESTS_JOB = "dbt_tests"
 
 _ROWS_SHOWN = 100
 _SCHEMA = TableSchema(
@@ -106,6 +112,37 @@ def checks_schedule(checks: AssetChecksDefinition) -> ScheduleDefinition:
         return SkipReason("The checks are being evaluated.") if under_way else RunRequest()
 
     return every_quarter_of_an_hour
+
+
+@op(description="Run the dbt tests on the marts as they are.")
+def run_dbt_tests(context: OpExecutionContext, pipeline: PipelineResource) -> None:
+    """Run the tests, and keep their results for the check, which tells of those that fail."""
+    opened = pipeline.open()
+    tests = run_tests(opened.database, opened.dbt_project)
+    failed = [test.name for test in tests if test.failed]
+    context.log.info(f"{len(tests)} dbt tests ran; {', '.join(failed) or 'none'} failed.")
+
+
+@job(
+    name=DBT_TESTS_JOB,
+    executor_def=in_process_executor,
+    tags=ROUTINE,
+    description="Run the dbt tests on the rows of all tenants; the asset checks tell what they found.",
+)
+def dbt_tests_job() -> None:
+    """One op."""
+    run_dbt_tests()
+
+
+def dbt_tests_schedule() -> ScheduleDefinition:
+    """Runs the dbt tests every day."""
+    return ScheduleDefinition(
+        name="daily_dbt_tests",
+        job=dbt_tests_job,
+        cron_schedule="51 4 * * *",
+        default_status=DefaultScheduleStatus.RUNNING,
+        description="Runs the dbt tests on the rows of all tenants.",
+    )
 
 
 def _result(key: AssetCheckKey, check: Check, found: Sequence[Finding]) -> AssetCheckResult:

@@ -1,11 +1,23 @@
-"""What each dbt test last said: `ops.dbt_tests`."""
+"""The dbt tests on the rows of all tenants, and what each last said: `ops.dbt_tests`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xeno_pipeline.transformation.dbt import NodeResult
-from xeno_pipeline.warehouse.connection import Connection
+from xeno_pipeline.transformation.dbt import DbtProject, NodeResult
+from xeno_pipeline.warehouse.connection import Connection, Database
+
+
+def run_tests(database: Database, project: DbtProject) -> list[NodeResult]:
+    """Run all tests, on marts as they are, and keep what they say.
+
+    Raises:
+        DbtError: they could not begin.
+    """
+    tests = project.invoke(["build", "--resource-type", "test"], transform_id=None)
+    with database.connect() as connection:
+        keep_test_results(connection, tests)
+    return tests
 
 
 def keep_test_results(connection: Connection, tests: Sequence[NodeResult]) -> None:
