@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Any
 
 from xeno_pipeline.console import say
-from xeno_pipeline.demo.processes import serve_gateway
+from xeno_pipeline.demo.processes import end_tidily_when_told_to, serve_gateway
 from xeno_pipeline.demo.stores import connect_demo_stores, serve_demo_stores, usable_port
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.orchestration.instance import dagster_home
@@ -38,6 +38,7 @@ def serve_dev(settings: Settings) -> int:
     for port, setting in ((settings.dagster_port, "XENO_DAGSTER_PORT"), (settings.gateway_port, "XENO_GATEWAY_PORT")):
         if usable_port(port) == 0:
             raise PortTakenError(f"Port {port} is in use: stop what listens there, or set {setting}.")
+    end_tidily_when_told_to()
     pipeline = Pipeline(settings)
     _ = pipeline.dbt_project
     with (

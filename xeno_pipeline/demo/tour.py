@@ -8,6 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from xeno_pipeline.console import Board, out, say, show_sync, show_tenants, show_transform
+from xeno_pipeline.demo.processes import end_tidily_when_told_to
 from xeno_pipeline.demo.real_time import Comparison, await_marts, let_things_happen, served
 from xeno_pipeline.demo.stores import ServedStores, connect_demo_stores, serve_demo_stores
 from xeno_pipeline.demo.tables import tenant_summary
@@ -31,6 +32,7 @@ def give_tour(settings: Settings) -> None:
     Raises:
         DemoFailedError: a store could not be read or modelled.
     """
+    end_tidily_when_told_to()
     started = time.monotonic()
     board = Board()
     pipeline = Pipeline(settings, board.on_progress, board.on_node)
