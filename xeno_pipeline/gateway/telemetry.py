@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 import traceback
 from datetime import UTC, datetime
+from typing import TextIO
 
 import orjson
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
@@ -53,8 +55,31 @@ class JsonFormatter(logging.Formatter):
         return orjson.dumps(line, default=str).decode()
 
 
+class _Lines(logging.StreamHandler[TextIO]):
+    """Writes what one turn of the event loop logs at once: a write for each delivery cost a quarter of taking it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._is_due = False
+
+    def flush(self) -> None:
+        """Write soon where an event loop runs, else now."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            super().flush()
+            return
+        if not self._is_due:
+            self._is_due = True
+            loop.call_soon(self._flush_now)
+
+    def _flush_now(self) -> None:
+        self._is_due = False
+        super().flush()
+
+
 def log_json() -> None:
     """Send every log record of this process to standard output, a JSON object a line."""
-    handler = logging.StreamHandler(sys.stdout)
+    handler = _Lines(sys.stdout)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
