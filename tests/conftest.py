@@ -21,7 +21,7 @@ from xeno_pipeline.warehouse.embedded import EmbeddedServer
 from xeno_pipeline.warehouse.migrate import migrate
 
 _TEMPLATE = "migrated"
-_STORES = 60
+_STORES = 1_000
 """Stores in the pool of a worker; each test that changes one takes the next."""
 
 
