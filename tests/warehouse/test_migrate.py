@@ -138,19 +138,22 @@ def _indexes(database: Database, table: RawTable) -> dict[tuple[str, ...], bool]
         return {tuple(columns): primary for columns, primary in found}
 
 
-_KEYS_OF_THE_LEDGER = {
+_KEYS_THAT_ARE_TEXTS = {
     ("order_agreements", "id"),
     ("order_sales", "id"),
     ("order_sales", "agreement_id"),
+    ("carts", "cart_id"),
 }
+"""An agreement is no Node: its gid is no number; nor is what Shopify names a cart by."""
+
 _AMOUNTS = ("price", "amount", "refunded")
 _COUNTS = ("quantity", "position", "version")
 
 
 def _type_of(column: str, table: RawTable) -> str:
     """The type that a column's name promises."""
-    if (table.name, column) in _KEYS_OF_THE_LEDGER:
-        return "text"  # an agreement is no Node: its gid is no number
+    if (table.name, column) in _KEYS_THAT_ARE_TEXTS:
+        return "text"
     if column == "payload":
         return "jsonb"
     if column.endswith("_at"):
