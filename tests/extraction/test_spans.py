@@ -41,17 +41,15 @@ def test_only_what_was_created_in_the_span_is_read_again_and_found_gone(installa
     (outside, _), (inside, day) = orders[0], orders[30]
     shop.control.vanish("Order", outside)
     shop.control.vanish("Order", inside)
-    state = installation.query("select * from ops.sync_state order by stream")
+    progress = "select cursor_at, history_loaded_at, synced_at from ops.sync_state order by stream"
+    before = installation.query(progress)
 
     span = {"since": day, "until": day}
     report = installation.sync(tenant, "orders", full=True, accept_deletions=True, **span)["orders"]  # type: ignore[arg-type]
 
     assert report.tables["orders"].read == sum(of == day for _, of in orders) - 1
     assert installation.query("select id from raw.orders where deleted_at is not null") == [(inside,)]
-    assert (
-        installation.query("select cursor_at, history_loaded_at, synced_at from ops.sync_state order by stream")
-        == state
-    )
+    assert installation.query(progress) == before
 
 
 def test_at_its_monthly_limit_a_tenants_history_waits_and_its_changes_are_read_on(
