@@ -79,7 +79,7 @@ class GatewayProcess:
 
     def _listening(self) -> list[int]:
         """The port of each time that it began to listen."""
-        return [line["port"] for line in self.log() if line["message"] == "listening"] if self._log.exists() else []
+        return [line["port"] for line in self._written() if line["message"] == "listening"] if self._log.exists() else []
 
     def text(self) -> str:
         """All that it has written."""
@@ -89,6 +89,9 @@ class GatewayProcess:
         """The lines it has logged; each is a JSON object."""
         if self.url and self.process.poll() is None:
             self.get("/healthz")  # what was logged for the answers before this one is written by now
+        return self._written()
+
+    def _written(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.text().splitlines() if line.endswith("}")]
 
     def get(self, path: str) -> requests.Response:
