@@ -79,7 +79,7 @@ class GatewayProcess:
 
     def _listening(self) -> list[int]:
         """The port of each time that it began to listen."""
-        return [line["port"] for line in self._written() if line["message"] == "listening"] if self._log.exists() else []
+        return [line["port"] for line in self._written() if line["message"] == "listening"]
 
     def text(self) -> str:
         """All that it has written."""
@@ -92,6 +92,8 @@ class GatewayProcess:
         return self._written()
 
     def _written(self) -> list[dict[str, Any]]:
+        if not self._log.exists():
+            return []
         return [json.loads(line) for line in self.text().splitlines() if line.endswith("}")]
 
     def get(self, path: str) -> requests.Response:
