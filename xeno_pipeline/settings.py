@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from xeno_pipeline.errors import UsageError
@@ -25,7 +26,7 @@ class Settings(BaseSettings):
     """Every setting, by its environment variable `XENO_<NAME>`; each is documented in the README.
 
     What neither the environment nor `.env` says may be said by a file `xeno_<name>` in the folder that XENO_SECRETS_DIR
-    names.
+    names. An empty variable or file says nothing.
     """
 
     model_config = SettingsConfigDict(
@@ -73,6 +74,11 @@ class Settings(BaseSettings):
     run_days: int = Field(default=30, ge=1, description="How long Dagster's finished runs and their events are kept.")
     sandbox_port: int = Field(default=8700, description="Where `xeno sandbox serve` and the demo listen.")
     dagster_port: int = Field(default=3000, description="Where `xeno dev` serves the Dagster UI.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty_files(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in values.items() if value != ""}
 
     @field_validator("home", mode="after")
     @classmethod

@@ -21,13 +21,16 @@ import requests
 
 from tests.deployment.containers import COMPOSE_FILE, DOCKERFILE, Containers
 from tests.installation import Shop
-from xeno_pipeline.settings import PROJECT_DIR
+from xeno_pipeline.monitoring.channels import channels
+from xeno_pipeline.settings import PROJECT_DIR, load_settings
 from xeno_pipeline.warehouse.embedded import EmbeddedServer
 
 SERVICES = ("code", "webserver", "daemon", "gateway")
 START_SECONDS = 150
 """Four processes that import Dagster, on two cores that run other tests too."""
 RUN_SECONDS = 150
+ALERT_ADDRESSES = {"XENO_ALERT_EMAIL_TO", "XENO_ALERT_EMAIL_FROM"}
+ALERT_SECRETS = {"xeno_smtp_url", "xeno_alert_webhook_url"}
 PASSWORD = "a password: of /all %20 kinds?"
 """What no URL could hold as it is."""
 
@@ -44,6 +47,8 @@ def containers(make_home: Callable[[], Path], tmp_path_factory: pytest.TempPathF
         "xeno_database_password": PASSWORD,
         "xeno_encryption_keys": f"k1:{b64encode(secrets.token_bytes(32)).decode()}",
         "xeno_shopify_api_secret": "shpss_compose",
+        "xeno_smtp_url": "",
+        "xeno_alert_webhook_url": "",
     }
     with Containers(tmp_path_factory.mktemp("containers"), port, given) as made:
         made.build()
@@ -66,13 +71,29 @@ def test_nothing_listens_beyond_loopback_and_nothing_runs_as_root(containers: Co
 
 
 def test_no_secret_is_in_an_environment_and_each_service_has_only_its_own(containers: Containers) -> None:
+    everywhere = {"XENO_HOME", "XENO_DATABASE_URL", "XENO_PUBLIC_URL", "XENO_SHOPIFY_API_KEY", "XENO_SECRETS_DIR"}
     for service in SERVICES:
         variables = {name for name in containers.environment(service) if name.startswith("XENO_")}
-        assert variables == {
-            *("XENO_HOME", "XENO_DATABASE_URL", "XENO_PUBLIC_URL", "XENO_SHOPIFY_API_KEY", "XENO_SECRETS_DIR")
-        }
+        assert variables == everywhere | (ALERT_ADDRESSES if service == "code" else set())
+        alerts = ALERT_SECRETS & set(containers.services[service]["secrets"])
+        assert alerts == (ALERT_SECRETS if service == "code" else set())
     assert containers.services["webserver"]["secrets"] == ["xeno_database_password"]
     assert containers.services["daemon"]["secrets"] == ["xeno_database_password"]
+
+
+def test_nobody_is_told_of_anything_until_the_deployment_says_whom(
+    containers: Containers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = containers.environment("code")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert channels(load_settings()) == []
+
+    for name in ALERT_ADDRESSES:
+        monkeypatch.setenv(name, "someone@example.com")
+    (Path(environment["XENO_SECRETS_DIR"]) / "xeno_smtp_url").write_text("smtp://me:secret@mail.example.com:587\n")
+    (Path(environment["XENO_SECRETS_DIR"]) / "xeno_alert_webhook_url").write_text("https://hooks.example.com/x\n")
+    assert [channel.name for channel in channels(load_settings())] == ["email", "webhook"]
 
 
 def test_the_image_holds_no_secret_and_no_state() -> None:
