@@ -134,9 +134,17 @@ def test_what_is_signed_of_one_shop_cannot_be_sent_in_anothers_name(
     )
     with kept.database.connect() as connection:
         registry.add(connection, Tenant("other", *facts))
+    acme = {"id": 1, "myshopify_domain": "acme.myshopify.com"}
     shop = "other.myshopify.com"
-    assert gateway.deliver({"id": 1}, webhook_id="forged", shop=shop, topic="app/uninstalled").status_code == 200
+    assert gateway.deliver(acme, webhook_id="forged", shop=shop, topic="app/uninstalled").status_code == 200
     assert kept_rows(kept, "forged") == []
+
+
+def test_shopifys_samples_are_of_the_shop_that_they_are_sent_for(gateway: GatewayProcess, kept: Installation) -> None:
+    sample = {"id": 548380009, "name": "Super Toys", "myshopify_domain": None}
+    for topic in ("shop/update", "app/uninstalled"):
+        assert gateway.deliver(sample, webhook_id=f"sample/{topic}", topic=topic).status_code == 200
+        assert [row[0] for row in kept_rows(kept, f"sample/{topic}")] == ["acme"]
 
 
 def test_a_delivery_that_comes_again_is_kept_once(gateway: GatewayProcess, kept: Installation) -> None:
@@ -174,6 +182,8 @@ def test_a_delivery_that_is_too_large_is_answered_413_however_it_comes(gateway: 
     [
         ("orders/create", {"id": 7}, "orders", "gid://shopify/Order/7", None),
         ("orders/delete", {"id": 7}, "orders", None, "gid://shopify/Order/7"),
+        ("orders/cancelled", {"id": 7}, "orders", "gid://shopify/Order/7", None),
+        ("orders/edited", {"order_edit": {"id": 8, "order_id": 7}}, "orders", "gid://shopify/Order/7", None),
         ("refunds/create", {"id": 8, "order_id": 7}, "orders", "gid://shopify/Order/7", None),
         ("customers/update", {"id": 7}, "customers", "gid://shopify/Customer/7", None),
         ("customers/delete", {"id": 7}, "customers", None, "gid://shopify/Customer/7"),
@@ -214,7 +224,7 @@ def test_each_topic_names_what_is_to_be_read_and_what_is_gone(
     ("topic", "payload"),
     [
         ("customers/merge", {"status": "failed"}),
-        ("orders/paid", {"id": 7}),
+        ("orders/risk_assessment_changed", {"order_id": 7}),
         ("bulk_operations/finish", {"admin_graphql_api_id": "gid://shopify/BulkOperation/7", "status": "completed"}),
         ("nothing", {}),
     ],

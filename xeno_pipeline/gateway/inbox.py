@@ -31,9 +31,9 @@ _INSERT = """
     with sent as (
         select *
         from unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
-            %s::timestamptz[], %s::timestamptz[], %s::jsonb[], %s::text[]) with ordinality
+            %s::timestamptz[], %s::timestamptz[], %s::jsonb[], %s::text[], %s::text[]) with ordinality
             as sent (shop_domain, webhook_id, event_id, topic, stream, read_gid, deleted_gid, changed_at,
-                triggered_at, payload, shop_gid, place)
+                triggered_at, payload, shop_gid, named_domain, place)
     ),
     known as (
         select sent.*, tenants.tenant_id
@@ -41,8 +41,13 @@ _INSERT = """
         join ops.tenants
             on tenants.status <> 'removed'
             and (
-                -- The signature covers the body alone: where that names the shop, the header must agree.
-                tenants.shop_domain = sent.shop_domain and coalesce(sent.shop_gid = tenants.shop_gid, true)
+                -- The signature covers the body alone: where that names the shop's domain, as all but Shopify's samples
+                -- do (they bear another shop's id), the header must agree, or the id.
+                tenants.shop_domain = sent.shop_domain
+                and (
+                    coalesce(sent.named_domain, sent.shop_domain) = sent.shop_domain
+                    or sent.shop_gid = tenants.shop_gid
+                )
                 -- A shop that was renamed tells so under its new name.
                 or tenants.shop_gid = sent.shop_gid
                 and not exists (select from ops.tenants named where named.shop_domain = sent.shop_domain)
@@ -176,5 +181,5 @@ def _values(event: Event) -> tuple[object, ...]:
     return (
         *(delivery.shop_domain, delivery.webhook_id, delivery.event_id, delivery.topic, event.stream),
         *(event.read_gid, event.deleted_gid, event.changed_at, delivery.triggered_at),
-        *(Jsonb(event.payload) if event.payload is not None else None, event.shop_gid),
+        *(Jsonb(event.payload) if event.payload is not None else None, event.shop_gid, event.named_domain),
     )

@@ -62,6 +62,7 @@ class Event:
         changed_at: when `read_gid` changed, by its own account.
         payload: what is to be landed as it came: a cart.
         shop_gid: the shop, where the body names it: the domain may be one that it was not known by.
+        named_domain: the shop's domain, where the body names that.
     """
 
     delivery: Delivery
@@ -71,6 +72,7 @@ class Event:
     changed_at: datetime | None = None
     payload: Mapping[str, Any] | None = None
     shop_gid: str | None = None
+    named_domain: str | None = None
 
 
 def sign(body: bytes, secret: str) -> str:
@@ -108,6 +110,15 @@ def read_headers(headers: Mapping[str, str]) -> Delivery:
     )
 
 
+_OTHER_CHANGES = frozenset(
+    (
+        *("orders/cancelled", "orders/fulfilled", "orders/paid", "orders/partially_fulfilled"),
+        *("customers/disable", "customers/enable"),
+    )
+)
+"""Topics that we subscribe to none of, since an update comes with each; an app's own configuration may."""
+
+
 def event_of(delivery: Delivery, body: bytes) -> Event | None:
     """What a delivery is about; None where it asks for nothing: a topic that is not followed, a merge that failed.
 
@@ -121,12 +132,19 @@ def event_of(delivery: Delivery, body: bytes) -> Event | None:
     if delivery.topic == "refunds/create":  # a refund comes with its order
         gid = _gid("Order", payload.get("order_id"))
         return Event(delivery, "orders", read_gid=gid, changed_at=_instant(payload.get("created_at")))
+    if delivery.topic == "orders/edited":
+        edit = payload.get("order_edit")
+        return Event(
+            delivery, "orders", read_gid=_gid("Order", edit.get("order_id") if isinstance(edit, dict) else None)
+        )
     if subject == "checkouts" and action in ("create", "update"):
         return Event(delivery, "abandoned_checkouts")  # its payload has a token where others have an id
     if subject == "carts" and action in ("create", "update"):
         return Event(delivery, "carts", payload=_cart(payload))
     if delivery.topic in ("shop/update", "app/uninstalled"):
-        return Event(delivery, subject, shop_gid=_gid("Shop", payload.get("id")))
+        domain = payload.get("myshopify_domain")
+        named_domain = domain.lower() if isinstance(domain, str) else None
+        return Event(delivery, subject, shop_gid=_gid("Shop", payload.get("id")), named_domain=named_domain)
     # bulk_operations/finish asks for nothing: whoever started an operation polls it, at most fifteen seconds apart, and
     # may sit in any process of any machine; to be woken it would have to poll the database instead.
     kind = {"orders": "Order", "customers": "Customer", "products": "Product"}.get(subject)
@@ -134,7 +152,7 @@ def event_of(delivery: Delivery, body: bytes) -> Event | None:
         return None
     if action == "delete":
         return Event(delivery, subject, deleted_gid=_object_gid(kind, payload))
-    if action in ("create", "update", "updated"):
+    if action in ("create", "update", "updated") or delivery.topic in _OTHER_CHANGES:
         changed_at = _instant(payload.get("updated_at"))
         return Event(delivery, subject, read_gid=_object_gid(kind, payload), changed_at=changed_at)
     return None
