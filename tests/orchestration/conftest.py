@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from dagster import AssetKey, DagsterInstance, DagsterRunStatus, Definitions, ExecuteInProcessResult
 
 from tests.installation import Installation, Shop
 from xeno_pipeline.orchestration.build import build_defs
-from xeno_pipeline.orchestration.instance import open_instance
+from xeno_pipeline.orchestration.instance import open_instance, process_tags
 from xeno_pipeline.orchestration.partitions import align_partitions
 from xeno_pipeline.orchestration.pipeline import Pipeline, PipelineResource
 from xeno_pipeline.settings import load_settings
@@ -53,6 +56,15 @@ class Location:
         return self.definitions.resolve_job_def(job).execute_in_process(
             instance=self.instance, run_config={"ops": {op: {"config": config}}}, raise_on_error=False
         )
+
+    def run_in_another_process(self, job: str) -> subprocess.Popen[bytes]:
+        """A process that a run of a job is said to live in; it ends when it is communicated with."""
+        process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        started = str(psutil.Process(process.pid).create_time())
+        tags = process_tags() | {"xeno/pid": str(process.pid), "xeno/process_started": started}
+        definition = self.definitions.resolve_job_def(job)
+        self.instance.create_run_for_job(definition, tags=tags, status=DagsterRunStatus.STARTED)
+        return process
 
     def materialized(self, key: AssetKey) -> dict[str, dict[str, Any]]:
         """The metadata of the newest materialisation of each partition of an asset."""

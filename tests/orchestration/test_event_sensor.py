@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from dagster import DagsterRunStatus, SkipReason, build_sensor_context
 
@@ -17,8 +14,7 @@ from tests.orchestration.conftest import Location
 from xeno_pipeline.extraction.inbox import Backlog
 from xeno_pipeline.extraction.report import StreamFailure
 from xeno_pipeline.extraction.sync import SyncRequest
-from xeno_pipeline.orchestration.instance import process_tags
-from xeno_pipeline.orchestration.sensors import Started, next_start, pause_after, read_cursor, write_cursor
+from xeno_pipeline.orchestration.backlog_runs import Started, next_start, pause_after, read_cursor, write_cursor
 from xeno_pipeline.orchestration.tenant_jobs import EVENTS_JOB, SYNC_JOB
 from xeno_pipeline.sandbox.process import SandboxProcess
 from xeno_pipeline.sandbox.spec import StoreSpec
@@ -140,11 +136,7 @@ def test_a_tick_with_events_of_forty_tenants_starts_one_run_and_one_invocation_o
 def test_no_event_waits_for_a_run_whose_process_was_killed(location: Location, pair: list[str], shop: Shop) -> None:
     (order,) = shop.control.place_order()["orders"]
     tell(location.installation.database, shop, ("orders/create", {"id": order}))
-    alive = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    started = str(psutil.Process(alive.pid).create_time())
-    tags = process_tags() | {"xeno/pid": str(alive.pid), "xeno/process_started": started}
-    job = location.definitions.resolve_job_def(EVENTS_JOB)
-    location.instance.create_run_for_job(job, tags=tags, status=DagsterRunStatus.STARTED)
+    alive = location.run_in_another_process(EVENTS_JOB)
     sensor, resources = location.definitions.resolve_sensor_def("webhooks"), location.definitions.resources
     with build_sensor_context(instance=location.instance, resources=resources) as context:
         assert isinstance(sensor(context), SkipReason)

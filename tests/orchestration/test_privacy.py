@@ -273,6 +273,14 @@ def test_what_is_due_starts_one_run_and_what_waits_for_its_next_attempt_none(loc
     assert isinstance(tick(location, "privacy_requests"), SkipReason)
 
 
+def test_no_request_waits_for_a_run_whose_process_was_killed(location: Location, tenant: Shop) -> None:
+    ask(location, tenant, "customers/redact", customer=person(7))
+    alive = location.run_in_another_process(PRIVACY_JOB)
+    assert isinstance(tick(location, "privacy_requests"), SkipReason)
+    alive.communicate()
+    assert isinstance(tick(location, "privacy_requests"), SensorResult)
+
+
 def test_a_request_near_its_deadline_fails_a_check_that_names_tenant_and_request(
     location: Location, tenant: Shop
 ) -> None:

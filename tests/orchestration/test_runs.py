@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 from dagster import AssetKey, DagsterRunStatus
 
 from tests.installation import Shop
 from tests.orchestration.conftest import Location
-from xeno_pipeline.orchestration.instance import bury_dead_runs, process_tags
+from xeno_pipeline.orchestration.instance import bury_dead_runs
 from xeno_pipeline.orchestration.raw_assets import STREAM_OF_TABLE
 from xeno_pipeline.orchestration.tenant_jobs import SYNC_JOB, TRANSFORM_JOB
 from xeno_pipeline.warehouse.raw_tables import ORDERS, RAW_TABLES, tree
@@ -112,14 +109,8 @@ def test_the_transform_job_says_which_date_is_none(location: Location, pair: lis
 
 
 def test_a_run_whose_process_was_killed_is_marked_as_failed(location: Location) -> None:
-    dead = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    tags = process_tags() | {"xeno/pid": str(dead.pid)}
-    dead.communicate()
-    job = location.definitions.resolve_job_def(TRANSFORM_JOB)
-    run = location.instance.create_run_for_job(job, tags=tags, status=DagsterRunStatus.STARTED)
+    location.run_in_another_process(TRANSFORM_JOB).communicate()
 
     bury_dead_runs(location.instance)
 
-    buried = location.instance.get_run_by_id(run.run_id)
-    assert buried is not None
-    assert buried.status == DagsterRunStatus.FAILURE
+    assert location.statuses() == [DagsterRunStatus.FAILURE]

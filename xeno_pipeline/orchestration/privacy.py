@@ -17,8 +17,6 @@ from dagster import (
     Failure,
     JobDefinition,
     OpExecutionContext,
-    RunRequest,
-    RunsFilter,
     SensorDefinition,
     SensorEvaluationContext,
     SensorResult,
@@ -33,11 +31,10 @@ from pydantic import Field
 
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.extraction.inbox import Backlog
-from xeno_pipeline.orchestration.lanes import UNFINISHED
+from xeno_pipeline.orchestration.backlog_runs import request_run
 from xeno_pipeline.orchestration.partitions import align_partitions
 from xeno_pipeline.orchestration.pipeline import Pipeline, PipelineResource
 from xeno_pipeline.orchestration.reporting import raw_key
-from xeno_pipeline.orchestration.sensors import next_start, read_cursor, write_cursor
 from xeno_pipeline.orchestration.tenant_jobs import make_marts
 from xeno_pipeline.privacy import requests
 from xeno_pipeline.privacy.processing import Processor
@@ -45,6 +42,7 @@ from xeno_pipeline.privacy.requests import PrivacyRequest
 from xeno_pipeline.shopify.client import Patience
 from xeno_pipeline.transformation.transform import TransformReport, TransformRequest
 from xeno_pipeline.warehouse import raw_tables as raw
+from xeno_pipeline.warehouse.connection import Connection
 
 PRIVACY_JOB = "privacy"
 CHECK = "privacy_requests_are_in_time"
@@ -205,17 +203,7 @@ def privacy_sensors(privacy: JobDefinition) -> list[SensorDefinition]:
         description="Starts one run for all privacy requests that are due, unless one is under way.",
     )
     def privacy_requests(context: SensorEvaluationContext, pipeline: PipelineResource) -> SensorResult | SkipReason:
-        with pipeline.open().database.connect() as connection:
-            due = Backlog(*requests.work(connection))
-            ((now,),) = connection.execute("select extract(epoch from now())::float8").fetchall()
-        if due.oldest is None:
-            return SkipReason("No privacy request is due.")
-        under_way = context.instance.get_runs(RunsFilter(job_name=privacy.name, statuses=UNFINISHED), limit=1)
-        decision = next_start(due, run_is_under_way=bool(under_way), last=read_cursor(context.cursor), now=now)
-        if isinstance(decision, str):
-            return SkipReason(decision)
-        tags = {"xeno/tenants": ", ".join(due.tenant_ids)[:250]}
-        return SensorResult(run_requests=[RunRequest(tags=tags)], cursor=write_cursor(decision))
+        return request_run(context, privacy, pipeline.open().database, _backlog)
 
     @sensor(
         name="privacy_deadlines",
@@ -237,3 +225,7 @@ def privacy_sensors(privacy: JobDefinition) -> list[SensorDefinition]:
         return SensorResult(asset_events=[evaluation])
 
     return [privacy_requests, privacy_deadlines]
+
+
+def _backlog(connection: Connection) -> Backlog:
+    return Backlog(*requests.work(connection))
