@@ -157,7 +157,7 @@ def tenant_list() -> None:
 def tenant_show(handle: Handle) -> None:
     """Show one tenant, how far each of its streams was read, and what its last reconciliation found."""
     from xeno_pipeline.console import show_reconciliations, show_tenant
-    from xeno_pipeline.extraction import reconciliations
+    from xeno_pipeline.extraction import reconciliation_results
     from xeno_pipeline.extraction.state import load_states
     from xeno_pipeline.tenants import registry, usage
     from xeno_pipeline.warehouse.migrate import open_migrated
@@ -165,7 +165,7 @@ def tenant_show(handle: Handle) -> None:
     with open_migrated(load_settings()).connect() as connection:
         tenant, used = registry.get(connection, handle), usage.by_tenant(connection, handle)
         show_tenant(tenant, load_states(connection, handle), used)
-        show_reconciliations(reconciliations.of_tenants(connection, [handle]))
+        show_reconciliations(reconciliation_results.of_tenants(connection, [handle]))
 
 
 @tenant_app.command("limit")
@@ -281,9 +281,10 @@ def sync(
     from xeno_pipeline.console import Board, show_sync, show_transform
     from xeno_pipeline.extraction.report import StreamFailure
     from xeno_pipeline.extraction.streams import check_streams
-    from xeno_pipeline.orchestration.launch import run_sync
+    from xeno_pipeline.orchestration.launch import run_extraction
     from xeno_pipeline.orchestration.pipeline import Pipeline
     from xeno_pipeline.orchestration.raw_assets import SyncConfig
+    from xeno_pipeline.orchestration.tenant_jobs import SYNC_JOB
 
     board = Board()
     pipeline = Pipeline(load_settings(), board.on_progress, board.on_node)
@@ -293,7 +294,7 @@ def sync(
     handles = _active(pipeline, tenants)
     config = {**how.model_dump(), "streams": list(streams), "transform": transform}
     with board.shown():
-        results, report = run_sync(pipeline, handles, config)
+        results, report = run_extraction(pipeline, SYNC_JOB, handles, config)
     show_sync(results)
     if transform:
         show_transform(report)
@@ -311,19 +312,20 @@ def reconcile(
 ) -> None:
     """Compare what was read with what Shopify has, and mend what differs; every night does so by itself."""
     from xeno_pipeline.console import Board, show_failures, show_reconciliations, show_transform
-    from xeno_pipeline.extraction import reconciliations
+    from xeno_pipeline.extraction import reconciliation_results
     from xeno_pipeline.extraction.report import StreamFailure
-    from xeno_pipeline.orchestration.launch import run_reconciliation
+    from xeno_pipeline.orchestration.launch import run_extraction
     from xeno_pipeline.orchestration.pipeline import Pipeline
+    from xeno_pipeline.orchestration.tenant_jobs import RECONCILE_JOB
 
     board = Board()
     pipeline = Pipeline(load_settings(), board.on_progress, board.on_node)
     handles = _active(pipeline, tenants)
     with board.shown():
         config = {"full": full, "accept_deletions": accept_deletions}
-        results, report = run_reconciliation(pipeline, handles, config)
+        results, report = run_extraction(pipeline, RECONCILE_JOB, handles, config)
     with pipeline.database.connect() as connection:
-        show_reconciliations(reconciliations.of_tenants(connection, handles))
+        show_reconciliations(reconciliation_results.of_tenants(connection, handles))
     show_failures(results)
     show_transform(report)
     if report.failures or any(isinstance(result, StreamFailure) for result in results):

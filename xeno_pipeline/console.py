@@ -16,7 +16,7 @@ from rich.text import Text
 
 from xeno_pipeline.doctor.finding import Finding, State
 from xeno_pipeline.extraction import report as syncing
-from xeno_pipeline.extraction.reconciliations import Reconciliation
+from xeno_pipeline.extraction.reconciliation_results import Reconciliation
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult
 from xeno_pipeline.extraction.state import SyncState
 from xeno_pipeline.tenants.registry import Tenant

@@ -9,7 +9,7 @@ import pytest
 
 from tests.installation import Installation, Shop
 from xeno_pipeline.extraction.reconciliation import Depth, reconcile_tenants
-from xeno_pipeline.extraction.reconciliations import Reconciliation, due_tenants, of_tenants
+from xeno_pipeline.extraction.reconciliation_results import Reconciliation, due_tenants, of_tenants
 from xeno_pipeline.extraction.report import StreamFailure, StreamResult
 from xeno_pipeline.extraction.sync import Syncer
 from xeno_pipeline.sandbox.spec import DEFAULT_SCOPES

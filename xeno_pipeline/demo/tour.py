@@ -14,9 +14,10 @@ from xeno_pipeline.demo.stores import ServedStores, connect_demo_stores, serve_d
 from xeno_pipeline.demo.tables import tenant_summary
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.extraction.report import StreamFailure
-from xeno_pipeline.orchestration.launch import run_sync
+from xeno_pipeline.orchestration.launch import run_extraction
 from xeno_pipeline.orchestration.partitions import align
 from xeno_pipeline.orchestration.pipeline import Pipeline
+from xeno_pipeline.orchestration.tenant_jobs import SYNC_JOB
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants.registry import Tenant
 from xeno_pipeline.warehouse.connection import Database
@@ -65,7 +66,7 @@ def give_tour(settings: Settings) -> None:
 
 def _materialise(pipeline: Pipeline, board: Board, tenants: list[Tenant]) -> None:
     with board.shown():
-        results, report = run_sync(pipeline, [tenant.tenant_id for tenant in tenants], {})
+        results, report = run_extraction(pipeline, SYNC_JOB, [tenant.tenant_id for tenant in tenants], {})
     show_sync(results)
     show_transform(report)
     if report.failures or any(isinstance(result, StreamFailure) for result in results):

@@ -20,7 +20,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from xeno_pipeline.errors import XenoError
-from xeno_pipeline.extraction.reconciliations import Reconciliation, of_tenants, store
+from xeno_pipeline.extraction.reconciliation_results import Reconciliation, of_tenants, store
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult, empty_report
 from xeno_pipeline.extraction.spans import Span
 from xeno_pipeline.extraction.state import OVERLAP, SyncState, load_states

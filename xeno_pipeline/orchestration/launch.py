@@ -17,46 +17,30 @@ from xeno_pipeline.orchestration.privacy import PRIVACY_JOB
 from xeno_pipeline.orchestration.tenant_jobs import RECONCILE_JOB, SYNC_JOB, TRANSFORM_JOB
 from xeno_pipeline.transformation.transform import TransformReport
 
+_EXTRACTING_OP = {SYNC_JOB: "extract_tenants", RECONCILE_JOB: "reconcile_tenants"}
+
 
 class RunFailedError(XenoError):
     """A run failed before it could tell what became of each tenant."""
 
 
-def run_sync(
-    pipeline: Pipeline, tenants: Sequence[str], config: Mapping[str, Any]
+def run_extraction(
+    pipeline: Pipeline, job: str, tenants: Sequence[str], config: Mapping[str, Any]
 ) -> tuple[Sequence[StreamResult], TransformReport]:
-    """Sync tenants, and make their marts, in a run of the job `sync`.
+    """Sync or reconcile tenants, and make their marts, in a run.
 
     Args:
         pipeline: what to work on.
+        job: `SYNC_JOB` or `RECONCILE_JOB`.
         tenants: handles of active tenants.
-        config: the fields of `ExtractConfig` besides.
+        config: the fields of `ExtractConfig` or `ReconcileConfig` besides.
 
     Raises:
         RunFailedError: the run as a whole failed.
     """
-    ops = {"extract_tenants": {"config": {**config, "tenants": list(tenants)}}}
-    result = _run(pipeline, SYNC_JOB, ops, tenants)
-    extracted = _output(result, "extract_tenants")
-    return extracted.results, _output(result, "refresh_marts")
-
-
-def run_reconciliation(
-    pipeline: Pipeline, tenants: Sequence[str], config: Mapping[str, Any]
-) -> tuple[Sequence[StreamResult], TransformReport]:
-    """Reconcile tenants, and make their marts, in a run of the job `reconcile`.
-
-    Args:
-        pipeline: what to work on.
-        tenants: handles of active tenants.
-        config: the fields of `ReconcileConfig` besides.
-
-    Raises:
-        RunFailedError: the run as a whole failed.
-    """
-    ops = {"reconcile_tenants": {"config": {**config, "tenants": list(tenants)}}}
-    result = _run(pipeline, RECONCILE_JOB, ops, tenants)
-    return _output(result, "reconcile_tenants").results, _output(result, "refresh_marts")
+    op = _EXTRACTING_OP[job]
+    result = _run(pipeline, job, {op: {"config": {**config, "tenants": list(tenants)}}}, tenants)
+    return _output(result, op).results, _output(result, "refresh_marts")
 
 
 def run_transform(pipeline: Pipeline, tenants: Sequence[str], config: Mapping[str, Any]) -> TransformReport:

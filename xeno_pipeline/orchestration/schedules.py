@@ -22,7 +22,7 @@ from dagster import (
     schedule,
 )
 
-from xeno_pipeline.extraction import reconciliations
+from xeno_pipeline.extraction import reconciliation_results
 from xeno_pipeline.extraction.state import with_history
 from xeno_pipeline.orchestration.lanes import BACKFILL, ROUTINE, tenants_under_way
 from xeno_pipeline.orchestration.pipeline import PipelineResource
@@ -78,7 +78,7 @@ def schedules(jobs: Mapping[str, JobDefinition]) -> list[ScheduleDefinition]:
     )
     def nightly_reconciliation(context: ScheduleEvaluationContext, pipeline: PipelineResource) -> Requests:
         with pipeline.open().database.connect() as connection:
-            due = reconciliations.due_tenants(connection)
+            due = reconciliation_results.due_tenants(connection)
         busy = tenants_under_way(context.instance, "reconcile")
         free = [tenant_id for tenant_id in due if tenant_id not in busy]
         runs = _runs(context, "reconcile_tenants", free, TENANTS_A_RECONCILIATION)
