@@ -40,6 +40,16 @@ def tell(database: Database, shop: Shop, *events: tuple[str, dict[str, Any]]) ->
     asyncio.run(put())
 
 
+def tell_merge(database: Database, shop: Shop, *, kept: int, deleted: int) -> None:
+    """Put the event of two customers becoming one into the inbox."""
+    payload = {
+        "admin_graphql_api_customer_kept_id": f"gid://shopify/Customer/{kept}",
+        "admin_graphql_api_customer_deleted_id": f"gid://shopify/Customer/{deleted}",
+        "status": "completed",
+    }
+    tell(database, shop, ("customers/merge", payload))
+
+
 def read(installation: Installation, *tenants: Tenant) -> list[StreamResult]:
     return read_events(Syncer(installation.database, installation.ring, installation.spool), tenants)
 
@@ -153,12 +163,7 @@ def test_a_merge_moves_the_losers_orders_though_nothing_touched_them(
     )
     winner = installation.value("select max(id) from raw.customers where id <> %s", loser)
     shop.control.merge_customers(winner, loser)
-    payload = {
-        "admin_graphql_api_customer_kept_id": f"gid://shopify/Customer/{winner}",
-        "admin_graphql_api_customer_deleted_id": f"gid://shopify/Customer/{loser}",
-        "status": "completed",
-    }
-    tell(installation.database, shop, ("customers/merge", payload))
+    tell_merge(installation.database, shop, kept=winner, deleted=loser)
     report = reports(installation, tenant)[tenant.tenant_id, "orders"]
 
     assert report.tables["orders"].updated == orders
@@ -173,12 +178,7 @@ def test_a_merge_that_shopify_does_not_show_in_the_orders_yet_is_tried_again(
     loser, winner = (
         id_ for (id_,) in installation.query("select distinct customer_id from raw.orders order by 1 desc limit 3")[1:]
     )
-    payload = {
-        "admin_graphql_api_customer_kept_id": f"gid://shopify/Customer/{winner}",
-        "admin_graphql_api_customer_deleted_id": f"gid://shopify/Customer/{loser}",
-        "status": "completed",
-    }
-    tell(installation.database, shop, ("customers/merge", payload))  # the store itself has not merged them yet
+    tell_merge(installation.database, shop, kept=winner, deleted=loser)  # the store itself has not merged them yet
     reports(installation, tenant)
     assert [status for status, _, _ in states(installation)] == ["to be tried again"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.extraction.test_events import make_due, read, reports, states, tell
+from tests.extraction.test_events import make_due, read, reports, states, tell, tell_merge
 from tests.installation import Installation, Shop
 from xeno_pipeline.extraction import events, inbox
 from xeno_pipeline.extraction.events import take_uninstallations
@@ -200,12 +200,7 @@ def test_a_merge_moves_the_losers_checkouts_too(installation: Installation, shop
     (loser,), (winner,) = (shop.control.create_customer()["customers"] for _ in range(2))
     (checkout,) = shop.control.start_checkout(customer_id=loser)["checkouts"]
     installation.sync(tenant)
-    payload = {
-        "admin_graphql_api_customer_kept_id": f"gid://shopify/Customer/{winner}",
-        "admin_graphql_api_customer_deleted_id": f"gid://shopify/Customer/{loser}",
-        "status": "completed",
-    }
-    tell(installation.database, shop, ("customers/merge", payload))  # the store itself has not merged them yet
+    tell_merge(installation.database, shop, kept=winner, deleted=loser)  # the store itself has not merged them yet
     reports(installation, tenant)
     assert [status for status, _, _ in states(installation)] == ["to be tried again"]
 

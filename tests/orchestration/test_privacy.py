@@ -21,7 +21,7 @@ from dagster import (
 )
 from psycopg import sql
 
-from tests.extraction.test_events import tell
+from tests.extraction.test_events import tell, tell_merge
 from tests.installation import Shop
 from tests.orchestration.conftest import Location
 from xeno_pipeline.orchestration.privacy import PRIVACY_JOB
@@ -159,9 +159,7 @@ def test_neither_late_webhooks_nor_a_merge_bring_the_person_back(
         "select id, email from raw.customers where id <> %s and email is not null limit 1", customer
     )
     tenant.control.merge_customers(winner, customer)
-    gids = {"kept": f"gid://shopify/Customer/{winner}", "deleted": f"gid://shopify/Customer/{customer}"}
-    merge = {f"admin_graphql_api_customer_{end}_id": gid for end, gid in gids.items()}
-    tell(database, tenant, ("customers/merge", {"status": "completed", **merge}))
+    tell_merge(database, tenant, kept=winner, deleted=customer)
     assert run_events(location)
     assert traces(location, (*TRACES, email)) == set()
 

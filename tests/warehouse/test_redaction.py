@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.extraction.test_events import reports, tell
+from tests.extraction.test_events import reports, tell_merge
 from tests.installation import Installation, Shop, changed
 from xeno_pipeline.tenants.registry import Tenant
 from xeno_pipeline.warehouse.raw_tables import CUSTOMERS, RawTable
@@ -140,7 +140,7 @@ def test_whoever_a_redacted_customer_is_merged_into_is_redacted_too(
     winner = installation.value("select max(id) from raw.customers where id <> %s", customer)
     redact(installation, tenant, customer)
     shop.control.merge_customers(winner, customer)
-    tell_merge(installation, shop, winner, customer)
+    tell_merge(installation.database, shop, kept=winner, deleted=customer)
     reports(installation, tenant)
     assert personal(installation, CUSTOMERS, winner) == set()
     with installation.database.connect() as connection:
@@ -152,7 +152,7 @@ def test_whoever_is_gone_keeps_no_profile_for_a_later_redaction_to_miss(
 ) -> None:
     winner = installation.value("select max(id) from raw.customers where id <> %s", customer)
     shop.control.merge_customers(winner, customer)
-    tell_merge(installation, shop, winner, customer)
+    tell_merge(installation.database, shop, kept=winner, deleted=customer)
     reports(installation, tenant)
     assert installation.value("select deleted_at is not null from raw.customers where id = %s", customer)
     assert personal(installation, CUSTOMERS, customer) == set()
@@ -167,13 +167,6 @@ def test_whatever_is_read_of_a_person_is_declared_personal_or_known_not_to_be(
         keys = installation.query(f"select distinct jsonb_object_keys(payload) from raw.{table.name}")
         assert {key for (key,) in keys} == {*table.personal.fields, *_NOT_PERSONAL[table.name]}
         assert set(table.personal.columns) <= set(table.columns)
-
-
-def tell_merge(installation: Installation, shop: Shop, kept: int, deleted: int) -> None:
-    """The webhook of a merge."""
-    gids = {"kept": f"gid://shopify/Customer/{kept}", "deleted": f"gid://shopify/Customer/{deleted}"}
-    payload = {f"admin_graphql_api_customer_{end}_id": gid for end, gid in gids.items()}
-    tell(installation.database, shop, ("customers/merge", {"status": "completed", **payload}))
 
 
 def wait_for_a_lock(installation: Installation) -> None:
