@@ -1,16 +1,19 @@
-"""A mart's page shows a tenant's figures: plots and tables, where somebody may look at them."""
+"""A mart's page shows a tenant's figures: plots and tables, where somebody looks at them."""
 
 from __future__ import annotations
 
-import base64
 import re
 from datetime import UTC, datetime, timedelta
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
+import pytest
 from dagster import AssetKey
 
 from tests.installation import Shop
 from tests.orchestration.conftest import Location
+from xeno_pipeline.orchestration import pictures
+from xeno_pipeline.orchestration.plots import LONGEST, bars
 from xeno_pipeline.orchestration.tenant_jobs import SYNC_JOB, TRANSFORM_JOB
 
 PLOTS = {"revenue_daily": "last_90_days", "rfm_scores": "customers_by_score", "cohort_retention": "retention"}
@@ -20,48 +23,66 @@ TABLES = {
     "top_products": "top_10",
     "tenant_overview": "figures",
 }
-MOST_BYTES = 20_000
-"""Of a picture: each is kept with its event."""
 
 
 def shown(location: Location, mart: str, tenant: str) -> dict[str, object]:
     return location.materialized(AssetKey(["marts", mart]))[tenant]
 
 
-def test_a_new_tenants_marts_show_its_figures(location: Location, shop: Shop) -> None:
+def heights(markdown: str) -> list[int]:
+    """Of the bars of an image, downwards from its upper edge."""
+    encoded = re.search(r"\(data:image/svg\+xml,([^)]+)\)", markdown)
+    assert encoded is not None
+    (path,) = ElementTree.fromstring(unquote(encoded[1]))
+    return [int(height) for height in re.findall(r"V(\d+)h1", path.attrib["d"])]
+
+
+def test_bars_are_as_high_as_their_values_and_negative_ones_go_down() -> None:
+    assert heights(bars("sales", [0, 50, 100, -98])) == [50, 25, 0, 99]
+    assert heights(bars("sales", [0, 0])) == [0, 0]
+
+
+def test_a_new_tenants_marts_show_its_figures_without_a_click(location: Location, shop: Shop) -> None:
     location.connect(shop)
     assert location.run(SYNC_JOB, "extract_tenants").success
 
     for mart, name in PLOTS.items():
-        markdown = str(shown(location, mart, shop.handle)[name])
-        encoded = re.search(r"\(data:image/svg\+xml;base64,([^)]+)\)", markdown)
-        assert encoded is not None
-        assert len(ElementTree.fromstring(base64.b64decode(encoded[1]))) > 3
-        assert len(markdown) < MOST_BYTES
+        assert len(str(shown(location, mart, shop.handle)[name])) <= LONGEST
     for mart, name in TABLES.items():
         assert shown(location, mart, shop.handle)[name], mart
 
+    assert len(heights(str(shown(location, "revenue_daily", shop.handle)["last_90_days"]))) > 30
     customers = location.installation.value("select count(*) from marts.rfm_scores where tenant_id = %s", shop.handle)
-    grid = re.search(r"base64,([^)]+)", str(shown(location, "rfm_scores", shop.handle)["customers_by_score"]))
-    assert grid is not None
-    cells = [
-        int(text.text or "")
-        for text in ElementTree.fromstring(base64.b64decode(grid[1]))
-        if (text.text or "").isdigit()
-    ]
-    assert sum(cells) == customers
+    grid = str(shown(location, "rfm_scores", shop.handle)["customers_by_score"])
+    assert sum(int(cell) for cell in re.findall(r"[░▒▓█]\s(\d+)", grid)) == customers
 
 
-def test_what_changes_by_the_minute_is_not_drawn_each_time_but_each_day(location: Location, shop: Shop) -> None:
+def test_what_changes_by_the_minute_shows_figures_of_some_minutes_ago_at_most(
+    location: Location, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To draw them takes longer than the change of a large store."""
+
+    def after_one_more_order() -> dict[str, object]:
+        shop.control.place_order()
+        assert location.run(SYNC_JOB, "extract_tenants").success
+        return shown(location, "revenue_daily", shop.handle)
+
+    location.connect(shop)
+    first, second = after_one_more_order(), after_one_more_order()
+    assert first["last_90_days"] == second["last_90_days"]
+    assert first["drawn_at"] == second["drawn_at"]
+
+    monkeypatch.setattr(pictures, "DRAWN_AGAIN_AFTER", timedelta(0))
+    assert after_one_more_order()["last_90_days"] != first["last_90_days"]
+
+
+def test_at_the_turn_of_the_day_all_figures_are_drawn_again(location: Location, shop: Shop) -> None:
     location.connect(shop)
     assert location.run(SYNC_JOB, "extract_tenants").success
-    shop.control.place_order()
-    assert location.run(SYNC_JOB, "extract_tenants").success
-    assert "last_90_days" not in shown(location, "revenue_daily", shop.handle)
-
+    drawn_at = shown(location, "revenue_daily", shop.handle)["drawn_at"]
     a_new_day = datetime.now(UTC).date() + timedelta(days=2)  # in any time zone
     assert location.run(TRANSFORM_JOB, "build_marts", as_of=str(a_new_day)).success
-    assert "last_90_days" in shown(location, "revenue_daily", shop.handle)
+    assert shown(location, "revenue_daily", shop.handle)["drawn_at"] != drawn_at
 
 
 def test_a_backfill_shows_the_figures_of_each_of_its_tenants(location: Location, shop: Shop, other_shop: Shop) -> None:

@@ -4,6 +4,7 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import date
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,7 @@ def marts_assets(manifest: Path) -> AssetsDefinition:
                 context.log_event(event)
             raise transform_failure(report)
         with opened.database.connect() as connection:
-            drawn = pictures(connection, selected, report.tenant_ids)
+            drawn = pictures(connection, product(selected, report.tenant_ids))
         for (key, tenant_id), metadata in drawn.items():
             context.add_asset_metadata(metadata, key, tenant_id)
         by_name = {key.path[-1]: key for key in selected}

@@ -1,29 +1,43 @@
 """What people look at on the page of a mart: plots and tables of one tenant each, without anything personal.
 
-Each mart is asked once for all tenants of a run. They are drawn for new tenants, at the turn of the day, and by
-backfills: were they drawn for each change, a store with webhooks every minute would fill the event log with what nobody
-saw.
+The page shows those of the newest materialisation, so each has them. Each mart is asked once for all tenants of a run;
+and since that reads the whole of a tenant's mart, one with webhooks every minute is asked a few times an hour, and the
+materialisations between show again what the one before them did.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from dagster import AssetKey, AssetMaterialization, MetadataValue, TableColumn, TableRecord, TableSchema
+from dagster import (
+    AssetKey,
+    AssetMaterialization,
+    AssetRecordsFilter,
+    DagsterEventType,
+    DagsterInstance,
+    MetadataValue,
+    TableColumn,
+    TableRecord,
+    TableSchema,
+    TimestampMetadataValue,
+)
 
 from xeno_pipeline.orchestration.plots import bars, grid
 from xeno_pipeline.orchestration.reporting import Metadata
 from xeno_pipeline.warehouse.connection import Connection
 
 Rows = Sequence[Mapping[str, Any]]
-Pictures = Mapping[tuple[AssetKey, str], Metadata]
+Pictures = dict[tuple[AssetKey, str], Metadata]
 """By mart and tenant."""
+
+DRAWN_AT = "drawn_at"
+DRAWN_AGAIN_AFTER = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
@@ -41,25 +55,44 @@ class Picture:
     draw: Callable[[Rows], MetadataValue]
 
 
-def pictures(connection: Connection, marts: Collection[AssetKey], tenant_ids: Collection[str]) -> Pictures:
-    """The pictures of marts, of any number of tenants.
+def pictures(connection: Connection, wanted: Iterable[tuple[AssetKey, str]]) -> Pictures:
+    """Pictures as of now.
 
     Args:
         connection: a connection.
-        marts: assets; those without a picture are left out.
-        tenant_ids: whose.
+        wanted: assets and tenants; those without a picture are left out.
     """
-    drawn: dict[tuple[AssetKey, str], Metadata] = defaultdict(dict)
-    for key in marts if tenant_ids else ():
-        picture = _PICTURES.get(key.path[-1]) if key.path[0] == "marts" else None
-        if picture is None:
-            continue
+    drawn: Pictures = {}
+    drawn_at = MetadataValue.timestamp(datetime.now(UTC))
+    for key, picture, tenant_ids in _by_mart(wanted):
         cursor = connection.execute(picture.query, [list(tenant_ids)])
         names = [column.name for column in cursor.description or ()]
         for tenant_id, rows in groupby(cursor.fetchall(), itemgetter(0)):
             shown = [dict(zip(names[1:], row[1:], strict=True)) for row in rows]
-            drawn[key, tenant_id][picture.name] = picture.draw(shown)
+            drawn[key, tenant_id] = {picture.name: picture.draw(shown), DRAWN_AT: drawn_at}
     return drawn
+
+
+def recent_pictures(instance: DagsterInstance, wanted: Iterable[tuple[AssetKey, str]]) -> Pictures:
+    """Pictures that the newest materialisations show and that are not yet to be drawn again.
+
+    Args:
+        instance: where those are recorded.
+        wanted: assets and tenants.
+    """
+    found: Pictures = {}
+    oldest = (datetime.now(UTC) - DRAWN_AGAIN_AFTER).timestamp()
+    for key, picture, tenant_ids in _by_mart(wanted):
+        event_type = DagsterEventType.ASSET_MATERIALIZATION
+        newest = list(instance.get_latest_storage_id_by_partition(key, event_type, set(tenant_ids)).values())
+        if not newest:
+            continue
+        for record in instance.fetch_materializations(AssetRecordsFilter(key, storage_ids=newest), len(newest)).records:
+            metadata = record.asset_materialization.metadata if record.asset_materialization else {}
+            drawn_at = metadata.get(DRAWN_AT)
+            if isinstance(drawn_at, TimestampMetadataValue) and drawn_at.value > oldest:
+                found[key, str(record.partition_key)] = {name: metadata[name] for name in (picture.name, DRAWN_AT)}
+    return found
 
 
 def with_picture(event: AssetMaterialization, drawn: Pictures) -> AssetMaterialization:
@@ -68,11 +101,20 @@ def with_picture(event: AssetMaterialization, drawn: Pictures) -> AssetMateriali
     return event.with_metadata({**event.metadata, **picture}) if picture else event
 
 
+def _by_mart(wanted: Iterable[tuple[AssetKey, str]]) -> Iterator[tuple[AssetKey, Picture, Collection[str]]]:
+    """The marts that have a picture, and whose is wanted."""
+    for key, of_mart in groupby(sorted(wanted, key=lambda pair: pair[0].to_user_string()), itemgetter(0)):
+        picture = _PICTURES.get(key.path[-1]) if key.path[0] == "marts" else None
+        if picture is not None:
+            yield key, picture, [tenant_id for _, tenant_id in of_mart]
+
+
 def _revenue(rows: Rows) -> MetadataValue:
     sales = [float(row["net_sales"]) for row in rows]
+    first, last = rows[0]["date_day"], rows[-1]["date_day"]
     return MetadataValue.md(
-        bars("Net sales by day", sales, str(rows[0]["date_day"]), str(rows[-1]["date_day"]))
-        + f"\n\n{sum(sales):,.2f} in {len(sales)} days."
+        f"Net sales by day, {first} to {last}; at most {max(sales):,.2f}, in all {sum(sales):,.2f}\n\n"
+        + bars("Net sales by day", sales)
     )
 
 
@@ -82,21 +124,21 @@ def _rfm(rows: Rows) -> MetadataValue:
         for row in rows
     }
     columns, labels = [f"F{n}" for n in range(1, 6)], [f"R{n}" for n in range(5, 0, -1)]
-    return MetadataValue.md(grid("Customers by recency and frequency; 5 is best", columns, labels, cells))
+    return MetadataValue.md("Customers by recency and frequency; 5 is best\n\n" + grid(columns, labels, cells))
 
 
 def _retention(rows: Rows) -> MetadataValue:
     cohorts = sorted({row["cohort_month"] for row in rows})
     cells = {
-        (cohorts.index(row["cohort_month"]), row["period_number"]): (
+        (cohorts.index(row["cohort_month"]), row["period_number"] - 1): (
             float(row["retention_rate"]),
             f"{row['retention_rate']:.0%}",
         )
         for row in rows
     }
-    columns = [str(n) for n in range(max(row["period_number"] for row in rows) + 1)]
-    title = "Customers who ordered again, by months since their first order"
-    return MetadataValue.md(grid(title, columns, [f"{cohort:%Y-%m}" for cohort in cohorts], cells))
+    columns = [str(n) for n in range(1, max(row["period_number"] for row in rows) + 1)]
+    title = "Customers who ordered again, by months since their first order\n\n"
+    return MetadataValue.md(title + grid(columns, [f"{cohort:%Y-%m}" for cohort in cohorts], cells))
 
 
 def _table(rows: Rows) -> MetadataValue:
@@ -161,7 +203,8 @@ _PICTURES: Mapping[str, Picture] = {
             select *, max(cohort_month) over (partition by tenant_id) as last_month
             from marts.cohort_retention where tenant_id = any(%s)
         ) as cohorts
-        where cohort_month > last_month - interval '1 year' and period_number < 12 order by 1
+        where cohort_month > last_month - interval '1 year' and period_number between 1 and 11
+        order by 1
         """,
         _retention,
     ),

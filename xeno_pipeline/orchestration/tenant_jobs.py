@@ -20,7 +20,7 @@ from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamR
 from xeno_pipeline.orchestration.lanes import LIVE, ROUTINE, give_way
 from xeno_pipeline.orchestration.marts_assets import TransformConfig, as_date, mart_materializations, transform_failure
 from xeno_pipeline.orchestration.partitions import align_partitions
-from xeno_pipeline.orchestration.pictures import pictures, with_picture
+from xeno_pipeline.orchestration.pictures import pictures, recent_pictures, with_picture
 from xeno_pipeline.orchestration.pipeline import Pipeline, PipelineResource
 from xeno_pipeline.orchestration.progress import logging_progress
 from xeno_pipeline.orchestration.raw_assets import STREAM_OF_TABLE, SyncConfig
@@ -252,16 +252,14 @@ def make_marts(
         opened: what to work on.
         request: what to transform.
         models: the dbt models.
-        draws_all: draw pictures of all tenants' marts, not only of new ones.
+        draws_all: draw the pictures of all marts now, not only those whose last one is of some minutes ago.
     """
     report = transform(opened.database, opened.dbt_project, request, opened.on_node)
     events = list(mart_materializations(report, models, only_changed=request.only_due))
+    wanted = {(event.asset_key, event.partition or "") for event in events}
+    drawn = {} if draws_all else recent_pictures(context.instance, wanted)
     with opened.database.connect() as connection:
-        drawn = pictures(
-            connection,
-            {event.asset_key for event in events},
-            report.tenant_ids if draws_all else report.new_tenant_ids,
-        )
+        drawn |= pictures(connection, wanted - drawn.keys())
     record(context, [with_picture(event, drawn) for event in events])
     context.log.info(f"Marts of {len(report.tenant_ids)} tenants made in {report.seconds:.1f} s.")
     return report
