@@ -59,6 +59,21 @@ def test_a_data_request_that_shopify_delivers_anew_is_kept_once(gateway: Gateway
     assert (len(audit(kept, "first")), len(audit(kept, "second"))) == (1, 0)
 
 
+def test_two_data_requests_of_one_number_about_two_customers_are_two(
+    gateway: GatewayProcess, kept: Installation
+) -> None:
+    for number in (1, 2):
+        payload = {**DATA_REQUEST, "data_request": {"id": 78}, "customer": {"id": number}}
+        gateway.deliver(payload, topic="customers/data_request", webhook_id=f"sample-{number}")
+        assert [row[2] for row in audit(kept, f"sample-{number}")] == [number]
+
+
+def test_a_renamed_shop_is_known_by_its_id(gateway: GatewayProcess, kept: Installation) -> None:
+    payload = {**CUSTOMER_REDACT, "shop_id": 1}
+    gateway.deliver(payload, topic="customers/redact", shop="acme-2.myshopify.com", webhook_id="renamed")
+    assert [row[0] for row in audit(kept, "renamed")] == ["acme"]
+
+
 def test_of_an_unknown_shop_there_is_an_audit_and_nothing_to_do(gateway: GatewayProcess, kept: Installation) -> None:
     answer = gateway.deliver(SHOP, topic="shop/redact", shop="stranger.myshopify.com", webhook_id="stranger")
     assert answer.status_code == 200

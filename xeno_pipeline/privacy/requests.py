@@ -91,7 +91,13 @@ def keep(connection: Connection, request: PrivacyDelivery) -> Kept:
     """Write a request down, in the caller's transaction; of a shop that is unknown or removed nothing is to be done."""
     delivery = request.delivery
     known = connection.execute(
-        "select tenant_id from ops.tenants where shop_domain = %s and status <> 'removed'", [delivery.shop_domain]
+        """
+        select tenant_id from ops.tenants
+        where status <> 'removed' and (shop_domain = %(shop_domain)s or shop_gid = %(shop_gid)s)
+        order by shop_domain = %(shop_domain)s desc  -- one that was renamed may be known by its former name alone
+        limit 1
+        """,
+        {"shop_domain": delivery.shop_domain, "shop_gid": f"gid://shopify/Shop/{request.shop_id}"},
     ).fetchone()
     stored = connection.execute(
         """
