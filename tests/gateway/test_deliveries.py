@@ -236,6 +236,13 @@ def test_what_asks_for_nothing_is_answered_200_and_not_kept(
     assert kept_rows(kept, f"no-{topic}") == []
 
 
+def test_nobody_is_sent_on_to_where_the_host_header_says(gateway: GatewayProcess) -> None:
+    answer = requests.get(
+        f"{gateway.url}/healthz/", headers={"Host": "evil.example"}, allow_redirects=False, timeout=30
+    )
+    assert (answer.status_code, "Location" in answer.headers) == (404, False)
+
+
 def test_the_log_names_the_request_and_nobody(gateway: GatewayProcess) -> None:
     answer = gateway.deliver(ORDER, webhook_id="logged")
     (line,) = [line for line in gateway.log() if line.get("webhook_id") == "logged"]

@@ -65,7 +65,7 @@ class Gateway:
             async with self._inbox:
                 yield
 
-        return Starlette(
+        app = Starlette(
             routes=[
                 Route("/webhooks/shopify", self.webhook, methods=["POST"]),
                 Route("/healthz", self.healthz),
@@ -75,6 +75,8 @@ class Gateway:
             ],
             lifespan=lifespan,
         )
+        app.router.redirect_slashes = False  # it would send on to whatever the Host header says
+        return app
 
     async def webhook(self, request: Request) -> Response:
         """Take a delivery: 200 means that it is kept, or that there is nothing to keep."""
