@@ -486,8 +486,10 @@ def privacy_run(
     from xeno_pipeline.privacy import requests
 
     pipeline = Pipeline(load_settings())
-    if again:
-        with pipeline.database.connect() as connection:
+    with pipeline.database.connect() as connection:
+        for number in ids or []:
+            requests.get(connection, number)
+        if again:
             requests.reopen_redactions(connection)
     say(f"Privacy requests done: {run_privacy(pipeline, ids or [])}.")
 
@@ -528,14 +530,18 @@ def alerts_list() -> None:
     """Show what is wrong, the oldest first; it is kept while alerts go out to somebody."""
     from xeno_pipeline.console import say
     from xeno_pipeline.monitoring.alerts import standing
+    from xeno_pipeline.monitoring.channels import channels
     from xeno_pipeline.warehouse.migrate import open_migrated
 
-    with open_migrated(load_settings()).connect() as connection:
+    settings = load_settings()
+    with open_migrated(settings).connect() as connection:
         alerts = standing(connection)
     for alert in alerts:
         say(str(alert))
-    if not alerts:
+    if not alerts and channels(settings):
         say("Nothing is known to be wrong.")
+    elif not alerts:
+        say("Alerts are off, so nothing is watched: docs/operate.md turns them on. `xeno doctor` looks at things now.")
 
 
 @alerts_app.command("test")

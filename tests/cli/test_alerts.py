@@ -50,7 +50,9 @@ def test_a_password_is_not_sent_to_a_mail_server_without_encryption(
 
 
 def test_what_is_wrong_is_listed(main: Callable[..., Said], machine: Installation) -> None:
-    assert main("alerts", "list").out == "Nothing is known to be wrong.\n"
+    assert "Alerts are off, so nothing is watched" in main("alerts", "list").out
+    watched = {"XENO_ALERT_WEBHOOK_URL": "http://127.0.0.1:9/"}
+    assert main("alerts", "list", **watched).out == "Nothing is known to be wrong.\n"
     at = datetime(2026, 6, 30, 12, tzinfo=UTC)
     with machine.database.connect() as connection:
         see(connection, [Finding("is_fresh", "raw.orders", "acme", "orders are late", "xeno sync acme", at)], at)

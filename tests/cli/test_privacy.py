@@ -51,6 +51,8 @@ def test_an_export_prints_where_the_file_is(asked: Installation, main: Callable[
 def test_run_does_what_is_due_and_after_a_restored_backup_every_redaction_again(
     asked: Installation, main: Callable[..., Said]
 ) -> None:
+    unknown = main("privacy", "run", "77")
+    assert (unknown.exit_code, "There is no privacy request 77" in unknown.err) == (2, True)
     assert main("privacy", "run").out.endswith("Privacy requests done: 2.\n")
     redacted, exported = sorted(main("privacy", "list").out.splitlines(), key=lambda line: "exported" in line)
     assert "redacted: 1 row; done" in redacted

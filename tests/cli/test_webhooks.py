@@ -40,6 +40,8 @@ def test_replay_revives_the_dead_or_what_is_named(two_events: Installation, main
     assert main("webhooks", "replay").out == "1 webhook will be read again.\n"
     assert main("webhooks", "list", "--dead").out == "There are no dead webhooks.\n"
     assert main("webhooks", "replay", "1", "2").out == "2 webhooks will be read again.\n"
+    unknown = main("webhooks", "replay", "1", "77")
+    assert (unknown.exit_code, unknown.err) == (2, "There is no webhook 77: `xeno webhooks list` shows them.\n")
 
 
 def test_register_subscribes_the_stores_and_shows_what_was_done(

@@ -13,6 +13,7 @@ from typing import Any
 
 from psycopg.rows import class_row
 
+from xeno_pipeline.errors import UsageError
 from xeno_pipeline.warehouse.connection import Connection
 
 DEAD_AFTER = 12
@@ -266,7 +267,15 @@ def replay(connection: Connection, event_ids: Collection[int]) -> int:
 
     Returns:
         How many.
+
+    Raises:
+        UsageError: there is no event of one of the numbers.
     """
+    known = {
+        row[0] for row in connection.execute("select id from ops.webhook_inbox where id = any(%s)", [list(event_ids)])
+    }
+    if missing := sorted(set(event_ids) - known):
+        raise UsageError(f"There is no webhook {missing[0]}: `xeno webhooks list` shows them.")
     return connection.execute(
         """
         update ops.webhook_inbox
