@@ -140,9 +140,13 @@
 
 {#
     A hook for after a model: refresh the planner's statistics where the model grew by much. A table that was empty a
-    moment ago would otherwise be joined as if it still were, by the models that follow in the same run.
+    moment ago would otherwise be joined as if it still were, by the models that follow in the same run. Where stale
+    keys were noted from new rows, that was done already.
 #}
 {% macro analyze_grown(relation) %}
     {% set built = load_result('main') %}
-    {% if execute and built and (built['response'].rows_affected or 0) > 1000 %} analyze {{ relation }} {% endif %}
+    {% set is_analyzed = load_result('statistics') is not none %}
+    {% if execute and built and not is_analyzed and (built['response'].rows_affected or 0) > 1000 %}
+        analyze {{ relation }}
+    {% endif %}
 {% endmacro %}

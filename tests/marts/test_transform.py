@@ -38,6 +38,21 @@ def test_a_change_rewrites_the_rows_it_touches_and_no_others(warehouse: Warehous
     assert not [key for keys in rewritten.values() for key in keys if "other" in key]
 
 
+def test_a_first_build_analyses_what_it_fills_once(warehouse: Warehouse) -> None:
+    store = Store("acme")
+    for hour in range(1100):
+        store.place_order(None, hour=hour, product=None)
+    warehouse.register([("acme", "UTC", "EUR")])
+    store.load(warehouse)
+    warehouse.transform(as_of=TODAY)
+
+    analyzed = dict(
+        warehouse.query("select relname, analyze_count from pg_stat_user_tables where schemaname = 'marts'")
+    )
+    assert analyzed["fct_orders"] == 1  # before stale keys are noted from its rows
+    assert analyzed["fct_order_lines"] == 1  # nothing is made stale by these
+
+
 def test_a_rebuild_of_a_tenant_touches_no_other_and_no_row_that_is_right(
     warehouse: Warehouse, acme: Store, other: Store
 ) -> None:
