@@ -1,77 +1,81 @@
-"""The Dagster UI in a real browser: lineage, partitions, and a backfill of all tenants."""
+"""The Dagster UI in a real browser, over `make dev` after `make demo`: what a data engineer looks at, and a backfill.
+
+Each page is photographed, which fails where it tells of an error.
+"""
 
 from __future__ import annotations
 
+import re
+
 import pytest
-from selenium.common.exceptions import (
-    ElementClickInterceptedException,
-    NoSuchElementException,
-    StaleElementReferenceException,
-)
-from selenium.webdriver import Chrome
-from selenium.webdriver.common.by import By
-from selenium.webdriver.support.wait import WebDriverWait
 
-from tests.browser.conftest import TENANTS
+from tests.browser.page import Page
+from xeno_pipeline.sandbox.spec import demo_specs
 
-PAGE_SECONDS = 60
-"""The first page loads the UI and the code location while other tests compete for two cores."""
-BACKFILL_SECONDS = 240
-"""Two runs, each a process of its own that imports Dagster and dbt."""
+TENANTS = [spec.handle for spec in demo_specs()]
+CHECK_SECONDS = 180
+"""A run: a process of its own that imports Dagster and dbt, while other tests compete for two cores."""
+BACKFILL_SECONDS = 480
+"""Two runs, one of which reads the histories of all stores."""
 
-
-@pytest.fixture
-def page(browser: Chrome, dagster_url: str) -> Page:
-    return Page(browser, dagster_url)
-
-
-class Page:
-    """What a person does: go somewhere, wait for words to appear, click on some."""
-
-    def __init__(self, browser: Chrome, url: str) -> None:
-        self.browser, self.url = browser, url
-
-    def go(self, path: str) -> None:
-        self.browser.get(self.url + path)
-
-    def text(self) -> str:
-        return self.browser.find_element(By.TAG_NAME, "body").text
-
-    def wait_for(self, *words: str, seconds: float = PAGE_SECONDS) -> str:
-        """The page's text once it holds all the words; what it shows instead is in the failure."""
-
-        def all_there(_: Chrome) -> bool:
-            return all(word in self.text() for word in words)
-
-        self._wait(seconds).until(all_there, f"{words} did not appear on {self.browser.current_url}")
-        return self.text()
-
-    def click(self, label: str) -> None:
-        """Click the button of that label once it can be clicked."""
-
-        def clicked(browser: Chrome) -> bool:
-            for button in browser.find_elements(By.TAG_NAME, "button"):
-                if button.text.startswith(label) and button.is_enabled():
-                    button.click()
-                    return True
-            return False
-
-        self._wait(PAGE_SECONDS).until(clicked, f"there is no button {label} to click")
-
-    def _wait(self, seconds: float) -> WebDriverWait[Chrome]:
-        """A wait that tries again where the page was redrawn between finding a thing and using it."""
-        redrawn = (StaleElementReferenceException, ElementClickInterceptedException, NoSuchElementException)
-        return WebDriverWait(self.browser, seconds, ignored_exceptions=redrawn)
+pytestmark = pytest.mark.timeout(1200)
 
 
 def test_the_graph_reads_from_shopify_to_the_marts(page: Page) -> None:
     page.go("/asset-groups")
     page.wait_for("shopify", "raw", "staging", "intermediate", "marts")
+    page.photograph("graph")
 
 
 def test_each_tenant_is_a_partition(page: Page) -> None:
     page.go("/assets/marts/revenue_daily?view=partitions")
-    assert "Failed (0)" in page.wait_for(*TENANTS, "Materialized (")
+    page.wait_for(*TENANTS, f"Materialized ({len(TENANTS)})", "Failed (0)", "Missing (0)")
+    page.photograph("partitions")
+
+
+@pytest.mark.parametrize("tenant", TENANTS)
+def test_a_marts_page_shows_the_revenue_of_each_tenant_as_a_plot(page: Page, tenant: str) -> None:
+    page.go(f"/assets/marts/revenue_daily?view=partitions&partition={tenant}")
+    page.wait_for("Net sales by day", "drawn_at")
+    page.photograph("revenue_daily")
+    (width,) = page.images()
+    assert width > 0
+
+
+@pytest.mark.parametrize(
+    ("mart", "words"),
+    [
+        ("rfm_scores", ("Customers by recency and frequency", "R5", "F5")),
+        ("cohort_retention", ("Customers who ordered again", "%")),
+    ],
+)
+def test_a_marts_page_shows_its_grid(page: Page, mart: str, words: tuple[str, ...]) -> None:
+    page.go(f"/assets/marts/{mart}?view=partitions&partition={TENANTS[0]}")
+    shown = page.wait_for(*words, "drawn_at")
+    page.photograph(mart)
+    assert len(re.findall(r"[░▒▓█]\s\d", shown)) > 20
+
+
+def test_a_marts_checks_are_evaluated_from_its_page(page: Page) -> None:
+    page.go("/assets/marts/revenue_daily?view=checks")
+    page.click("Execute all")
+    page.wait_for("In Progress")  # the schedule may have evaluated them before
+    page.wait_for("Nothing is wrong with any active tenant.", "Passed", seconds=CHECK_SECONDS)
+    page.photograph("checks")
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/automation", ("hourly_sync", "nightly_reconciliation", "webhooks", "alerts")),
+        ("/locations/xeno_pipeline/schedules/hourly_sync", ("At 7 minutes past the hour", "Running")),
+        ("/locations/xeno_pipeline/sensors/webhooks", ("0 runs requested", "Running")),
+    ],
+)
+def test_schedules_and_sensors_are_on_and_say_what_they_did(page: Page, path: str, words: tuple[str, ...]) -> None:
+    page.go(path)
+    page.wait_for(*words)
+    page.photograph(path.rpartition("/")[2])
 
 
 def test_a_backfill_of_all_tenants_started_from_the_page_succeeds(page: Page) -> None:
@@ -79,9 +83,11 @@ def test_a_backfill_of_all_tenants_started_from_the_page_succeeds(page: Page) ->
     page.click("Materialize all")
     page.click("All")
     page.wait_for(f"{len(TENANTS)} partitions")
+    page.photograph("launching")
     page.click("Launch backfill")
     page.wait_for("ed backfill")  # Launched or created: the browser may leave the page now
     page.go("/runs?view=backfills")
     page.wait_for("Success", seconds=BACKFILL_SECONDS)
+    page.photograph("backfill")
     page.go("/assets/marts/revenue_daily?view=partitions")
     page.wait_for(f"Materialized ({len(TENANTS)})", "Missing (0)")
