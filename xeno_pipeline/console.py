@@ -22,6 +22,7 @@ from xeno_pipeline.extraction.state import SyncState
 from xeno_pipeline.tenants.registry import Tenant
 from xeno_pipeline.tenants.subscriptions import Registration
 from xeno_pipeline.tenants.usage import Usage
+from xeno_pipeline.warehouse.error_texts import told
 from xeno_pipeline.warehouse.roles import Address, BiRole
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def show_failures(results: Sequence[StreamResult]) -> None:
     """Print why streams could not be read."""
     for failure in results:
         if isinstance(failure, StreamFailure):
-            complain(f"{failure.tenant_id}: the sync of {failure.stream} failed. {describe(failure.error)}")
+            complain(f"{failure.tenant_id}: the sync of {failure.stream} failed. {told(failure.error)}")
 
 
 def show_transform(report: TransformReport) -> None:
@@ -242,13 +243,6 @@ def show_findings(findings: Sequence[Finding]) -> None:
         told = " ".join(part for part in (finding.told, finding.remedy) if part)
         table.add_row(Text(finding.state, styles[finding.state]), Text(finding.subject), Text(told))
     out.print(table)
-
-
-def describe(error: Exception) -> str:
-    """An error in a sentence."""
-    text = str(error).strip()
-    first_line = text.splitlines()[0] if text else ""
-    return first_line if first_line.endswith(".") or not first_line else f"{type(error).__name__}: {first_line}"
 
 
 def _table(*headers: str) -> Table:

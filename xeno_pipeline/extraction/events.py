@@ -16,7 +16,6 @@ from functools import cache, partial
 
 import psycopg
 
-from xeno_pipeline.errors import XenoError
 from xeno_pipeline.extraction import inbox
 from xeno_pipeline.extraction.inbox import PendingEvent
 from xeno_pipeline.extraction.mapping import UnknownNodeError, flatten, rows
@@ -35,6 +34,7 @@ from xeno_pipeline.tenants.registry import Tenant
 from xeno_pipeline.warehouse import raw_tables as raw
 from xeno_pipeline.warehouse.connection import Connection, Database
 from xeno_pipeline.warehouse.copying import Row
+from xeno_pipeline.warehouse.error_texts import told
 from xeno_pipeline.warehouse.loading import Load, TableCounts
 from xeno_pipeline.warehouse.redaction import redact_customer
 from xeno_pipeline.warehouse.suppression import Suppressed, load_suppressed
@@ -89,7 +89,7 @@ def take_uninstallations(database: Database) -> list[str]:
                 inbox.is_settled(connection, event.id)
         except Exception as error:  # noqa: BLE001 - it holds up no other tenant
             with database.connect() as connection:
-                inbox.have_failed(connection, [event.id], _told(error))
+                inbox.have_failed(connection, [event.id], told(error))
             continue
         if is_suspended:
             suspended.append(event.tenant_id)
@@ -295,10 +295,5 @@ def _failed(
     if isinstance(error, psycopg.DataError | UnknownNodeError):
         error = UnloadableError(f"{tenant.tenant_id}: {stream} that events name do not fit the tables.")
     with syncer.database.connect() as connection:
-        inbox.have_failed(connection, [event.id for event in events], _told(error), is_held=True)
+        inbox.have_failed(connection, [event.id for event in events], told(error), is_held=True)
     return StreamFailure(tenant.tenant_id, stream, error)
-
-
-def _told(error: Exception) -> str:
-    """What may be written down of an error: only our own sentences are known to quote nothing personal."""
-    return str(error) if isinstance(error, XenoError) else type(error).__name__

@@ -60,7 +60,8 @@ def rows(nodes: Iterable[Node], tenant_id: str, query_version: int, suppressed: 
                 yield table, f"{head}{id_}\t{typed}{version}".encode() + json(payload)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             kind = node.get("__typename", "of no kind") if isinstance(node, dict) else "of no kind"
-            raise UnknownNodeError(f"a node ({kind}) lacks or misshapes {error}") from error
+            what = error if isinstance(error, KeyError) else f"a field ({type(error).__name__})"  # it may quote a value
+            raise UnknownNodeError(f"a node ({kind}) lacks or misshapes {what}") from error
 
 
 Mapped = tuple[str, str, tuple[str, ...], Node]

@@ -36,6 +36,7 @@ from xeno_pipeline.tenants.registry import Tenant
 from xeno_pipeline.warehouse import raw_tables as raw
 from xeno_pipeline.warehouse.census import Census, Seen
 from xeno_pipeline.warehouse.connection import Connection
+from xeno_pipeline.warehouse.error_texts import told, traced
 from xeno_pipeline.warehouse.loading import Completeness
 
 log = logging.getLogger(__name__)
@@ -113,9 +114,9 @@ def _attempt(syncer: Syncer, tenant: Tenant, stream: Stream, covered: datetime, 
         with closing(syncer.client_of(tenant)) as client:
             sync = StreamSync(stream, tenant, client, syncer.database, syncer.spool, syncer.on_progress)
             result = _StreamReconciliation(sync, found, depth, covered).run()
-    except Exception as error:
-        log.debug("%s: %s could not be reconciled.", tenant.tenant_id, stream.name, exc_info=error)
-        found.error = str(error) if isinstance(error, XenoError) else type(error).__name__
+    except Exception as error:  # noqa: BLE001 - a failure is a result like any other
+        log.debug("%s: %s could not be reconciled. %s", tenant.tenant_id, stream.name, traced(error))
+        found.error = told(error)
         result = StreamFailure(tenant.tenant_id, stream.name, error)
     found.finished_at = datetime.now(UTC)
     with syncer.database.connect() as connection:

@@ -41,6 +41,7 @@ from xeno_pipeline.tenants.onboarding import check_same_shop, history_warning, o
 from xeno_pipeline.tenants.registry import Tenant
 from xeno_pipeline.warehouse import raw_tables as raw
 from xeno_pipeline.warehouse.connection import Connection, Database
+from xeno_pipeline.warehouse.error_texts import traced
 from xeno_pipeline.warehouse.loading import Load, TableCounts
 
 log = logging.getLogger(__name__)
@@ -222,7 +223,7 @@ class Syncer:
 
 
 def _failure(tenant: Tenant, stream: str, error: Exception) -> StreamFailure:
-    log.debug("%s: %s failed.", tenant.tenant_id, stream, exc_info=error)
+    log.debug("%s: %s failed. %s", tenant.tenant_id, stream, traced(error))
     return StreamFailure(tenant.tenant_id, stream, _without_room(tenant, stream, error) or error)
 
 

@@ -29,7 +29,6 @@ from dagster import (
 )
 from pydantic import Field
 
-from xeno_pipeline.errors import XenoError
 from xeno_pipeline.extraction.inbox import Backlog
 from xeno_pipeline.orchestration.backlog_runs import request_run
 from xeno_pipeline.orchestration.partitions import align_partitions
@@ -43,6 +42,7 @@ from xeno_pipeline.shopify.client import Patience
 from xeno_pipeline.transformation.transform import TransformReport, TransformRequest
 from xeno_pipeline.warehouse import raw_tables as raw
 from xeno_pipeline.warehouse.connection import Connection
+from xeno_pipeline.warehouse.error_texts import told
 
 PRIVACY_JOB = "privacy"
 CHECK = "privacy_requests_are_in_time"
@@ -93,9 +93,7 @@ def process_privacy_requests(
         try:
             tenant_id = processor.process(request)
         except Exception as error:  # noqa: BLE001 - the others are done all the same
-            failures[request.id] = (
-                f"{request} failed. {error if isinstance(error, XenoError) else type(error).__name__}"
-            )
+            failures[request.id] = f"{request} failed. {told(error)}"
             continue
         if tenant_id is None:
             done.append(request.id)

@@ -23,9 +23,9 @@ from dagster import (
 # Dagster writes the materialisations of a range of partitions in batches, and has no public name for that.
 from dagster._core.events import DagsterEventBatchMetadata
 
-from xeno_pipeline.errors import XenoError
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult
 from xeno_pipeline.extraction.streams import SHOP
+from xeno_pipeline.warehouse.error_texts import told
 
 Metadata = dict[str, MetadataValue | str | int | float]
 
@@ -111,7 +111,7 @@ def record(context: OpExecutionContext, events: Iterable[AssetMaterialization]) 
 def failure(results: Iterable[StreamResult]) -> Failure:
     """The failure that names every tenant whose sync failed, and why."""
     failures = [result for result in results if isinstance(result, StreamFailure)]
-    reasons = dict.fromkeys(_reason(result.error) for result in failures)
+    reasons = dict.fromkeys(told(result.error) for result in failures)
     return Failure(
         description="\n".join(reasons),
         metadata={"failed_tenants": sorted({result.tenant_id for result in failures})},
@@ -126,7 +126,7 @@ def log_notes(log: DagsterLogManager, results: Sequence[StreamResult]) -> None:
         log.info(f"{len(idle):,} tenant{'s' * (len(idle) != 1)} had nothing new in some stream or in any.")
     for result in results:
         if isinstance(result, StreamFailure):
-            log.error(f"{result.tenant_id}: the sync of {result.stream} failed. {_reason(result.error)}")
+            log.error(f"{result.tenant_id}: the sync of {result.stream} failed. {told(result.error)}")
             continue
         if result.is_idle or (result.stream == SHOP and not result.rows_changed and not result.notes):
             continue  # a line is an event of Dagster's, and costs milliseconds
@@ -140,10 +140,6 @@ def log_notes(log: DagsterLogManager, results: Sequence[StreamResult]) -> None:
 
 def _asset(event: AssetMaterialization) -> AssetKey:
     return event.asset_key
-
-
-def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, XenoError) else f"{type(error).__name__}: {error}"
 
 
 def _instant(instant: object) -> str:

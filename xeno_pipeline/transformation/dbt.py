@@ -26,6 +26,7 @@ from filelock import FileLock
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.settings import PROJECT_DIR, Settings
 from xeno_pipeline.warehouse.connection import connection_variables, database_url
+from xeno_pipeline.warehouse.error_texts import without_values
 
 DBT_PROJECT_DIR = PROJECT_DIR / "dbt_project"
 _BAKED = DBT_PROJECT_DIR / "target" / "baked"
@@ -163,7 +164,7 @@ class DbtProject:
                 status=str(node.status),
                 rows=node.adapter_response.get("rows_affected"),
                 seconds=node.execution_time,
-                message=(node.message or "").strip(),
+                message=without_values(node.message or ""),
                 models=[each.split(".")[2] for each in node.node.depends_on_nodes if each.startswith("model.")],
             )
             for node in result.results
@@ -195,8 +196,8 @@ class DbtProject:
         with _ONE_AT_A_TIME, _environment(database_url(self._settings), transform_id):
             outcome = dbtRunner(callbacks=callbacks).invoke([command, *place, *artifacts, *manners, *options])
         if outcome.exception is not None:
-            reason = str(outcome.exception).strip().splitlines()
-            raise DbtError(f"dbt {command} could not run: {' '.join(reason[:3])}") from outcome.exception
+            reason = without_values(str(outcome.exception)).splitlines()
+            raise DbtError(f"dbt {command} could not run: {' '.join(reason[:3])}")
         return outcome.result
 
 

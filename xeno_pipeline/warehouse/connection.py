@@ -18,6 +18,7 @@ from sqlalchemy import URL
 from xeno_pipeline.errors import UsageError, XenoError
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.warehouse.embedded import EmbeddedServer
+from xeno_pipeline.warehouse.error_texts import values_untold
 
 Connection = psycopg.Connection[TupleRow]
 
@@ -39,6 +40,8 @@ class Database:
     def connect(self, *, autocommit: bool = False) -> Iterator[Connection]:
         """A connection for the length of a `with`; its transaction commits at the end, or rolls back.
 
+        What fails meanwhile is told without the rows that PostgreSQL quotes: it may end up in any log.
+
         Raises:
             DatabaseUnavailableError: the server is away or refuses us.
         """
@@ -50,7 +53,7 @@ class Database:
             raise DatabaseUnavailableError(
                 f"The database {self.place} cannot be used: {_reason(error)}. Start it, or correct XENO_DATABASE_URL."
             ) from error
-        with connection:
+        with values_untold(), connection:
             yield connection
 
     @property

@@ -53,6 +53,7 @@ _SERVER_SETTINGS = {
     "log_min_duration_statement": "-1",  # statements may carry a customer's data: never in a log
     "log_parameter_max_length_on_error": "0",
     "log_min_error_statement": "panic",
+    "log_min_messages": "log",  # nor errors of statements, which quote rows: who sent one is told
     "timezone": "UTC",
 }
 

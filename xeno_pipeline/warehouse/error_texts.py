@@ -1,0 +1,78 @@
+"""What may be told of an exception: PostgreSQL's messages quote rows, other libraries' whatever they choke on.
+
+Logs, Dagster's events and alerts outlive a redaction, and are read by whoever operates.
+"""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import takewhile
+
+import psycopg
+
+from xeno_pipeline.errors import XenoError
+
+_NAMED = re.compile(
+    r'\b(relation|table|column|constraint|index|schema|database|role|user|type|function|server at) "([^"\s]+)"'
+)
+_FURTHER_FIELDS = ("DETAIL:", "HINT:", "CONTEXT:", "QUERY:", "LINE ")
+_DATA_EXCEPTION = "22"
+"""The class of SQLSTATEs of which the message itself quotes the value that did not fit."""
+
+
+def told(error: BaseException) -> str:
+    """What may be written down of an exception: our own sentences; of others the kind, and what quotes no value."""
+    if isinstance(error, XenoError):
+        return str(error)
+    kind = type(error).__name__
+    if not isinstance(error, psycopg.Error):
+        return kind
+    code = f" ({error.sqlstate})" if error.sqlstate else ""
+    message = _message(error)
+    return f"{kind}{code}{': ' if message else ''}{message}"
+
+
+def traced(error: BaseException) -> str:
+    """What may be written down of an exception, and the lines of code that it came through."""
+    return "\n".join([told(error), *traceback.format_tb(error.__traceback__)])
+
+
+def without_values(message: str) -> str:
+    """A message of PostgreSQL's (or of dbt's that holds one) without what it quotes of rows; names of tables stay."""
+    unquoted = _NAMED.sub(r"\1 \2", message).partition('"')[0]
+    lines = (line.strip() for line in unquoted.splitlines())
+    return "\n".join(takewhile(lambda line: not line.startswith(_FURTHER_FIELDS), lines)).rstrip(" :,\n")
+
+
+@contextmanager
+def values_untold() -> Iterator[None]:
+    """Errors of the database that leave this `with` quote no values, whoever prints them; kind and diagnosis stay."""
+    try:
+        yield
+    except Exception as error:
+        for cause in _chain(error):
+            if isinstance(cause, psycopg.Error):
+                cause.args = (_message(cause),)
+        raise
+
+
+def _message(error: psycopg.Error) -> str:
+    diagnosis = error.diag
+    if error.sqlstate is None:  # libpq's, of a connection; psycopg's own may quote a URL or a value
+        return str(error).strip() if isinstance(error, psycopg.OperationalError) else ""
+    if error.sqlstate.startswith(_DATA_EXCEPTION):
+        names = (diagnosis.schema_name, diagnosis.table_name, diagnosis.column_name)
+        return ".".join(name for name in names if name)
+    return without_values(diagnosis.message_primary or "")
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what it came from."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
