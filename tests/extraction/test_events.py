@@ -20,6 +20,7 @@ from xeno_pipeline.extraction.sync import Syncer
 from xeno_pipeline.gateway.inbox import Inbox
 from xeno_pipeline.sandbox.spec import DEFAULT_TOKEN
 from xeno_pipeline.shopify.webhooks import Delivery, event_of
+from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.registry import Tenant
 from xeno_pipeline.warehouse.connection import Database
 
@@ -296,3 +297,10 @@ def test_old_events_are_forgotten_once_they_are_settled(
     with installation.database.connect() as connection:
         assert inbox.purge(connection, timedelta(days=30)) == 1
     assert [status for status, _, _ in states(installation)] == ["in the marts", "waiting"]
+
+    installation.execute("update ops.webhook_inbox set received_at = received_at - interval '40 days'")
+    with installation.database.connect() as connection:
+        connection.execute("update ops.webhook_inbox set in_marts_at = null")
+        assert inbox.purge(connection, timedelta(days=30)) == 0, "they wait to be read"
+        registry.set_status(connection, tenant.tenant_id, "suspended")
+        assert inbox.purge(connection, timedelta(days=30)) == 2

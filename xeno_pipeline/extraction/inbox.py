@@ -288,15 +288,18 @@ def replay(connection: Connection, event_ids: Collection[int]) -> int:
 
 
 def purge(connection: Connection, older_than: timedelta) -> int:
-    """Forget events that came long ago and are in the marts or dead.
+    """Forget events that came long ago and are in the marts or dead, or of a tenant that nobody reads any more: should
+    it be resumed, a sync finds what they told of.
 
     Returns:
         How many.
     """
     return connection.execute(
         """
-        delete from ops.webhook_inbox
-        where received_at < now() - %s and (in_marts_at is not null or dead_at is not null)
+        delete from ops.webhook_inbox inbox
+        using ops.tenants
+        where tenants.tenant_id = inbox.tenant_id and inbox.received_at < now() - %s
+        and (inbox.in_marts_at is not null or inbox.dead_at is not null or tenants.status <> 'active')
         """,
         [older_than],
     ).rowcount
