@@ -15,8 +15,8 @@ from xeno_pipeline.sandbox.spec import demo_specs
 TENANTS = [spec.handle for spec in demo_specs()]
 CHECK_SECONDS = 180
 """A run: a process of its own that imports Dagster and dbt, while other tests compete for two cores."""
-BACKFILL_SECONDS = 480
-"""Two runs, one of which reads the histories of all stores."""
+BACKFILL_SECONDS = 600
+"""Some runs, one after another; the first reads the histories of all stores."""
 
 pytestmark = pytest.mark.timeout(1200)
 
