@@ -19,15 +19,23 @@ _SECONDS_TO_END = 20.0
 
 
 class DaemonProcess:
-    """The daemon over a home, with the code server and the runs that it starts; a context manager."""
+    """The daemon over a home, with the code server and the runs that it starts; a context manager.
 
-    def __init__(self, home: Path) -> None:
+    Args:
+        home: where the pipeline's state lives.
+        workspace: the code location that it works with.
+        settings: environment variables besides.
+    """
+
+    def __init__(self, home: Path, workspace: Path = PROJECT_DIR / "workspace.yaml", **settings: str) -> None:
         self._log = home / "daemon.log"
         self._groups: list[int] = []
-        self._environment = {
+        self._workspace = workspace
+        self.environment = {
             **os.environ,
             "XENO_HOME": str(home),
             "DAGSTER_HOME": str(dagster_home(Settings(home=home))),
+            **settings,
         }
 
     def __enter__(self) -> Self:
@@ -36,12 +44,16 @@ class DaemonProcess:
 
     def start(self) -> None:
         """Start it; it says by what it does that it is there."""
-        command = [sys.executable, "-m", "dagster._daemon", "run", "--workspace", str(PROJECT_DIR / "workspace.yaml")]
+        command = [sys.executable, "-m", "dagster._daemon", "run", "--workspace", str(self._workspace)]
         with self._log.open("a") as log:
             self._process = psutil.Popen(
-                command, cwd=PROJECT_DIR, env=self._environment, stdout=log, stderr=log, start_new_session=True
+                command, cwd=PROJECT_DIR, env=self.environment, stdout=log, stderr=log, start_new_session=True
             )
         self._groups.append(self._process.pid)
+
+    @property
+    def pid(self) -> int:
+        return int(self._process.pid)
 
     def kill(self) -> None:
         """End it as a crash does; its code server and the run that is under way live on for a while."""
