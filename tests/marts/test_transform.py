@@ -53,6 +53,22 @@ def test_a_first_build_analyses_what_it_fills_once(warehouse: Warehouse) -> None
     assert analyzed["fct_order_lines"] == 1  # nothing is made stale by these
 
 
+def test_the_last_load_is_the_last_that_changed_something_for_a_transform_as_for_a_rebuild(
+    warehouse: Warehouse, acme: Store
+) -> None:
+    query = "select last_loaded_at from marts.dim_tenants"
+    first = warehouse.value(query)
+    acme.load(warehouse)
+    assert warehouse.transform(as_of=TODAY).tenant_ids == []  # nothing changed, so nobody is due
+    warehouse.rebuild(as_of=TODAY)
+    assert warehouse.value(query) == first
+
+    acme.refund(min(acme.orders), hour=1200)
+    acme.load(warehouse)
+    warehouse.transform(as_of=TODAY)
+    assert warehouse.value(query) > first
+
+
 def test_a_rebuild_of_a_tenant_touches_no_other_and_no_row_that_is_right(
     warehouse: Warehouse, acme: Store, other: Store
 ) -> None:

@@ -221,22 +221,30 @@ def lock(connection: Connection, tenant_id: str, root: RawTable) -> None:
 
 
 def note_changes(connection: Connection, tenant_id: str, root: RawTable, ids: str) -> None:
-    """Note which roots changed, for the next transform of the tenant.
+    """Note which roots changed, for the next transform of the tenant, and when.
 
     Args:
-        connection: in the transaction that changes them.
+        connection: in the transaction that changes them, and holds the lock on them.
         tenant_id: whose they are.
         root: their table.
         ids: a query of one column.
     """
     connection.execute(
         f"""
-        insert into ops.changes (tenant_id, object, object_id)
-        select %s, %s, changed.id from ({ids}) as changed (id)
-        on conflict (tenant_id, object, object_id) do update set transform_id = null
-        where changes.transform_id is not null
+        with
+            changed (id) as ({ids}),
+            noted as (
+                insert into ops.changes (tenant_id, object, object_id)
+                select %(tenant)s, %(object)s, id from changed
+                on conflict (tenant_id, object, object_id) do update set transform_id = null
+                where changes.transform_id is not null
+            )
+        insert into ops.last_changes
+        select %(tenant)s, %(object)s, now() where exists (select from changed)
+        on conflict (tenant_id, object) do update
+        set changed_at = greatest(last_changes.changed_at, excluded.changed_at)
         """,
-        [tenant_id, root.name],
+        {"tenant": tenant_id, "object": root.name},
     )
 
 

@@ -15,13 +15,18 @@ with
     syncs as (
         select
             tenant_id,
-            max(synced_at) as last_loaded_at,
             bool_or(
                 stream = 'orders'
                 and history_loaded_at is not null
                 and history_since is null
             ) as history_is_complete
         from {{ ref("stg_sync_state") }}
+        group by tenant_id
+    ),
+
+    loads as (
+        select tenant_id, max(changed_at) as last_loaded_at
+        from {{ ref("stg_last_changes") }}
         group by tenant_id
     )
 
@@ -36,9 +41,10 @@ select
     orders.first_order_on,
     orders.last_order_on,
     coalesce(orders.orders_loaded, 0) as orders_loaded,
-    syncs.last_loaded_at,
+    loads.last_loaded_at,
     coalesce(syncs.history_is_complete, false) as history_is_complete
 from {{ ref("stg_tenants") }} tenants
 join {{ stale("scope") }} scope using (tenant_id)
 left join orders using (tenant_id)
 left join syncs using (tenant_id)
+left join loads using (tenant_id)

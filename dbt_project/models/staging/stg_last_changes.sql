@@ -1,0 +1,1 @@
+select tenant_id, object, changed_at from {{ source("ops", "last_changes") }}
