@@ -192,7 +192,14 @@ def tenant_suspend(handle: Handle) -> None:
 @tenant_app.command("resume")
 def tenant_resume(handle: Handle) -> None:
     """Read a suspended store again."""
+    from xeno_pipeline.console import warn
+    from xeno_pipeline.tenants.grants import has_grant
+    from xeno_pipeline.warehouse.migrate import open_migrated
+
     _set_status(handle, "active")
+    with open_migrated(load_settings()).connect() as connection:
+        if not has_grant(connection, handle):
+            warn(f"{handle}: no token is stored, so it cannot be read; give one with `xeno tenant set-token {handle}`.")
 
 
 @tenant_app.command("remove")

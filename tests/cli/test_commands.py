@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.installation import Installation, Shop
 from xeno_pipeline.sandbox.spec import DEFAULT_TOKEN
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants.credentials import load_key_ring
+from xeno_pipeline.tenants.offboarding import uninstall
 from xeno_pipeline.warehouse.embedded import EmbeddedServer
 
 
@@ -44,7 +46,8 @@ def test_a_store_is_shown_suspended_resumed_and_removed(
     refused = main("sync", "shelf")
     assert (refused.exit_code, refused.out) == (1, "")
     assert refused.err == "shelf is suspended: `xeno tenant resume shelf` resumes it.\n"
-    assert main("tenant", "resume", "shelf").out == "shelf is active.\n"
+    resumed = main("tenant", "resume", "shelf")
+    assert (resumed.out, resumed.err) == ("shelf is active.\n", "")
     assert re.search("^shelf .* active ", main("tenant", "list").out, re.MULTILINE)
 
     assert main("tenant", "remove", "shelf", stdin="n\n").exit_code != 0
@@ -53,6 +56,17 @@ def test_a_store_is_shown_suspended_resumed_and_removed(
     assert re.fullmatch(r"shelf is removed; [\d,]+ rows were deleted\.\n", removed.out)
     assert machine.value("select count(*) from raw.orders") == 0
     assert main("tenant", "list").out == "There are no tenants yet: `xeno tenant add` connects a store.\n"
+
+
+def test_who_resumes_a_store_whose_token_was_forgotten_is_told_that_it_needs_one(
+    main: Callable[..., Said], machine: Installation, shelf: Shop
+) -> None:
+    machine.connect(shelf)
+    with machine.database.connect() as connection:
+        assert uninstall(connection, "shelf", datetime.now(UTC))
+    resumed = main("tenant", "resume", "shelf")
+    assert (resumed.exit_code, resumed.out) == (0, "shelf is active.\n")
+    assert "shelf: no token is stored, so it cannot be read; give one with `xeno tenant set-token shelf`" in resumed.err
 
 
 def test_a_token_that_sees_sixty_days_only_is_warned_of_on_stderr(xeno: Xeno, shop: Shop) -> None:

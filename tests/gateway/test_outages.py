@@ -51,6 +51,10 @@ def test_while_the_database_is_away_deliveries_are_answered_503_and_afterwards_k
         assert gateway.get("/healthz").status_code == 200
 
         own_server.ensure_running()
+        with Database(own_server.url).connect() as connection:
+            connection.execute("update ops.schema_version set version_num = '0001'")
+        behind = gateway.get("/readyz")
+        assert (behind.status_code, "at schema version 0001" in behind.text) == (503, True)
         assert gateway.deliver(ORDER, webhook_id="meanwhile").status_code == 200
         assert gateway.deliver(ORDER, webhook_id="after").status_code == 200
         with Database(own_server.url).connect() as connection:

@@ -141,7 +141,9 @@ class Gateway:
         except (XenoError, psycopg.Error):
             return PlainTextResponse("The database is away.", 503)
         if version != newest_version():
-            return PlainTextResponse("The database is at another schema version: `xeno db migrate`.", 503)
+            told = f"The database is at schema version {version or 'none'}, this gateway is made for {newest_version()}"
+            remedy = "run `xeno db migrate`, and restart what is older than the database."
+            return PlainTextResponse(f"{told}: {remedy}", 503)
         return PlainTextResponse("ok")
 
     async def metrics(self, _request: Request) -> Response:

@@ -87,6 +87,12 @@ def store_grant(connection: Connection, ring: KeyRing, tenant_id: str, grant: Gr
     )
 
 
+def has_grant(connection: Connection, tenant_id: str) -> bool:
+    """Whether there is a token to read a tenant's store with."""
+    query = "select from ops.tenant_credentials where tenant_id = %s"
+    return connection.execute(query, [tenant_id]).fetchone() is not None
+
+
 def load_grant(connection: Connection, ring: KeyRing, tenant_id: str, *, to_replace: bool = False) -> Grant:
     """A tenant's grant.
 
