@@ -43,11 +43,12 @@ class Page:
     def text(self) -> str:
         return self.browser.find_element(By.TAG_NAME, "body").text
 
-    def wait_for(self, *words: str, seconds: float = PAGE_SECONDS) -> str:
-        """The page's text once it holds all the words; what it shows instead is in the failure."""
+    def wait_for(self, *words: str, without: str | None = None, seconds: float = PAGE_SECONDS) -> str:
+        """The page's text once it holds all the words, and not the one; what it shows instead is in the failure."""
 
         def all_there(_: Chrome) -> bool:
-            return all(word in self.text() for word in words)
+            shown = self.text()
+            return all(word in shown for word in words) and (without is None or without not in shown)
 
         self._wait(seconds).until(all_there, f"{words} did not appear on {self.browser.current_url}")
         return self.text()
