@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
+from xeno_pipeline.errors import UnexpectedError, XenoError
 from xeno_pipeline.extraction.streams import Stream
 from xeno_pipeline.shopify.client import Usage
+from xeno_pipeline.warehouse.error_texts import told
 from xeno_pipeline.warehouse.loading import TableCounts
 from xeno_pipeline.warehouse.raw_tables import tree
 
@@ -102,6 +105,11 @@ class StreamFailure:
     tenant_id: str
     stream: str
     error: Exception
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled without exceptions of others, which need not survive that and may quote rows."""
+        error = self.error if isinstance(self.error, XenoError) else UnexpectedError(told(self.error))
+        return StreamFailure, (self.tenant_id, self.stream, error)
 
 
 StreamResult = StreamReport | StreamFailure
