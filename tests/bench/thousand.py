@@ -6,32 +6,27 @@ Their histories are not read but said to be: an hour without news asks each stor
 from __future__ import annotations
 
 import resource
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import requests
 from dagster import AssetKey, AssetMaterialization, DagsterInstance, RunRequest, build_schedule_context
 
 from tests.bench.machine import Machine, machine
+from tests.webserver_process import WebserverProcess
 from xeno_pipeline.extraction.streams import STREAMS
 from xeno_pipeline.orchestration.build import build_defs
 from xeno_pipeline.orchestration.instance import open_instance
 from xeno_pipeline.orchestration.partitions import align_partitions
 from xeno_pipeline.orchestration.pipeline import Pipeline, PipelineResource
 from xeno_pipeline.sandbox.spec import StoreSpec
-from xeno_pipeline.settings import PROJECT_DIR
 from xeno_pipeline.transformation.transform import TransformRequest, transform
 
 TENANTS = 1_000
 _MART = AssetKey(["marts", "revenue_daily"])
-_START_SECONDS = 120.0
 
 _ASSET_PAGE = """
 query AssetPage($key: AssetKeyInput!) {
@@ -70,8 +65,8 @@ def run(folder: Path) -> dict[str, float]:
             for tenant in bench.tenants:
                 instance.report_runless_asset_event(AssetMaterialization(_MART, partition=tenant.tenant_id))
             figures = _hourly_sync(bench, instance)
-        with _webserver(bench) as url:
-            first, again = _asset_page(url), _asset_page(url)
+        with WebserverProcess(bench.environment) as webserver:
+            first, again = _asset_page(webserver), _asset_page(webserver)
         return {
             **figures,
             "load_code_location_seconds": _load_code_location(bench),
@@ -137,36 +132,9 @@ def _load_code_location(bench: Machine) -> float:
     return time.perf_counter() - started
 
 
-@contextmanager
-def _webserver(bench: Machine) -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    program = Path(sys.executable).with_name("dagster-webserver")
-    command = [str(program), "-h", "127.0.0.1", "-p", str(port), "-w", str(PROJECT_DIR / "workspace.yaml")]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, env=bench.environment, cwd=PROJECT_DIR, **quiet) as server:  # type: ignore[call-overload]
-        url = f"http://127.0.0.1:{port}"
-        try:
-            deadline = time.monotonic() + _START_SECONDS
-            while not _answers(url):
-                assert time.monotonic() < deadline, "the webserver did not start"
-                time.sleep(0.2)
-            yield url
-        finally:
-            server.terminate()
-
-
-def _answers(url: str) -> bool:
-    try:
-        return requests.get(f"{url}/server_info", timeout=5).ok
-    except requests.ConnectionError:
-        return False
-
-
-def _asset_page(url: str) -> float:
+def _asset_page(webserver: WebserverProcess) -> float:
     """Seconds until the page of a mart has what it asks for: its partitions and what became of each."""
     started = time.perf_counter()
-    body = {"query": _ASSET_PAGE, "variables": {"key": {"path": _MART.path}}}
-    node = requests.post(f"{url}/graphql", json=body, timeout=120).json()["data"]["assetNodeOrError"]
+    node = webserver.query(_ASSET_PAGE, key={"path": _MART.path})["assetNodeOrError"]
     assert node["partitionStats"]["numMaterialized"] == TENANTS
     return time.perf_counter() - started

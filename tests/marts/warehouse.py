@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -65,11 +65,16 @@ class Warehouse:
         return [handle for (handle,) in self.query("select tenant_id from ops.tenants order by 1")]
 
     def rebuild(self, as_of: date | None = None) -> None:
-        """Make all marts from nothing."""
+        """Make all marts from nothing, as of a day, or of the day that each tenant's are of."""
+        days = dict(self.query("select tenant_id, as_of_date from ops.tenant_marts"))
+        tenants: dict[date, list[str]] = defaultdict(list)
+        for handle in self.tenants():
+            tenants[as_of or days[handle]].append(handle)
         for schema, name, kind in self._relations():
             if kind == "BASE TABLE" and name not in HISTORY:
                 self.execute(f"truncate {schema}.{name}")
-        self.transform(as_of=as_of, rebuild=True)
+        for day, handles in tenants.items():
+            self.transform(*handles, as_of=day, rebuild=True)
 
     def marts(self) -> Marts:
         """Every row of every relation of marts and core, history apart."""

@@ -18,6 +18,12 @@ from xeno_pipeline.settings import PROJECT_DIR, Settings
 _SECONDS_TO_END = 20.0
 
 
+def environment_of(home: Path, **settings: str) -> dict[str, str]:
+    """The environment of Dagster's processes over a home, with further variables."""
+    dagster = str(dagster_home(Settings(home=home)))
+    return {**os.environ, "XENO_HOME": str(home), "DAGSTER_HOME": dagster, **settings}
+
+
 class DaemonProcess:
     """The daemon over a home, with the code server and the runs that it starts; a context manager.
 
@@ -31,12 +37,7 @@ class DaemonProcess:
         self._log = home / "daemon.log"
         self._groups: list[int] = []
         self._workspace = workspace
-        self.environment = {
-            **os.environ,
-            "XENO_HOME": str(home),
-            "DAGSTER_HOME": str(dagster_home(Settings(home=home))),
-            **settings,
-        }
+        self._environment = environment_of(home, **settings)
 
     def __enter__(self) -> Self:
         self.start()
@@ -47,7 +48,7 @@ class DaemonProcess:
         command = [sys.executable, "-m", "dagster._daemon", "run", "--workspace", str(self._workspace)]
         with self._log.open("a") as log:
             self._process = psutil.Popen(
-                command, cwd=PROJECT_DIR, env=self.environment, stdout=log, stderr=log, start_new_session=True
+                command, cwd=PROJECT_DIR, env=self._environment, stdout=log, stderr=log, start_new_session=True
             )
         self._groups.append(self._process.pid)
 

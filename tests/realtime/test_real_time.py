@@ -9,10 +9,9 @@ from typing import get_args
 
 import pytest
 
-from tests.marts.report import sales_in_marts, sales_reported
-from tests.marts.warehouse import differences
 from tests.realtime.latency import Latency, Watch, by_inbox, by_looking
 from tests.realtime.machine import Disturbance, Machine
+from tests.realtime.outcome import check_marts
 from tests.realtime.traffic import Traffic
 
 RATE = 5.0
@@ -93,24 +92,3 @@ def disturb(machine: Machine, what: Sequence[Disturbance], seconds: float) -> No
             traffic.run(1, RATE)
         disturbing.result()
     machine.await_marts(SECONDS_TO_CATCH_UP)
-
-
-def check_marts(machine: Machine) -> None:
-    """Nothing acknowledged is lost, nothing counts twice.
-
-    What was acknowledged is kept; the marts equal a full rebuild, and the stores' own reports; a full read of the
-    stores finds nothing that the events missed.
-    """
-    warehouse = machine.warehouse
-    acknowledged = {line["webhook_id"] for line in machine.gateway.log() if line.get("status") == 200}
-    kept = {name for (name,) in warehouse.query("select webhook_id from ops.webhook_inbox where dead_at is null")}
-    assert acknowledged
-    assert acknowledged <= kept
-    today = warehouse.value("select min(as_of_date) from ops.tenant_marts")
-    incremental = warehouse.marts()
-    warehouse.rebuild(as_of=today)
-    assert differences(incremental, warehouse.marts()) == {}
-    for handle, store in machine.stores.items():
-        assert sales_in_marts(warehouse, handle, "day") == sales_reported(store, "day")
-    for report in machine.sync(full=True):
-        assert report.rows_changed == 0, f"{report.tenant_id}: the events missed something of {report.stream}"
