@@ -47,6 +47,7 @@ def containers(make_home: Callable[[], Path], tmp_path_factory: pytest.TempPathF
         "xeno_database_password": PASSWORD,
         "xeno_encryption_keys": f"k1:{b64encode(secrets.token_bytes(32)).decode()}",
         "xeno_shopify_api_secret": "shpss_compose",
+        "xeno_shopify_api_secret_previous": "",
         "xeno_smtp_url": "",
         "xeno_alert_webhook_url": "",
     }
@@ -71,7 +72,8 @@ def test_nothing_listens_beyond_loopback_and_nothing_runs_as_root(containers: Co
 
 
 def test_no_secret_is_in_an_environment_and_each_service_has_only_its_own(containers: Containers) -> None:
-    everywhere = {"XENO_HOME", "XENO_DATABASE_URL", "XENO_PUBLIC_URL", "XENO_SHOPIFY_API_KEY", "XENO_SECRETS_DIR"}
+    everywhere = {"XENO_HOME", "XENO_DATABASE_URL", "XENO_PUBLIC_URL", "XENO_SECRETS_DIR"}
+    everywhere |= {"XENO_SHOPIFY_API_KEY", "XENO_SHOPIFY_SCOPES", "XENO_INBOX_DAYS", "XENO_RUN_DAYS"}
     for service in SERVICES:
         variables = {name for name in containers.environment(service) if name.startswith("XENO_")}
         assert variables == everywhere | (ALERT_ADDRESSES if service == "code" else set())
