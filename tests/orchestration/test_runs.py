@@ -9,7 +9,7 @@ from tests.installation import Shop
 from tests.orchestration.conftest import Location
 from xeno_pipeline.orchestration.instance import bury_dead_runs
 from xeno_pipeline.orchestration.raw_assets import STREAM_OF_TABLE
-from xeno_pipeline.orchestration.tenant_jobs import SYNC_JOB, TRANSFORM_JOB
+from xeno_pipeline.orchestration.tenant_jobs import RECONCILE_JOB, SYNC_JOB, TRANSFORM_JOB
 from xeno_pipeline.warehouse.raw_tables import ORDERS, RAW_TABLES, tree
 
 RAW_ORDERS = AssetKey(["raw", "orders"])
@@ -87,6 +87,19 @@ def test_the_sync_job_lands_the_healthy_and_then_fails_naming_the_guilty(
     assert shop.handle in failed.step_failure_data.error_display_string
     assert days_of(location, other_shop) > 0
     assert set(location.materialized(REVENUE)) == {other_shop.handle}
+
+
+def test_what_a_reconciliation_refreshes_is_in_the_marts_when_it_ends(
+    location: Location, pair: list[str], shop: Shop
+) -> None:
+    assert location.run(SYNC_JOB, "extract_tenants", tenants=pair).success
+    customer = location.installation.value("select min(id) from raw.customers where tenant_id = %s", shop.handle)
+    shop.control.set_rfm_group(customer, "DORMANT")
+
+    assert location.run(RECONCILE_JOB, "reconcile_tenants", tenants=[shop.handle], full=True).success
+
+    shown = "select shopify_rfm_group from marts.dim_customers where customer_id = %s and tenant_id = %s"
+    assert location.installation.value(shown, customer, shop.handle) == "DORMANT"
 
 
 def test_a_second_sync_records_only_what_changed(location: Location, pair: list[str], shop: Shop) -> None:

@@ -88,8 +88,7 @@ def extract_tenants(context: OpExecutionContext, config: ExtractConfig, pipeline
             backfills.take_back(connection, {tenant.tenant_id for tenant in tenants} - failed)
     log_notes(context.log, results)
     record(context, materializations(results, STREAM_OF_TABLE, only_changed=not config.full))
-    landed = sorted({result.tenant_id for result in results if isinstance(result, StreamReport)})
-    return Extracted(results, landed if config.transform else [])
+    return Extracted(results, _landed(results) if config.transform else [])
 
 
 @op(description="Compare the tenants' raw data with Shopify, side by side, and mend what differs.")
@@ -103,8 +102,7 @@ def reconcile_tenants(context: OpExecutionContext, config: ReconcileConfig, pipe
     log_notes(context.log, results)
     for event in materializations(results, STREAM_OF_TABLE, only_changed=True):
         context.log_event(event)
-    changed = {result.tenant_id for result in results if isinstance(result, StreamReport) and result.rows_changed}
-    return Extracted(results, sorted(changed))
+    return Extracted(results, _landed(results))
 
 
 @dataclass(frozen=True)
@@ -228,6 +226,11 @@ def tenant_jobs(models: AssetsDefinition) -> list[JobDefinition]:
         settle_events(read, refresh_marts(read))
 
     return [sync, reconcile, transform_marts, events]
+
+
+def _landed(results: Sequence[StreamResult]) -> list[str]:
+    """The tenants of whom something was read; the transform leaves out those of whom nothing changed."""
+    return sorted({result.tenant_id for result in results if isinstance(result, StreamReport)})
 
 
 def _raise_failures(extracted: Extracted, report: TransformReport) -> None:
