@@ -18,6 +18,9 @@ def check_marts(machine: Machine) -> None:
     kept = {name for (name,) in warehouse.query("select webhook_id from ops.webhook_inbox where dead_at is null")}
     assert acknowledged
     assert acknowledged <= kept
+    waiting = warehouse.query("select tenant_id, object, count(*) from ops.changes group by 1, 2")
+    print(f"Changes that wait for the next transform: {waiting}")
+    warehouse.transform()
     incremental = warehouse.marts()
     warehouse.rebuild()
     found = differences(incremental, warehouse.marts())
