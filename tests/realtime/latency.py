@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 from tests.marts.warehouse import Warehouse
 from tests.realtime.traffic import Order, Traffic
+from tests.realtime.watching import watching
 
 _SECONDS_BETWEEN_LOOKS = 0.5
 
@@ -54,34 +55,21 @@ def _latency(warehouse: Warehouse, query: str, *values: Any) -> Latency:
     return Latency(events, median, p95)
 
 
-@dataclass
-class Watch:
-    """Looks for the orders that are placed in the mart `fct_orders`, as a person at a BI tool would; a context manager.
+@contextmanager
+def orders_seen(warehouse: Warehouse, traffic: Traffic) -> Iterator[dict[Order, float]]:
+    """Look for the orders that are placed in the mart `fct_orders`, as a person at a BI tool would.
 
-    Args:
-        seen: for each order that was there, how many seconds after it was placed.
+    Yields:
+        For each order that was there, how many seconds after it was placed.
     """
+    seen: dict[Order, float] = {}
 
-    warehouse: Warehouse
-    traffic: Traffic
-    seen: dict[Order, float] = field(default_factory=dict)
+    def look() -> None:
+        placed = dict(traffic.placed)
+        unseen = placed.keys() - seen.keys()
+        query = "select tenant_id, order_id from marts.fct_orders where order_id = any(%s)"
+        for order in unseen.intersection(warehouse.query(query, [number for _, number in unseen])):
+            seen[order] = time.time() - placed[order]
 
-    def __enter__(self) -> Self:
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._look_on)
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _: TracebackType | None
-    ) -> None:
-        self._is_over.set()
-        self._thread.join()
-
-    def _look_on(self) -> None:
-        while not self._is_over.wait(_SECONDS_BETWEEN_LOOKS):
-            placed = dict(self.traffic.placed)
-            unseen = placed.keys() - self.seen.keys()
-            query = "select tenant_id, order_id from marts.fct_orders where order_id = any(%s)"
-            for order in unseen.intersection(self.warehouse.query(query, [number for _, number in unseen])):
-                self.seen[order] = time.time() - placed[order]
+    with watching(look, _SECONDS_BETWEEN_LOOKS):
+        yield seen

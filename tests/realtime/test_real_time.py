@@ -9,7 +9,7 @@ from typing import get_args
 
 import pytest
 
-from tests.realtime.latency import Latency, Watch, by_inbox, by_looking
+from tests.realtime.latency import Latency, by_inbox, by_looking, orders_seen
 from tests.realtime.machine import Disturbance, Machine
 from tests.realtime.outcome import check_marts
 from tests.realtime.traffic import Traffic
@@ -73,10 +73,10 @@ def measure(machine: Machine, seconds: float) -> tuple[Latency, Latency]:
     """Let traffic flow, and wait for it; how long it took by the inbox, and by looking into a mart."""
     machine.subscribe(duplicates=0.2, disorder=2.0)
     traffic = Traffic(machine.stores, seed=1)
-    with Watch(machine.warehouse, traffic) as watch:
+    with orders_seen(machine.warehouse, traffic) as seen:
         traffic.run(seconds, RATE)
         machine.await_marts(SECONDS_TO_CATCH_UP)
-    latencies = by_inbox(machine.warehouse), by_looking(machine.warehouse, watch.seen)
+    latencies = by_inbox(machine.warehouse), by_looking(machine.warehouse, seen)
     print(f"{len(machine.stores)} stores, {traffic.events / seconds:.1f} events a second for {seconds} s.")
     print("To the marts, by the inbox: {}; by looking into a mart: {}.".format(*latencies))
     return latencies

@@ -12,7 +12,7 @@ import pytest
 from tests.monitoring.listeners import MailServer, WebhookServer, serving
 from tests.realtime import quick_clock
 from tests.realtime.machine import Machine
-from tests.realtime.memory import Held, MemoryWatch
+from tests.realtime.memory import Held, memory_of
 from tests.realtime.outcome import check_marts
 from tests.realtime.traffic import Traffic
 from tests.realtime.trouble import Trouble
@@ -101,7 +101,7 @@ def soak(soaked: Soaked, minutes: float) -> dict[str, Held]:
     traffic, trouble = Traffic(machine.stores, seed=3), Trouble(machine.stores, seed=3)
     untold = {LOCKED, LATE}
     ends_at = time.monotonic() + 60 * minutes
-    with MemoryWatch(machine.processes) as memory:
+    with memory_of(machine.processes) as so_far:
         while time.monotonic() < ends_at or untold:
             assert time.monotonic() < ends_at + SECONDS_TO_CATCH_UP, f"nobody was told of {untold}"
             trouble.happen()
@@ -115,7 +115,7 @@ def soak(soaked: Soaked, minutes: float) -> dict[str, Held]:
     machine.await_marts(SECONDS_TO_CATCH_UP)
     machine.await_idleness(LONGEST_RUN_SECONDS)
     machine.daemon.kill_all()
-    held = memory.held()
+    held = so_far()
     print(f"{traffic.events} events in {minutes} minutes; what went wrong meanwhile: {trouble}.")
     for what, each in held.items():
         print(f"{what}: {each}")
