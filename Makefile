@@ -29,7 +29,7 @@ dev: install ## The Dagster UI, daemon, gateway and sandbox on loopback, over wh
 	$(BIN)/xeno dev
 
 test: install ## Every test that takes seconds, and a seeded share of the long ones
-	$(BIN)/pytest -n auto --dist loadfile -m "not slow"
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-slow: install ## The long tests in full
 	$(BIN)/pytest -m slow

@@ -25,6 +25,14 @@ _STORES = 1_000
 """Stores in the pool of a worker; each test that changes one takes the next."""
 
 
+_LONG = ("realtime", "browser", "deployment", "docs", "demo")
+"""Folders of tests that take minutes a file: begun first, lest one worker is left with them in the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.parent.name not in _LONG)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test reads the settings, or touches the data, of whoever runs it."""

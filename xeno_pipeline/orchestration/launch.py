@@ -80,9 +80,10 @@ def run_privacy(pipeline: Pipeline, request_ids: Sequence[int]) -> int:
 def _run(pipeline: Pipeline, name: str, ops: Mapping[str, Any], tenants: Sequence[str]) -> ExecuteInProcessResult:
     # The console belongs to whoever called; the run's log is in the instance.
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-    job = build_defs(pipeline.settings, pipeline=PipelineResource.of(pipeline)).resolve_job_def(name)
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
     with open_instance(pipeline.settings) as instance:
+        # Within the instance: Dagster asks the one of the context for the state of definitions.
+        job = build_defs(pipeline.settings, pipeline=PipelineResource.of(pipeline)).resolve_job_def(name)
         bury_dead_runs(instance)
         tags = {"xeno/tenants": ", ".join(tenants)[:250]}
         return job.execute_in_process(
