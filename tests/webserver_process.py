@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from typing import Any, Self
 import psutil
 import requests
 
+from tests.loopback import answers, free_port
 from xeno_pipeline.settings import PROJECT_DIR
 
 _SECONDS_TO_START = 120.0
@@ -32,8 +32,7 @@ class WebserverProcess:
         self._environment, self._workspace = dict(environment), workspace
 
     def __enter__(self) -> Self:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         self._url = f"http://127.0.0.1:{port}"
         program = Path(sys.executable).with_name("dagster-webserver")
         self.process = psutil.Popen(
@@ -44,7 +43,7 @@ class WebserverProcess:
             stderr=subprocess.DEVNULL,
         )
         deadline = time.monotonic() + _SECONDS_TO_START
-        while not self._answers():
+        while not answers(f"{self._url}/server_info"):
             assert self.process.poll() is None, "the webserver ended"
             assert time.monotonic() < deadline, "the webserver did not start"
             time.sleep(0.2)
@@ -61,9 +60,3 @@ class WebserverProcess:
         body = {"query": query, "variables": variables}
         data: dict[str, Any] = requests.post(f"{self._url}/graphql", json=body, timeout=120).json()["data"]
         return data
-
-    def _answers(self) -> bool:
-        try:
-            return requests.get(f"{self._url}/server_info", timeout=5).ok
-        except requests.ConnectionError:
-            return False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,8 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import requests
-
+from tests.loopback import answers, free_port
 from xeno_pipeline.warehouse.embedded import EmbeddedServer
 
 _START_SECONDS = 240
@@ -23,7 +21,7 @@ _START_SECONDS = 240
 @contextmanager
 def served_demo(home: Path) -> Iterator[str]:
     """The UI over what the demo left in a home of its own; yields its address."""
-    ports = {name: _free_port() for name in ("XENO_DAGSTER_PORT", "XENO_GATEWAY_PORT", "XENO_SANDBOX_PORT")}
+    ports = {name: free_port() for name in ("XENO_DAGSTER_PORT", "XENO_GATEWAY_PORT", "XENO_SANDBOX_PORT")}
     environment = {**os.environ, "XENO_HOME": str(home), **{name: str(port) for name, port in ports.items()}}
     xeno = [sys.executable, "-m", "xeno_pipeline.cli"]
     try:
@@ -32,7 +30,7 @@ def served_demo(home: Path) -> Iterator[str]:
         try:
             url = f"http://127.0.0.1:{ports['XENO_DAGSTER_PORT']}"
             deadline = time.monotonic() + _START_SECONDS
-            while not _answers(url):
+            while not answers(f"{url}/server_info"):
                 if dev.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError("The UI does not start.")
                 time.sleep(0.5)
@@ -42,16 +40,3 @@ def served_demo(home: Path) -> Iterator[str]:
             dev.wait(60)
     finally:
         EmbeddedServer(home).stop()
-
-
-def _answers(url: str) -> bool:
-    try:
-        return requests.get(f"{url}/server_info", timeout=5).ok
-    except requests.RequestException:
-        return False
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import requests
+
+from tests.loopback import answers, free_port
 
 SECONDS = 200
 """Stores are connected, and Dagster is started, on a machine that runs all tests at once."""
@@ -22,7 +22,7 @@ SECONDS = 200
 def test_the_ui_and_the_gateway_answer_and_end_when_they_are_told_to(
     make_home: Callable[[], Path], tmp_path: Path
 ) -> None:
-    ports = {name: _free_port() for name in ("XENO_DAGSTER_PORT", "XENO_GATEWAY_PORT", "XENO_SANDBOX_PORT")}
+    ports = {name: free_port() for name in ("XENO_DAGSTER_PORT", "XENO_GATEWAY_PORT", "XENO_SANDBOX_PORT")}
     environment = {**os.environ, "XENO_HOME": str(make_home()), **{name: str(port) for name, port in ports.items()}}
     ui = f"http://127.0.0.1:{ports['XENO_DAGSTER_PORT']}/server_info"
     gateway = f"http://127.0.0.1:{ports['XENO_GATEWAY_PORT']}/readyz"
@@ -31,7 +31,7 @@ def test_the_ui_and_the_gateway_answer_and_end_when_they_are_told_to(
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
         try:
             deadline = time.monotonic() + SECONDS
-            while not (_answers(ui) and _answers(gateway)):
+            while not (answers(ui) and answers(gateway)):
                 assert process.poll() is None, (tmp_path / "dev.log").read_text()
                 assert time.monotonic() < deadline, (tmp_path / "dev.log").read_text()
                 time.sleep(0.2)
@@ -41,18 +41,5 @@ def test_the_ui_and_the_gateway_answer_and_end_when_they_are_told_to(
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-    assert not _answers(ui)
-    assert not _answers(gateway)
-
-
-def _answers(url: str) -> bool:
-    try:
-        return requests.get(url, timeout=5).ok
-    except requests.RequestException:
-        return False
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
+    assert not answers(ui)
+    assert not answers(gateway)

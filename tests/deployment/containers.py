@@ -10,7 +10,6 @@ import os
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from typing import Any, Self
 
 import yaml
 
+from tests.loopback import free_port
 from xeno_pipeline.settings import PROJECT_DIR
 
 COMPOSE_FILE = PROJECT_DIR / "docker-compose.yml"
@@ -46,7 +46,7 @@ class Containers:
     def __init__(self, folder: Path, postgres_port: int, secrets: Mapping[str, str]) -> None:
         self._folder = folder
         self._secrets = secrets
-        self._ports = {inner: _free_port() for inner in _INNER_PORTS}
+        self._ports = {inner: free_port() for inner in _INNER_PORTS}
         self._places = {
             "/opt/xeno": str(folder / "image"),
             "/var/lib/xeno": str(folder / "home"),
@@ -188,9 +188,3 @@ def _interpolated(value: str) -> str:
 
 def _path() -> str:
     return f"{Path(sys.executable).parent}:{os.defpath}"
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port

@@ -7,7 +7,6 @@ import re
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from base64 import b64encode
@@ -21,6 +20,7 @@ import requests
 
 from tests.deployment.containers import COMPOSE_FILE, DOCKERFILE, Containers
 from tests.installation import Shop
+from tests.loopback import free_port
 from xeno_pipeline.monitoring.channels import channels
 from xeno_pipeline.settings import PROJECT_DIR, load_settings
 from xeno_pipeline.warehouse.embedded import EmbeddedServer
@@ -38,8 +38,7 @@ PASSWORD = "a password: of /all %20 kinds?"
 @pytest.fixture(scope="module")
 def containers(make_home: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]:
     """The services, none of them started, and an embedded server in the database's stead."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     postgres = EmbeddedServer(make_home(), port)
     with psycopg.connect(postgres.ensure_running(), autocommit=True) as connection:
         connection.execute(f"alter role xeno password '{PASSWORD}'")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ import pytest
 import typer.main
 
 from tests.docs.pages import Block, blocks, pages
+from tests.loopback import free_port
 from xeno_pipeline.cli import app
 from xeno_pipeline.settings import PROJECT_DIR, Settings
 from xeno_pipeline.warehouse.embedded import EmbeddedServer
@@ -84,9 +84,7 @@ def reader(make_home: Callable[[], Path]) -> Iterator[Reader]:
     """A reader with a clone of what the pages use, in which nothing was done yet."""
     clone = make_home()
     shutil.copytree(PROJECT_DIR / "dbt_project", clone / "dbt_project", ignore=shutil.ignore_patterns("target", "logs"))
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    somebody = Reader(clone, port)
+    somebody = Reader(clone, free_port())
     yield somebody
     somebody.end()
 

@@ -15,6 +15,7 @@ from typing import Self
 
 import psutil
 
+from tests.loopback import free_port
 from xeno_pipeline.settings import PROJECT_DIR
 
 _SECONDS_TO_START = 120.0
@@ -35,8 +36,7 @@ class CodeServerProcess:
         self.workspace = folder / "workspace.yaml"
 
     def __enter__(self) -> Self:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         server = f"{{host: 127.0.0.1, port: {port}, location_name: xeno_pipeline}}"
         self.workspace.write_text(f"load_from:\n  - grpc_server: {server}\n")
         command = [sys.executable, "-m", "dagster", "api", "grpc", "--host", "127.0.0.1", "--port", str(port)]

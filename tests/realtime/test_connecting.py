@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from tests.cli.xeno import Xeno
 from tests.gateway.gateway_process import GatewayProcess
 from tests.gateway.merchant import APP, Browser
 from tests.installation import Installation, Shop
+from tests.loopback import free_port
 from tests.realtime.daemon_process import DaemonProcess
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants.credentials import load_key_ring
@@ -34,8 +34,7 @@ def gateway(
     machine: Installation, shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[GatewayProcess]:
     """The gateway, where Shopify is told that it is; and the daemon with the same settings."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    url = f"http://127.0.0.1:{free_port()}"
     template = f"{shop.sandbox.url}/{{handle}}"
     settings = {**APP, "XENO_PUBLIC_URL": url, "XENO_SHOPIFY_URL_TEMPLATE": template}
     for name, value in {**settings, "XENO_DATABASE_URL": machine.database.url}.items():

@@ -81,7 +81,7 @@ def test_of_two_keys_the_first_seals_and_both_open() -> None:
 @pytest.mark.parametrize(
     "keys",
     [
-        *("one", "one:", ":" + "A" * 44, "one:tooshort", "one:ä", encoded(one=b"x" * 31)),
+        *(" ", "one", "one:", ":" + "A" * 44, "one:tooshort", "one:ä", encoded(one=b"x" * 31)),
         *(f"{encoded(one=ONE)},", f"{encoded(one=ONE)},{encoded(one=OTHER)}"),
     ],
 )

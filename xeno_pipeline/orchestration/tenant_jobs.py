@@ -100,8 +100,7 @@ def reconcile_tenants(context: OpExecutionContext, config: ReconcileConfig, pipe
     depth = Depth(config.full, config.accept_deletions)
     results = reconciliation.reconcile_tenants(logging_progress(opened.syncer, context.log), tenants, depth)
     log_notes(context.log, results)
-    for event in materializations(results, STREAM_OF_TABLE, only_changed=True):
-        context.log_event(event)
+    record(context, materializations(results, STREAM_OF_TABLE, only_changed=True))
     return Extracted(results, _landed(results))
 
 
