@@ -219,6 +219,47 @@ def test_what_was_created_after_a_complete_read_began_is_not_gone(warehouse: War
     assert warehouse.gone() == set()
 
 
+def test_what_a_complete_read_has_seen_is_not_gone_however_old_it_is_there(warehouse: Warehouse) -> None:
+    warehouse.load(PRODUCTS, product(1, 5, [10]), product(2, 5), product(3, 5))
+    warehouse.load(PRODUCTS, product(1, 20, [11]), read_at=21)
+    seen_before = [product(1, 5, [10]), product(2, 5)]
+
+    counts = warehouse.load(PRODUCTS, *seen_before, read_at=1000, complete=ALL_GONE)
+
+    assert warehouse.gone() == {3}
+    assert counted(counts) == (0, 0, 1)
+    assert warehouse.products()[1] == ("as of 20", {11})
+
+
+def test_what_changed_after_a_complete_read_began_is_not_gone_though_it_was_not_seen(warehouse: Warehouse) -> None:
+    warehouse.load(PRODUCTS, product(1, 5), product(2, 5))
+    warehouse.load(PRODUCTS, product(1, 30))
+
+    warehouse.load(PRODUCTS, product(2, 5), read_at=20, complete=ALL_GONE)
+
+    assert warehouse.gone() == set()
+
+
+def test_what_was_created_while_the_index_lagged_is_not_gone(warehouse: Warehouse) -> None:
+    warehouse.load(PRODUCTS, product(1, 18, createdAt=at(18)), product(2, 5))
+
+    warehouse.load(PRODUCTS, product(2, 5), read_at=20, complete=ALL_GONE)
+    assert warehouse.gone() == set()
+
+    warehouse.load(PRODUCTS, product(2, 5), read_at=30, complete=ALL_GONE)
+    assert warehouse.gone() == {1}
+
+
+def test_what_a_complete_read_has_seen_does_not_count_as_too_many_that_are_gone(warehouse: Warehouse) -> None:
+    """Ten of two hundred changed while the store was read, as in a busy one."""
+    warehouse.load(PRODUCTS, *(product(number, 5) for number in range(1, 201)))
+    warehouse.load(PRODUCTS, *(product(number, 20) for number in range(1, 11)))
+
+    warehouse.load(PRODUCTS, *(product(number, 5) for number in range(1, 201)), read_at=1000, complete=ALL_SEEN)
+
+    assert warehouse.gone() == set()
+
+
 def test_what_the_token_could_not_see_is_not_gone(warehouse: Warehouse) -> None:
     warehouse.load(PRODUCTS, product(1, 5), product(2, 50, createdAt=at(50)))
     since = OPENED + timedelta(minutes=30)

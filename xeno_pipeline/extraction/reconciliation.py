@@ -214,7 +214,8 @@ class _StreamReconciliation:
             if stream.root is raw.CUSTOMERS:
                 self.found.refreshed += census.refresh_customers()
             if stream.absence_means_gone:
-                visible_since = stream.visible_since(tenant, completed.created_at)
+                # What the token sees moved on while the operation ran.
+                visible_since = stream.visible_since(tenant, max(completed.created_at, datetime.now(UTC)))
                 complete = Completeness(visible_since, self.depth.accept_deletions).within(span.since, span.until)
                 gone = census.bury_absent(complete)
                 self.found.gone += gone

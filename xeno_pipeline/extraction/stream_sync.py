@@ -166,7 +166,9 @@ class StreamSync:
             visible_since = self.stream.visible_since(self.tenant, completed.created_at)
             complete = None
             if self.stream.absence_means_gone:
-                complete = Completeness(visible_since, accept_deletions)
+                # What the token sees moved on while the operation ran.
+                seen_to_the_end = self.stream.visible_since(self.tenant, max(completed.created_at, datetime.now(UTC)))
+                complete = Completeness(seen_to_the_end, accept_deletions)
                 if self.span:
                     complete = complete.within(self.span.since, self.span.until)
             load = Load(self.tenant.tenant_id, self.stream.root, completed.created_at, complete)

@@ -109,11 +109,11 @@ class Census:
         }
         with self.connection.transaction():
             lock(self.connection, self.tenant_id, self.root)
-            row = self.connection.execute(merging.count_missing(self.root, "seen"), bound).fetchone()
+            row = self.connection.execute(merging.count_missing(self.root), bound).fetchone()
             assert row is not None
             refuse_too_many_gone(self.tenant_id, self.root, *row, complete=complete)
             self.connection.execute(merging.CREATE_CHANGED_ROOTS)
-            gone = self.connection.execute(merging.tombstone_missing(self.root, "seen"), bound).fetchone()
+            gone = self.connection.execute(merging.tombstone_missing(self.root), bound).fetchone()
             assert gone is not None
             note_changes(self.connection, self.tenant_id, self.root, "select id from changed_roots")
         return int(gone[0])

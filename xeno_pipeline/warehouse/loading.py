@@ -154,9 +154,12 @@ class Load:
         copied = copy_rows(connection, rows, targets)
         counts = {table.name: TableCounts(read=copied[table.name]) for table in tables}
         if copied or self.complete:
+            if self.complete:
+                connection.execute(merging.note_seen(self.root))
             self._sift(connection, tables)
             self._apply(connection, tables, counts)
             note_changes(connection, self.tenant_id, self.root, "select distinct id from changed_roots")
+            connection.execute("drop table if exists seen")
         connection.execute(merging.drop_temporary(tables))  # the caller may load more in the same transaction
         return counts
 

@@ -1,7 +1,7 @@
 """The SQL that merges staged rows into the raw tables, made from what the tables declare.
 
 Staged rows lie in temporary twins, `staged_<table>`; the ids of root rows that a merge changed gather in
-`changed_roots`. `%(tenant)s` and `%(read_at)s` are bound by whoever runs the statements.
+`changed_roots`, those that a complete read has seen in `seen`. `%(tenant)s` and `%(read_at)s` are bound by whoever runs the statements.
 """
 
 from __future__ import annotations
@@ -11,6 +11,11 @@ from collections.abc import Iterable
 from xeno_pipeline.warehouse.raw_tables import RawTable
 
 CREATE_CHANGED_ROOTS = "create temporary table changed_roots (id bigint not null) on commit drop"
+
+
+def note_seen(root: RawTable) -> str:
+    """Note the ids of the staged roots, before any of them is dropped: what a read has seen exists, however old."""
+    return f"create temporary table seen on commit drop as select distinct id from staged_{root.name}"
 
 
 def create_staged(table: RawTable) -> str:
@@ -108,26 +113,21 @@ def delete_missing(table: RawTable) -> str:
         """
 
 
-def count_missing(root: RawTable, seen: str | None = None) -> str:
-    """How many live roots a complete read does not hold, and how many live ones there are.
-
-    Args:
-        root: their table.
-        seen: the temporary table that holds the ids that were read; by default the twin of the root.
-    """
+def count_missing(root: RawTable) -> str:
+    """How many live roots a complete read has not `seen`, and how many live ones there are."""
     return f"""
-        select count(*) filter (where {_missing(root, seen)}), count(*)
+        select count(*) filter (where {_MISSING}), count(*)
         from raw.{root.name} old
         where old.tenant_id = %(tenant)s and old.deleted_at is null
         """
 
 
-def tombstone_missing(root: RawTable, seen: str | None = None) -> str:
-    """Mark live roots that a complete read does not hold (see `count_missing`) as gone. Returns one row: how many."""
+def tombstone_missing(root: RawTable) -> str:
+    """Mark live roots that a complete read has not `seen` (see `count_missing`) as gone. Returns one row: how many."""
     return f"""
         with gone as (
             update raw.{root.name} old set deleted_at = %(read_at)s{_forgotten(root)}
-            where old.tenant_id = %(tenant)s and old.deleted_at is null and {_missing(root, seen)}
+            where old.tenant_id = %(tenant)s and old.deleted_at is null and {_MISSING}
             returning old.id
         ),
         noted as (insert into changed_roots select id from gone)
@@ -178,13 +178,12 @@ def _personal_fields(root: RawTable) -> str:
 _MISSING = """
     (%(visible_since)s::timestamptz is null or old.created_at >= %(visible_since)s)
     and (%(visible_until)s::timestamptz is null or old.created_at < %(visible_until)s)
-    and old.created_at < %(read_at)s
-    and not exists (select from {seen} seen where seen.id = old.id)
+    and old.created_at < %(read_at)s - interval '5 minutes'
+    and old.updated_at < %(read_at)s
+    and not exists (select from seen where seen.id = old.id)
     """
-
-
-def _missing(root: RawTable, seen: str | None) -> str:
-    return _MISSING.format(seen=seen or f"staged_{root.name}")
+"""What is missing from a complete read. Shopify's index lags, so that a read may lack what was created shortly before
+it; and what changed after it began was there then, whatever the read says."""
 
 
 def _of(alias: str, columns: list[str]) -> str:
