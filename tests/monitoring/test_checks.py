@@ -151,6 +151,17 @@ WRONG: Mapping[str, tuple[Check, str, str, str]] = {
         "raw.order_sales",
         "1 of the orders of the last 60 days differ from their ledger",
     ),
+    "a sale's action is not known": (
+        checks.SALES,
+        """
+        update marts.fct_sales set is_known = false, action_type = 'UNKNOWN', line_type = 'PRODUCT'
+        where tenant_id = %(tenant)s and sale_id = (
+            select min(sale_id) from marts.fct_sales where tenant_id = %(tenant)s
+        )
+        """,
+        "marts.fct_sales",
+        "1 sales count as nothing, since nothing is known of UNKNOWN PRODUCT, such as in the order ",
+    ),
     "orders stay away": (
         checks.VOLUME,
         """

@@ -255,6 +255,31 @@ LEDGER = Check(
     reads_marts=True,
 )
 
+SALES = Check(
+    "sales_are_known",
+    "Every sale in the ledger has a line type, an action and amounts of which it is known what they count as.",
+    ["marts.fct_sales"],
+    """
+    select 'marts.fct_sales' as subject, tenant_id, min(happened_at) as since,
+        sum(sales) || ' sales count as nothing, since nothing is known of '
+            || string_agg(coalesce(kind, 'their amounts'), ', ' order by kind)
+            || ', such as in the order ' || min(order_id) as told,
+        'xeno sync ' || tenant_id || ' --stream orders --full' as command
+    from (
+        -- Names of an enum: whatever else may have come instead is not repeated.
+        select tenant_id, count(*) as sales, min(order_id) as order_id, min(happened_at) as happened_at,
+            concat_ws(' ', substring(action_type from '^[A-Z_]{1,40}$'), substring(line_type from '^[A-Z_]{1,40}$'))
+                as kind
+        from marts.fct_sales
+        join ops.tenants using (tenant_id)
+        where not is_known and tenants.status = 'active'
+        group by tenant_id, kind
+    ) as kinds
+    group by tenant_id
+    """,
+    reads_marts=True,
+)
+
 VOLUME = Check(
     "volume_is_as_usual",
     "The orders of the last whole day are about as many as on the same weekday of the eight weeks before.",
@@ -319,7 +344,7 @@ DBT_TESTS = Check(
     """,
 )
 
-CHECKS: Sequence[Check] = (COUNTS, FRESHNESS, LAG, DEAD, SCOPES, TOKENS, MARTS, LEDGER, VOLUME, DBT_TESTS)
+CHECKS: Sequence[Check] = (COUNTS, FRESHNESS, LAG, DEAD, SCOPES, TOKENS, MARTS, LEDGER, SALES, VOLUME, DBT_TESTS)
 
 SUBSCRIPTIONS = Check(
     "stores_tell_of_changes",

@@ -15,6 +15,7 @@ select
     action_type,
     line_type,
     quantity,
+    is_known,
     units::bigint as units,
     gross_sales::numeric(20, 4) as gross_sales,
     discounts::numeric(20, 4) as discounts,
@@ -33,7 +34,7 @@ from
             *,
             (happened_at at time zone iana_timezone)::date as happened_on,
             case
-                when line_type = 'PRODUCT' and action_type = 'ORDER'
+                when is_product_sold and action_type = 'ORDER'
                 then abs(coalesce(quantity, 0))
                 when is_product_returned
                 then - abs(coalesce(quantity, 0))
@@ -42,16 +43,22 @@ from
             case when is_product_sold then amount + discount else 0 end as gross_sales,
             case when is_product_sold then - discount else 0 end as discounts,
             case
-                when is_product_returned or line_type = 'ADJUSTMENT' then amount else 0
+                when is_product_returned or (line_type = 'ADJUSTMENT' and is_known)
+                then amount
+                else 0
             end as returns,
-            case when line_type = 'SHIPPING' then amount else 0 end as shipping,
             case
-                when line_type not in ('GIFT_CARD', 'UNKNOWN') then tax else 0
+                when line_type = 'SHIPPING' and is_known then amount else 0
+            end as shipping,
+            case
+                when line_type <> 'GIFT_CARD' and is_known then tax else 0
             end as taxes,
             case
-                when line_type in ('DUTY', 'FEE', 'ADDITIONAL_FEE') then amount else 0
+                when line_type in ('DUTY', 'FEE', 'ADDITIONAL_FEE') and is_known
+                then amount
+                else 0
             end as duties_and_fees,
-            case when line_type = 'TIP' then amount else 0 end as tips
+            case when line_type = 'TIP' and is_known then amount else 0 end as tips
         from
             (
                 select
@@ -75,10 +82,13 @@ from
                     sales.total_amount - sales.tax_amount as amount,
                     sales.discount_amount as discount,
                     sales.tax_amount as tax,
+                    {{ is_known_sale("sales") }} as is_known,
                     sales.line_type = 'PRODUCT'
-                    and sales.action_type in ('ORDER', 'UPDATE') as is_product_sold,
+                    and sales.action_type in ('ORDER', 'UPDATE')
+                    and {{ is_known_sale("sales") }} as is_product_sold,
                     sales.line_type = 'PRODUCT'
-                    and sales.action_type = 'RETURN' as is_product_returned,
+                    and sales.action_type = 'RETURN'
+                    and {{ is_known_sale("sales") }} as is_product_returned,
                     orders.iana_timezone
                 from {{ ref("stg_order_sales") }} sales
                 join

@@ -7,6 +7,7 @@
             {"columns": ["tenant_id", "customer_id"]},
             {"columns": ["tenant_id", "product_id", "happened_month"]},
         ],
+        post_hook="{{ partial_index(this, 'unknown', ['tenant_id'], 'not is_known') }}",
         meta={
             "stale": "orders",
             "marks": {
@@ -53,5 +54,6 @@ select
         )
         = 1,
         false
-    ) as is_first_of_product
+    ) as is_first_of_product,
+    is_known
 from sales
