@@ -160,6 +160,16 @@ def test_where_all_slots_are_taken_one_is_waited_for(
     assert len(clock.slept) == 3
 
 
+def test_a_slot_is_waited_for_where_only_the_message_says_that_none_is_free(
+    bulk_shop: BulkShop, reader: BulkReader, clock: FakeClock
+) -> None:
+    message = "A bulk query operation for this app and shop is already in progress: gid://shopify/BulkOperation/7."
+    taken = {"bulkOperation": None, "userErrors": [{"field": None, "message": message, "code": None}]}
+    bulk_shop.starts = [data({"bulkOperationRunQuery": taken}), node(5)]
+    assert reader.start(QUERY).id == "gid://shopify/BulkOperation/5"
+    assert len(clock.slept) == 1
+
+
 def test_a_slot_is_not_waited_for_for_ever(
     bulk_shop: BulkShop, reader: BulkReader, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,6 +37,7 @@ PASSING = {
     "HTTP 429": Answered(status=429),
     "HTTP 429 until a date": Answered(status=429, headers={"Retry-After": "Sat, 21 Nov 2026 08:00:00 GMT"}),
     "HTTP 429 without sense": Answered(status=429, headers={"Retry-After": "nan"}),
+    "HTTP 430": Answered(b"<html>Security rejection</html>", status=430),
     "HTTP 408": Answered(status=408),
     "HTTP 500": Answered(status=500),
     "HTTP 502": Answered(b"<html>Bad Gateway</html>", status=502),
@@ -61,6 +62,60 @@ ODD = {
     "extensions that are a list": {"data": FOUND, "extensions": [1]},
     "a cost that is none": {"data": FOUND, "extensions": {"cost": {"throttleStatus": {"currentlyAvailable": None}}}},
     "warnings that are none": {"data": FOUND, "extensions": {"search": ["odd"]}},
+}
+
+INTERNAL = (
+    "Internal error. Looks like something went wrong on our end.\nRequest ID: 58-17 (include this in support requests)."
+)
+WITHOUT_A_CODE: dict[str, tuple[Any, type[ShopifyError]]] = {
+    "throttled": ([{"message": "Throttled"}], OverloadedError),
+    "throttled, with extensions of another kind": (
+        [{"message": "Throttled", "extensions": {"documentation": "https://shopify.dev"}}],
+        OverloadedError,
+    ),
+    "a time-out": ([{"message": "Timeout", "locations": [{"line": 1, "column": 1}]}], OverloadedError),
+    "an internal error": ([{"message": INTERNAL}], OverloadedError),
+    "an internal error in short": ([{"message": "Internal error", "extensions": {"code": None}}], OverloadedError),
+    "one beside another": ([{"message": "Timeout"}, {"message": INTERNAL}], OverloadedError),
+    "one in a string": ("Throttled", OverloadedError),
+    "REST's words": (
+        "Exceeded 2 calls per second for api client. Reduce request rates to resume uninterrupted service.",
+        OverloadedError,
+    ),
+    "strings in a list": (["Timeout"], OverloadedError),
+    "one that is not in a list": ({"message": "Throttled"}, OverloadedError),
+    "an object of lists": ({"base": ["Service Unavailable"]}, OverloadedError),
+    "a code in small letters": ([{"message": "?", "extensions": {"code": "throttled"}}], OverloadedError),
+    "the number of a status": ([{"message": "?", "extensions": {"code": 429}}], OverloadedError),
+    "an old name": ([{"message": "?", "extensions": {"code": "SERVICE_UNAVAILABLE"}}], OverloadedError),
+}
+"""The value of `errors`, and how it ends when it does not pass."""
+
+UNMISTAKEN: dict[str, tuple[Any, type[ShopifyError]]] = {
+    "a code counts more than a message": (
+        [{"message": "Throttled", "extensions": {"code": "ACCESS_DENIED"}}],
+        AccessDeniedError,
+    ),
+    "a field's name": ([{"message": "Field 'throttled' doesn't exist on type 'Shop'"}], QueryRejectedError),
+    "a longer sentence": ([{"message": "Timeout is not a valid value for status"}], QueryRejectedError),
+    "a denial of such a field": (
+        [{"message": "Access denied for timeout field. Required access: `read_timeout` access scope."}],
+        AccessDeniedError,
+    ),
+    "a denial without a code": (
+        [{"message": "This app is not approved to access the Customer object. See https://shopify.dev for more."}],
+        AccessDeniedError,
+    ),
+    "a cost without a code": (
+        [{"message": "Query cost is 1723, which exceeds the single query max cost limit (1000).\n\nSee https://x.y"}],
+        TooCostlyError,
+    ),
+    "one that passes beside one that does not": (
+        [{"message": "Timeout"}, {"message": "Variable $x of type Int! was provided invalid value"}],
+        QueryRejectedError,
+    ),
+    "an object of other problems": ({"query": "Required parameter missing or invalid"}, QueryRejectedError),
+    "a string of another": ("Not Found", QueryRejectedError),
 }
 
 IGNORED = {"search": [{"path": ["orders"], "query": "x:1", "warnings": [{"field": "x", "message": "Unknown filter."}]}]}
@@ -121,6 +176,35 @@ def test_an_answer_that_is_no_graphql_is_tried_again_and_then_told(body: Any, sh
     shop.answer(Answered(body))
     with pytest.raises(MalformedAnswerError, match=r"acme: OrdersCount .* no GraphQL answer.* try again later"):
         client.execute(COUNT)
+
+
+@pytest.mark.parametrize(("errors", "kind"), WITHOUT_A_CODE.values(), ids=WITHOUT_A_CODE)
+def test_an_error_without_a_code_is_tried_again_like_the_one_with_it(
+    errors: Any, kind: type[ShopifyError], shop: FakeShop, connect: Connect
+) -> None:
+    client = connect(patience=Patience(deadline=10))
+    shop.answer(Answered({"errors": errors}), OK)
+    assert client.execute(COUNT).data == FOUND
+    shop.answer(Answered({"data": None, "errors": errors}))
+    with pytest.raises(kind, match=r"^acme: OrdersCount .* try again later") as raised:
+        client.execute(COUNT)
+    assert type(raised.value) is kind
+
+
+@pytest.mark.parametrize(("errors", "kind"), UNMISTAKEN.values(), ids=UNMISTAKEN)
+def test_a_message_that_merely_contains_such_a_word_is_told_at_once(
+    errors: Any, kind: type[ShopifyError], shop: FakeShop, client: ShopifyClient
+) -> None:
+    shop.answer(Answered({"errors": errors}))
+    with pytest.raises(kind) as raised:
+        client.execute(COUNT)
+    assert type(raised.value) is kind
+    assert len(shop.asked) == 1
+
+
+def test_a_throttle_without_a_code_surely_did_nothing(shop: FakeShop, client: ShopifyClient) -> None:
+    shop.answer(Answered({"errors": [{"message": "Throttled"}]}), Answered(status=430), OK)
+    assert client.execute(START, repeatable=False).data == FOUND
 
 
 def test_a_call_waits_as_long_as_shopify_asks(shop: FakeShop, client: ShopifyClient, clock: FakeClock) -> None:

@@ -120,7 +120,7 @@ def test_a_token_that_never_ends_is_taken_as_such(shop: FakeShop) -> None:
 
 
 def test_what_may_pass_is_tried_again_but_for_a_code_which_opens_once(shop: FakeShop) -> None:
-    shop.answer(Answered(status=502), Answered(status=429), Answered(PAIR))
+    shop.answer(Answered(status=430), Answered(status=429), Answered(PAIR))
     assert refresh("acme", shop.url, APP, "shprt_q").token == "shpat_a"
     assert {asked.body for asked in shop.asked} == {shop.asked[0].body}
 

@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 UNFINISHED = ("CREATED", "RUNNING", "CANCELING")
 _NO_SLOT = ("OPERATION_IN_PROGRESS", "LIMIT_REACHED")
+_IN_PROGRESS = "for this app and shop is already in progress"
+"""What the first of these says; it came without a code for years."""
 
 _FIRST_POLL_SECONDS = 0.3
 _SLOWEST_POLL_SECONDS = 15.0
@@ -196,7 +198,7 @@ class BulkReader:
                     raise
         payload = data["bulkOperationRunQuery"]
         problems = payload["userErrors"]
-        if any(problem["code"] in _NO_SLOT for problem in problems):
+        if any(problem["code"] in _NO_SLOT or _IN_PROGRESS in problem["message"] for problem in problems):
             return None
         if problems or not payload["bulkOperation"]:
             said = "; ".join(problem["message"] for problem in problems) or "no operation came back"

@@ -31,6 +31,14 @@ from xeno_pipeline.shopify.errors import (
     UnreachableError,
     UnsupportedVersionError,
 )
+from xeno_pipeline.shopify.graphql_errors import (
+    ACCESS_DENIED,
+    INTERNAL,
+    MAX_COST_EXCEEDED,
+    THROTTLED,
+    TIMEOUT,
+    read_errors,
+)
 from xeno_pipeline.shopify.queries import API_VERSION, Operation
 from xeno_pipeline.shopify.throttle import MAX_QUERY_COST, CostBucket, Reservation
 
@@ -40,7 +48,9 @@ FIRST_COST = 300.0
 """The points that an operation is thought to cost until it was sent once: more than any of ours costs at first."""
 
 _TOKEN = re.compile(r"[!-~]+")
-_INTERNAL_CODES = {"INTERNAL_SERVER_ERROR", "TIMEOUT", "SERVICE_UNAVAILABLE"}
+_SECURITY_REJECTION = 430
+"""Shopify's own status: too many requests at once, or from a place it does not trust; it passes as 429 does."""
+
 _BAD_URL = (
     requests.exceptions.InvalidURL,
     requests.exceptions.InvalidSchema,
@@ -292,8 +302,8 @@ class ShopifyClient:
         if status == requests.codes.ok:
             return
         retry_after = _seconds(response.headers.get("Retry-After"))
-        if status == requests.codes.too_many_requests:
-            raise _TransientError("met HTTP 429.", retry_after=retry_after, sent=False)
+        if status in (requests.codes.too_many_requests, _SECURITY_REJECTION):
+            raise _TransientError(f"met HTTP {status}.", retry_after=retry_after, sent=False)
         if status >= requests.codes.server_error or status == requests.codes.request_timeout:
             raise _TransientError(f"met HTTP {status}.", retry_after=retry_after)
         if status == requests.codes.unauthorized:
@@ -342,23 +352,22 @@ class ShopifyClient:
 
     def _check_errors(self, operation: Operation, errors: Any) -> None:
         """Raise what the GraphQL errors say, if there are any; the worst decides."""
-        if not errors:
+        found = read_errors(errors)
+        if not found:
             return
-        if not isinstance(errors, list):
-            raise QueryRejectedError(self.tenant, operation.name, f"was rejected: {str(errors)[:300]}. {_REPORT_IT}")
-        codes = {str((error.get("extensions") or {}).get("code")) for error in errors}
-        message = "; ".join(str(error.get("message")) for error in errors)[:500]
-        if "THROTTLED" in codes:
+        codes = {error.code for error in found}
+        message = " ".join("; ".join(error.message for error in found).split())[:500]
+        if THROTTLED in codes:
             raise _TransientError("was throttled.", sent=False)
-        if codes <= _INTERNAL_CODES:
+        if codes <= {INTERNAL, TIMEOUT}:
             raise _TransientError(f"met an internal error ({message}).")
-        if "ACCESS_DENIED" in codes:
+        if ACCESS_DENIED in codes:
             raise AccessDeniedError(
                 self.tenant,
                 operation.name,
                 f"was denied: {message} Grant the app that scope and approve it in the store.",
             )
-        if "MAX_COST_EXCEEDED" in codes:
+        if MAX_COST_EXCEEDED in codes:
             raise TooCostlyError(self.tenant, operation.name, f"costs too much for one query: {message} {_REPORT_IT}")
         raise QueryRejectedError(self.tenant, operation.name, f"was rejected: {message} {_REPORT_IT}")
 

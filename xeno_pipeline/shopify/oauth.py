@@ -36,6 +36,8 @@ _SHOP = re.compile(r"([a-z0-9][a-z0-9-]{0,59})\.myshopify\.com")
 _TOKEN = re.compile(r"[!-~]{1,4096}")
 _TIMEOUTS = (5.0, 15.0)
 """Seconds to connect, and to wait for an answer."""
+_PASSING = (408, 429, 430)
+"""What passes by itself, as every status from 500 on does."""
 _ATTEMPTS = 3
 _LONGEST_PAUSE_SECONDS = 4.0
 
@@ -191,7 +193,7 @@ def _ask(tenant: str, store_url: str, app: App, form: Mapping[str, str]) -> Issu
         except requests.RequestException:  # its text is left out: that of some quotes what was sent
             raise UnreachableError(tenant, _WHAT, "got no answer from the store.") from None
     status = response.status_code
-    if status == requests.codes.too_many_requests or status >= requests.codes.server_error:
+    if status in _PASSING or status >= requests.codes.server_error:
         raise OverloadedError(tenant, _WHAT, f"met HTTP {status}: try again later.")
     if status != requests.codes.ok:
         raise GrantRefusedError(tenant, _WHAT, f"was refused (HTTP {status}{_reason(response)}).")
