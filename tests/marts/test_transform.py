@@ -143,6 +143,38 @@ def test_a_deleted_order_and_a_merged_customer_leave_no_trace(warehouse: Warehou
     assert warehouse.value("select orders_count from marts.dim_customers where customer_id = %s", winner) == 3
 
 
+def test_what_nobody_can_know_is_null_and_not_zero(warehouse: Warehouse, acme: Store) -> None:
+    never_ordered = acme.add_customer()
+    acme.load(warehouse)
+    warehouse.register([("unsold", "UTC", "EUR")])
+    unsold = Store("unsold")
+    unsold.add_customer()
+    unsold.load(warehouse)
+    warehouse.transform(as_of=TODAY)
+
+    unknown = (
+        "days_since_last_order, average_days_between_orders, average_order_value, cohort_month, first_order_on, "
+        "last_order_on, recency_score, frequency_score, monetary_score, rfm_segment"
+    )
+    assert (
+        warehouse.query(
+            f"select num_nonnulls({unknown}), orders_count, net_sales, is_high_value, is_churn_risk "
+            "from marts.dim_customers where tenant_id = 'unsold' or customer_id = %s",
+            never_ordered,
+        )
+        == [(0, 0, 0, False, False)] * 2
+    )
+    assert warehouse.value("select count(*) from marts.dim_customers where days_since_last_order > 90") == 5
+
+    shares = "count(*), count(share_of_customers), count(share_of_net_sales), sum(share_of_customers)"
+    assert warehouse.query(f"select tenant_id, {shares} from marts.rfm_segments group by 1 order by 1") == [
+        ("acme", 11, 11, 11, 1),
+        ("unsold", 11, 0, 0, None),
+    ]
+    averages = "num_nonnulls(average_order_value, average_order_value_last_30d, average_order_value_previous_30d)"
+    assert warehouse.query(f"select {averages} from marts.tenant_overview where tenant_id = 'unsold'") == [(0,)]
+
+
 def test_full_refresh_destroys_nothing(warehouse: Warehouse, acme: Store, other: Store) -> None:
     before = _row_versions(warehouse)
 

@@ -17,7 +17,10 @@ select
     (customers.ordered_sales / nullif(customers.orders_count, 0))::numeric(
         20, 4
     ) as average_order_value,
-    greatest(figures.as_of_date - customers.last_order_on, 0) as days_since_last_order,
+    case
+        when customers.last_order_on is not null
+        then greatest(figures.as_of_date - customers.last_order_on, 0)
+    end as days_since_last_order,
     (
         extract(epoch from customers.last_order_at - customers.first_order_at)
         / 86400

@@ -41,8 +41,8 @@ select
     tenants.tenant_id,
     segments.rfm_segment,
     coalesce(summed.customers, 0) as customers,
-    coalesce(
-        summed.customers / nullif(sum(summed.customers) over tenant, 0), 0
+    (
+        coalesce(summed.customers, 0) / nullif(sum(summed.customers) over tenant, 0)
     )::numeric(20, 6) as share_of_customers,
     coalesce(summed.orders, 0)::bigint as orders,
     coalesce(summed.net_sales, 0)::numeric(20, 4) as net_sales,
