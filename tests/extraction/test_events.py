@@ -24,7 +24,8 @@ from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.registry import Tenant
 from xeno_pipeline.warehouse.connection import Database
 
-FUTURE = "2100-01-01T00:00:00Z"
+FUTURE = (datetime.now(UTC) + timedelta(minutes=55)).isoformat()
+"""Later than any change, and not so late that it could be no time of Shopify's clock."""
 
 
 def tell(database: Database, shop: Shop, *events: tuple[str, dict[str, Any]]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.extraction.test_events import make_due, read, reports, states, tell, tell_merge
+from tests.extraction.test_events import FUTURE, make_due, read, reports, states, tell, tell_merge
 from tests.installation import Installation, Shop
 from xeno_pipeline.extraction import events, inbox
 from xeno_pipeline.extraction.events import take_uninstallations
@@ -217,7 +217,7 @@ def test_more_than_is_worth_reading_by_id_is_read_in_pages_and_marked_at_once(
     monkeypatch.setattr(events, "MOST_BY_ID", 3)
     monkeypatch.setattr(inbox, "EVENTS_A_TENANT", 5)
     told = [("orders/create", _as_told(shop.control.place_order()["orders"][0])) for _ in range(9)]
-    lagging = ("orders/updated", {"id": told[0][1]["id"], "updated_at": "2100-01-01T00:00:00Z"})
+    lagging = ("orders/updated", {"id": told[0][1]["id"], "updated_at": FUTURE})
     tell(installation.database, shop, lagging, *told)
     report = reports(installation, tenant)[tenant.tenant_id, "orders"]
 

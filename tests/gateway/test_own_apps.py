@@ -13,7 +13,7 @@ from tests.gateway.gateway_process import SECRET, GatewayProcess
 from tests.installation import Installation
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants import registry
-from xeno_pipeline.tenants.apps import store_app
+from xeno_pipeline.tenants.apps import own_secrets, store_app
 from xeno_pipeline.tenants.credentials import load_key_ring, rotate
 from xeno_pipeline.tenants.registry import Tenant
 from xeno_pipeline.warehouse.connection import Database
@@ -117,3 +117,14 @@ def test_a_setting_that_oauth_cannot_use_is_told_of_at_the_start(
     said = Xeno(tmp_path, {"XENO_DATABASE_URL": customs.database.url, **app, **settings})("gateway", "serve")
     assert said.exit_code == 2
     assert says in said.err
+
+
+@pytest.mark.parametrize("damaged", [b"", b"short", bytes(40)], ids=["empty", "cut off", "altered"])
+def test_a_secret_that_is_damaged_concerns_no_other_tenant(customs: Installation, home: Path, damaged: bytes) -> None:
+    ring = load_key_ring(Settings(home=home / "home"))
+    with customs.database.connect() as connection:
+        connection.execute("update ops.tenant_apps set sealed_secret = %s where tenant_id = 'acme'", [damaged])
+        secrets = own_secrets(connection, ring)
+        connection.rollback()
+    assert "acme.myshopify.com" not in secrets
+    assert secrets["beta.myshopify.com"] == "shpss_of_beta"

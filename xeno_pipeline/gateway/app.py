@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from xeno_pipeline.errors import XenoError
-from xeno_pipeline.gateway.inbox import Inbox, InboxUnavailableError, Outcome
+from xeno_pipeline.gateway.inbox import Inbox, InboxUnavailableError, Outcome, UnstorableError
 from xeno_pipeline.gateway.oauth import Connecting, OAuthPages
 from xeno_pipeline.gateway.refusal import Refusal
 from xeno_pipeline.gateway.signatures import Signatures
@@ -27,6 +27,7 @@ from xeno_pipeline.privacy.requests import Kept
 from xeno_pipeline.shopify.privacy import PRIVACY_TOPICS, PrivacyDelivery, privacy_delivery_of
 from xeno_pipeline.shopify.webhooks import SHOP_HEADER, SIGNATURE_HEADER, MalformedWebhookError, event_of, read_headers
 from xeno_pipeline.warehouse.connection import Database
+from xeno_pipeline.warehouse.error_texts import kind_of, lies_in_values
 from xeno_pipeline.warehouse.migrate import newest_version, schema_version
 
 log = logging.getLogger(__name__)
@@ -88,6 +89,8 @@ class Gateway:
         except Refusal as refusal:
             outcome = refusal.outcome
             response = PlainTextResponse(str(refusal), refusal.status)
+            if isinstance(refusal.__cause__, UnstorableError):
+                told["error"] = str(refusal.__cause__)
             if refusal.status == 503:
                 response.headers["Retry-After"] = _SECONDS_UNTIL_RETRY
         seconds = time.monotonic() - started
@@ -115,7 +118,9 @@ class Gateway:
     async def _kept(self, keeping: Awaitable[Outcome | Kept]) -> str:
         """What became of a delivery, once that is committed.
 
-        An unknown shop is answered like any other: an error would make Shopify drop the subscription.
+        An unknown shop is answered like any other: an error would make Shopify drop the subscription. What cannot be
+        kept for what is in it is an error nevertheless. The cause may be ours, and mended while Shopify repeats it for
+        four hours; were a subscription dropped for it, it is put back within the hour, and a sync finds what changed.
 
         Raises:
             Refusal: the database did not take it.
@@ -123,12 +128,19 @@ class Gateway:
         try:
             async with asyncio.timeout(_SECONDS_TO_KEEP):
                 return (await keeping).value
+        except UnstorableError as error:
+            raise Refusal(422, "unstorable", "The database refuses what this delivery holds.") from error
         except (InboxUnavailableError, TimeoutError, XenoError, psycopg.Error):
             raise Refusal(503, "unavailable", "The database is away.") from None
 
     def _keep_request(self, request: PrivacyDelivery) -> Kept:
-        with self._database.connect() as connection:
-            return requests.keep(connection, request)
+        try:
+            with self._database.connect() as connection:
+                return requests.keep(connection, request)
+        except Exception as error:
+            if not lies_in_values(error):
+                raise
+            raise UnstorableError(kind_of(error)) from None
 
     async def healthz(self, _request: Request) -> Response:
         """Whether this process is alive."""

@@ -13,11 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import orjson
 import psycopg
+from psycopg.pq import TransactionStatus
 from psycopg.types.json import Jsonb
 
 from xeno_pipeline.shopify.webhooks import Event
 from xeno_pipeline.warehouse.connection import Database
+from xeno_pipeline.warehouse.error_texts import kind_of, lies_in_values
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +83,10 @@ class InboxUnavailableError(Exception):
     """The database did not take the event in time."""
 
 
+class UnstorableError(Exception):
+    """The database is there, and refuses a delivery for what is in it; the text is the kind of its error."""
+
+
 @dataclass(frozen=True)
 class _Waiting:
     event: Event
@@ -104,6 +111,7 @@ class Inbox:
 
         Raises:
             InboxUnavailableError: it could not be. (It may have been, where only the answer was lost.)
+            UnstorableError: it never can be.
         """
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting.put_nowait(_Waiting(event, outcome))
@@ -130,25 +138,50 @@ class Inbox:
                 await self._settle(batch)
 
     async def _settle(self, batch: Sequence[_Waiting]) -> None:
-        outcomes = await self._insert([waiting.event for waiting in batch])
-        for place, waiting in enumerate(batch):
-            if waiting.outcome.done():
-                continue
-            if outcomes is None:
-                waiting.outcome.set_exception(InboxUnavailableError())
-            else:
-                waiting.outcome.set_result(outcomes[place])
+        """Tell each of a batch what became of its event.
 
-    async def _insert(self, events: Sequence[Event]) -> list[Outcome] | None:
-        """What became of each event; None where the database did not take them."""
+        A batch that is refused for what is in it is halved until the guilty ones stand alone: the others are of other
+        stores, and know nothing of it.
+        """
+        parts = [batch]
+        while parts:
+            part = [waiting for waiting in parts.pop() if not waiting.outcome.done()]
+            if not part:
+                continue
+            try:
+                outcomes = await self._insert([waiting.event for waiting in part])
+            except InboxUnavailableError:
+                for waiting in [*part, *(waiting for later in parts for waiting in later)]:
+                    _tell(waiting, InboxUnavailableError())
+                return
+            except UnstorableError as error:
+                if len(part) == 1:
+                    _tell(part[0], error)
+                else:
+                    middle = len(part) // 2
+                    parts += [part[middle:], part[:middle]]
+            else:
+                for waiting, outcome in zip(part, outcomes, strict=True):
+                    _tell(waiting, outcome)
+
+    async def _insert(self, events: Sequence[Event]) -> list[Outcome]:
+        """What became of each event.
+
+        Raises:
+            InboxUnavailableError: the database did not take them.
+            UnstorableError: it refuses them for what is in one of them; none was taken.
+        """
         for _ in range(_ATTEMPTS):
             try:
                 async with asyncio.timeout(_SECONDS_TO_WRITE):
                     return await self._insert_once(events)
             except Exception as error:  # noqa: BLE001 - the one writer outlives whatever happens
+                if lies_in_values(error):
+                    await self._disconnect(unless_idle=True)
+                    raise UnstorableError(kind_of(error)) from None
                 log.warning("the database did not take events", extra={"error": type(error).__name__})
                 await self._disconnect()
-        return None
+        raise InboxUnavailableError
 
     async def _insert_once(self, events: Sequence[Event]) -> list[Outcome]:
         if self._connection is None:
@@ -169,11 +202,22 @@ class Inbox:
             stored.add(key)
         return outcomes
 
-    async def _disconnect(self) -> None:
+    async def _disconnect(self, *, unless_idle: bool = False) -> None:
         if self._connection is not None:
+            if unless_idle and self._connection.info.transaction_status == TransactionStatus.IDLE:
+                return
             with contextlib.suppress(psycopg.Error):
                 await self._connection.close()
             self._connection = None
+
+
+def _tell(waiting: _Waiting, outcome: Outcome | Exception) -> None:
+    if waiting.outcome.done():
+        return
+    if isinstance(outcome, Exception):
+        waiting.outcome.set_exception(outcome)
+    else:
+        waiting.outcome.set_result(outcome)
 
 
 def _values(event: Event) -> tuple[object, ...]:
@@ -181,5 +225,6 @@ def _values(event: Event) -> tuple[object, ...]:
     return (
         *(delivery.shop_domain, delivery.webhook_id, delivery.event_id, delivery.topic, event.stream),
         *(event.read_gid, event.deleted_gid, event.changed_at, delivery.triggered_at),
-        *(Jsonb(event.payload) if event.payload is not None else None, event.shop_gid, event.named_domain),
+        *(Jsonb(event.payload, orjson.dumps) if event.payload is not None else None, event.shop_gid),
+        event.named_domain,
     )

@@ -43,6 +43,7 @@ from xeno_pipeline.tenants.apps import installation_app
 from xeno_pipeline.tenants.credentials import KeyRing, load_key_ring
 from xeno_pipeline.tenants.onboarding import NEEDED_SCOPES, MissingScopeError, connect_authorized, withheld
 from xeno_pipeline.warehouse.connection import Connection, Database, DatabaseUnavailableError
+from xeno_pipeline.warehouse.error_texts import lies_in_values
 
 log = logging.getLogger(__name__)
 
@@ -203,15 +204,19 @@ class OAuthPages:
         except MissingScopeError as error:
             raise Refusal(403, "scope_withheld", "The store did not grant what the app needs.") from error
         except (ShopifyError, psycopg.Error, DatabaseUnavailableError) as error:
+            if lies_in_values(error):
+                raise _not_connected() from error
             raise Refusal(503, "unavailable", "The store could not be read just now. Begin again later.") from error
         except XenoError as error:
-            raise Refusal(
-                409, "not_connected", "The store could not be connected; its operator can see why."
-            ) from error
+            raise _not_connected() from error
 
     def _check_signature(self, query: dict[str, str]) -> None:
         if not is_signed_query(query, self._how.secrets):
             raise Refusal(401, "bad_signature", "This address was not signed by Shopify.")
+
+
+def _not_connected() -> Refusal:
+    return Refusal(409, "not_connected", "The store could not be connected; its operator can see why.")
 
 
 def _query(request: Request) -> dict[str, str]:
@@ -246,7 +251,7 @@ def _available(database: Database) -> Iterator[Connection]:
     try:
         with database.connect() as connection:
             yield connection
-    except (DatabaseUnavailableError, psycopg.OperationalError) as error:
+    except (DatabaseUnavailableError, psycopg.Error) as error:
         raise Refusal(503, "unavailable", "The database is away: try again later.") from error
 
 

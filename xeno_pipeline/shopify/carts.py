@@ -8,18 +8,40 @@ Source: https://shopify.dev/docs/api/webhooks?reference=graphql#list-of-topics-c
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
-from pydantic.functional_validators import BeforeValidator
+from pydantic.functional_validators import AfterValidator, BeforeValidator
 
 MOST_LINES = 500
 """Shopify's own limit."""
 
-_Text = Annotated[str, BeforeValidator(lambda value: value[:255] if isinstance(value, str) else value)]
+_EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
+_FURTHEST_AHEAD = timedelta(days=366)
+
+
+def _kept_text(value: object) -> object:
+    """A text as PostgreSQL can hold it, which has no NUL."""
+    return value.replace("\0", "")[:255] if isinstance(value, str) else value
+
+
+def _possible(instant: datetime) -> datetime:
+    """The instant in UTC: there are offsets that PostgreSQL does not take.
+
+    Raises:
+        ValueError: a cart cannot be of then.
+    """
+    if not _EARLIEST <= instant <= datetime.now(UTC) + _FURTHEST_AHEAD:
+        raise ValueError("this cannot be")
+    return instant.astimezone(UTC)
+
+
+_Text = Annotated[str, BeforeValidator(_kept_text)]
+_Instant = Annotated[AwareDatetime, Field(strict=False), AfterValidator(_possible)]
 _Amount = Annotated[
     str,
-    StringConstraints(pattern=r"^-?[0-9]{1,14}(\.[0-9]{1,6})?$"),
+    StringConstraints(pattern=r"^-?[0-9]{1,12}(\.[0-9]{1,6})?$"),  # so that the sum of all lines fits numeric(20, 4)
     BeforeValidator(lambda value: str(value) if isinstance(value, float | int) else value),  # older versions of the API
 ]
 _Number = Annotated[int, Field(gt=0, lt=2**63)]
@@ -50,8 +72,8 @@ class _Line(_Part):
 
 class _Cart(_Part):
     token: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,255}$")]
-    created_at: Annotated[AwareDatetime, Field(strict=False)]
-    updated_at: Annotated[AwareDatetime, Field(strict=False)]
+    created_at: _Instant
+    updated_at: _Instant
     line_items: Annotated[list[_Line], Field(max_length=MOST_LINES)]
 
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -29,6 +30,10 @@ _EVENT_ID, _TRIGGERED_AT = "x-shopify-event-id", "x-shopify-triggered-at"
 _VISIBLE = re.compile(r"[!-~]{1,255}")
 _LARGEST_ID = 2**63 - 1
 
+_EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
+_CLOCKS_DIFFER = timedelta(hours=1)
+"""At most: a time further ahead of our clock than this is none that Shopify's clock can have shown."""
+
 
 class MalformedWebhookError(XenoError):
     """A delivery lacks a header, or is not what its topic promises."""
@@ -41,7 +46,7 @@ class Delivery:
     Args:
         webhook_id: names the delivery; when it is repeated it stays the same.
         event_id: names what happened; several subscriptions may each deliver it.
-        triggered_at: when it happened, by Shopify's clock.
+        triggered_at: when it happened, by Shopify's clock; None where that is not said or cannot be.
     """
 
     topic: str
@@ -59,7 +64,7 @@ class Event:
         stream: the stream of the pipeline that it concerns.
         read_gid: what is to be read back. Where `deleted_gid` is None too, whatever changed in the stream.
         deleted_gid: what is gone: deleted, or merged into `read_gid`.
-        changed_at: when `read_gid` changed, by its own account.
+        changed_at: when `read_gid` changed, by its own account; None where that is not said or cannot be.
         payload: what is to be landed as it came: a cart.
         shop_gid: the shop, where the body names it: the domain may be one that it was not known by.
         named_domain: the shop's domain, where the body names that.
@@ -142,8 +147,7 @@ def event_of(delivery: Delivery, body: bytes) -> Event | None:
     if subject == "carts" and action in ("create", "update"):
         return Event(delivery, "carts", payload=_cart(payload))
     if delivery.topic in ("shop/update", "app/uninstalled"):
-        domain = payload.get("myshopify_domain")
-        named_domain = domain.lower() if isinstance(domain, str) else None
+        named_domain = _domain(payload.get("myshopify_domain"))
         return Event(delivery, subject, shop_gid=_gid("Shop", payload.get("id")), named_domain=named_domain)
     # bulk_operations/finish asks for nothing: whoever started an operation polls it, at most fifteen seconds apart, and
     # may sit in any process of any machine; to be woken it would have to poll the database instead.
@@ -159,18 +163,29 @@ def event_of(delivery: Delivery, body: bytes) -> Event | None:
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """The object that a body holds.
+    """The object that a body holds, with "?" for half of a surrogate pair, as is left where an emoji was cut in two.
 
     Raises:
         MalformedWebhookError: it holds none.
     """
     try:
-        payload = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        try:
+            payload = orjson.loads(body)
+        except orjson.JSONDecodeError:  # it takes no such half, the standard library does
+            payload = orjson.loads(json.dumps(json.loads(body), ensure_ascii=False).encode(errors="replace"))
+    except (ValueError, RecursionError):
         raise MalformedWebhookError("The body is no JSON.") from None
     if not isinstance(payload, dict):
         raise MalformedWebhookError("The body is no JSON object.")
     return payload
+
+
+def _domain(named: object) -> str | None:
+    if not isinstance(named, str):
+        return None
+    if not _VISIBLE.fullmatch(named):
+        raise MalformedWebhookError("The body names no domain.")
+    return named.lower()
 
 
 def _cart(payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -217,12 +232,17 @@ def _header(headers: Mapping[str, str], name: str) -> str:
 
 
 def _instant(text: object) -> datetime | None:
+    """A time by Shopify's clock; None where none is given, or one that this clock cannot have shown.
+
+    A time of the year 9999 would be awaited in vain, and in most time zones Python cannot read it back.
+    """
     if text is None:
         return None
     try:
         instant = datetime.fromisoformat(text) if isinstance(text, str) else None
         if instant is None or instant.tzinfo is None:
             raise MalformedWebhookError("A time in it is none.")
-        return instant.astimezone(UTC)
+        instant = instant.astimezone(UTC)
     except (ValueError, OverflowError):
         raise MalformedWebhookError("A time in it is none.") from None
+    return instant if _EARLIEST <= instant <= datetime.now(UTC) + _CLOCKS_DIFFER else None

@@ -84,7 +84,7 @@ class KeyRing:
             opened = AESGCM(self.keys[key_id]).decrypt(
                 sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _binding(tenant_id, purpose)
             )
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # ValueError: it is shorter than a nonce
             raise CredentialError(
                 f"{tenant_id}: its {purpose} cannot be decrypted (another key of the same id, or altered data): "
                 f"{_REMEDIES[purpose].format(tenant_id)}."

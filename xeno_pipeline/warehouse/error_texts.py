@@ -23,16 +23,35 @@ _DATA_EXCEPTION = "22"
 """The class of SQLSTATEs of which the message itself quotes the value that did not fit."""
 
 
+_AWAY_OR_UNFIT = ("08", "25", "26", "28", "3D", "40", "42", "53", "55", "57", "58", "F0")
+"""The classes of SQLSTATEs that say nothing of the values: the connection, its transaction, a schema that is not
+migrated, memory and disk, locks, a shutdown."""
+
+
+def lies_in_values(error: BaseException) -> bool:
+    """Whether the database is there and works, and refuses what it was given; with other values it may go on.
+
+    psycopg too refuses values before it sends them, and so does what writes them as JSON.
+    """
+    if isinstance(error, psycopg.Error):
+        if error.sqlstate is None:
+            return not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+        return not error.sqlstate.startswith(_AWAY_OR_UNFIT)
+    return isinstance(error, ValueError | TypeError | ArithmeticError | RecursionError)
+
+
+def kind_of(error: BaseException) -> str:
+    """What kind of error it is, without a word of its message."""
+    sqlstate = error.sqlstate if isinstance(error, psycopg.Error) else None
+    return f"{type(error).__name__}{f' ({sqlstate})' if sqlstate else ''}"
+
+
 def told(error: BaseException) -> str:
     """What may be written down of an exception: our own sentences; of others the kind, and what quotes no value."""
     if isinstance(error, XenoError):
         return str(error)
-    kind = type(error).__name__
-    if not isinstance(error, psycopg.Error):
-        return kind
-    code = f" ({error.sqlstate})" if error.sqlstate else ""
-    message = _message(error)
-    return f"{kind}{code}{': ' if message else ''}{message}"
+    message = _message(error) if isinstance(error, psycopg.Error) else ""
+    return f"{kind_of(error)}{': ' if message else ''}{message}"
 
 
 def traced(error: BaseException) -> str:
