@@ -389,13 +389,33 @@ def test_a_last_line_without_a_line_break_counts(bulk_shop: BulkShop, reader: Bu
 # --- nodes ---
 
 
-@pytest.mark.parametrize("line", [b'{"id":"gid://sho', b"\x00", b"", b'"a string"', b"[1]", b"7", b"null"])
-def test_a_line_that_is_no_node_is_told_by_its_number(line: bytes, bulk_shop: BulkShop, reader: BulkReader) -> None:
+@pytest.mark.parametrize("line", [b'{"id":"gid://sho', b"\x00", b""])
+def test_a_line_that_is_no_json_is_told_by_its_number(line: bytes, bulk_shop: BulkShop, reader: BulkReader) -> None:
     content = b'{"id":"gid://shopify/Order/1"}\n' + line + b'\n{"id":"gid://shopify/Order/3"}\n'
     nodes = reader.nodes(bulk_shop.completed(content), io.BytesIO(content))
     assert next(nodes)["id"] == "gid://shopify/Order/1"
     with pytest.raises(BulkResultError, match=r"is malformed in line 2; nothing was loaded\. Run the sync again"):
         next(nodes)
+
+
+@pytest.mark.parametrize("line", [b'"a string"', b"[1]", b"7", b"null"])
+def test_a_record_that_is_no_object_is_an_empty_node(line: bytes, bulk_shop: BulkShop, reader: BulkReader) -> None:
+    """Its file is whole: whoever loads it says of the record that it is none."""
+    content = b'{"id":"gid://shopify/Order/1"}\n' + line + b'\n{"id":"gid://shopify/Order/3"}\n'
+
+    nodes = list(reader.nodes(bulk_shop.completed(rootObjectCount="3"), io.BytesIO(content)))
+
+    assert [node.get("id", "none") for node in nodes] == ["gid://shopify/Order/1", "none", "gid://shopify/Order/3"]
+
+
+def test_half_a_surrogate_pair_stops_no_file(bulk_shop: BulkShop, reader: BulkReader) -> None:
+    content = rb'{"id":"gid://shopify/Order/1","name":"\ud83d"}'
+    assert [node["name"] for node in reader.nodes(bulk_shop.completed(content), io.BytesIO(content))] == ["\ufffd"]
+
+
+def test_where_nodes_are_misshapen_as_many_may_be_roots_or_none(bulk_shop: BulkShop, reader: BulkReader) -> None:
+    completed = bulk_shop.completed(rootObjectCount="2")
+    assert len(list(reader.nodes(completed, io.BytesIO(RESULT), lambda: 1))) > 0
 
 
 def test_another_number_of_roots_than_announced_is_an_error(bulk_shop: BulkShop, reader: BulkReader) -> None:

@@ -51,6 +51,7 @@ class Listing:
         self.cost_each = cost_each
         self.asked: list[dict[str, Any]] = []
         self.before_page: Callable[[int], None] = lambda _: None
+        self.spoiled: dict[int, Any] = {}
 
     def change(self, id_: int, when: datetime, *, seen_by_index: bool = True) -> None:
         self.updated[id_] = when
@@ -91,6 +92,9 @@ class Listing:
     def _node(self, id_: int) -> dict[str, Any] | None:
         if id_ not in self.updated:
             return None
+        if id_ in self.spoiled:
+            spoiled: dict[str, Any] | None = self.spoiled[id_]
+            return spoiled
         gid = f"gid://shopify/Customer/{id_}"
         return {"__typename": "Customer", "id": gid, "updatedAt": self.updated[id_].strftime("%Y-%m-%dT%H:%M:%SZ")}
 
@@ -124,6 +128,33 @@ def test_nothing_comes_of_a_store_without_changes(shop: FakeShop, client: Shopif
     shop.respond = Listing({1: at(-1)})
     assert list(Pager(client, CUSTOMERS).changes(SINCE)) == []
     assert list(Pager(client, CHECKOUTS).changes(SINCE)) == []
+
+
+SPOILED: list[Any] = [
+    None,
+    [],
+    {},
+    {"id": None, "updatedAt": None},
+    {"id": "gid://shopify/Customer/9", "updatedAt": "0000-12-30T00:00:00Z"},
+    {"id": "gid://shopify/Customer/9", "updatedAt": "12026-11-01T00:00:00Z"},
+    {"id": "gid://shopify/Customer/9", "updatedAt": "2026-05-01T00:00:09", "orders": {"pageInfo": None, "nodes": [7]}},
+]
+
+
+@pytest.mark.parametrize("query", [CUSTOMERS, CHECKOUTS], ids=["by change", "by id"])
+@pytest.mark.parametrize("spoiled", SPOILED, ids=str)
+def test_a_record_that_is_none_neither_stops_a_read_nor_says_how_far_it_has_come(
+    query: PagedQuery, spoiled: Any, shop: FakeShop, client: ShopifyClient, clock: FakeClock
+) -> None:
+    shop.respond = listing = Listing({n: at(n) for n in range(1, 21)})
+    listing.spoiled = {10: spoiled, 20: spoiled}
+
+    pages = list(Pager(client, query).changes(SINCE))
+
+    nodes = [node for page in pages for node in page.nodes]
+    assert [node.get("id") for node in nodes[:9]] == [f"gid://shopify/Customer/{n}" for n in range(1, 10)]
+    assert nodes[9] == nodes[19] == (spoiled or {})
+    assert pages[-1].read_up_to == at(19)
 
 
 def test_pages_grow_to_what_their_cost_allows(shop: FakeShop, client: ShopifyClient) -> None:

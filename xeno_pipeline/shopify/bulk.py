@@ -25,6 +25,7 @@ from xeno_pipeline.shopify.errors import (
     ShopifyError,
 )
 from xeno_pipeline.shopify.queries import operation
+from xeno_pipeline.shopify.records import loads
 
 log = logging.getLogger(__name__)
 
@@ -160,25 +161,36 @@ class BulkReader:
             problem = f"has {lines:,} lines where Shopify announced {completed.object_count:,}"
             raise self._bad_result(completed, problem)
 
-    def nodes(self, completed: BulkOperation, result: IO[bytes]) -> Iterator[dict[str, Any]]:
+    def nodes(
+        self, completed: BulkOperation, result: IO[bytes], misshapen: Callable[[], int] = lambda: 0
+    ) -> Iterator[dict[str, Any]]:
         """The nodes of a downloaded result, line by line; a nested one names its parent in `__parentId`.
 
+        Args:
+            completed: what the result is of.
+            result: the file.
+            misshapen: how many of the nodes turned out to be none: whether they are roots cannot be said. A line of
+                JSON that is no object counts as a root, and is an empty node.
+
         Raises:
-            BulkResultError: a line is no node, or there are not as many roots as Shopify announced.
+            BulkResultError: a line is no JSON, or there are not as many roots as Shopify announced.
         """
         result.seek(0)
-        loads = orjson.loads
+        fast = orjson.loads
         roots = 0
         for index, line in enumerate(result, start=1):
             try:
-                node = loads(line)
+                node = fast(line)
             except ValueError:
-                node = None
+                try:
+                    node = loads(line)
+                except ValueError:
+                    raise self._bad_result(completed, f"is malformed in line {index:,}") from None
             if not isinstance(node, dict):
-                raise self._bad_result(completed, f"is malformed in line {index:,}")
+                node = {}
             roots += "__parentId" not in node
             yield node
-        if roots != completed.root_object_count:
+        if abs(roots - completed.root_object_count) > misshapen():
             problem = f"has {roots:,} root objects where Shopify announced {completed.root_object_count:,}"
             raise self._bad_result(completed, problem)
 

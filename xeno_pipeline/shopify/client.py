@@ -13,7 +13,6 @@ from ipaddress import ip_address
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-import orjson
 import requests
 from urllib3.exceptions import LocationParseError
 
@@ -40,6 +39,7 @@ from xeno_pipeline.shopify.graphql_errors import (
     read_errors,
 )
 from xeno_pipeline.shopify.queries import API_VERSION, Operation
+from xeno_pipeline.shopify.records import loads
 from xeno_pipeline.shopify.throttle import MAX_QUERY_COST, CostBucket, Reservation
 
 log = logging.getLogger(__name__)
@@ -327,7 +327,7 @@ class ShopifyClient:
 
     def _read(self, operation: Operation, response: requests.Response, reservation: Reservation) -> Answer:
         try:
-            body = orjson.loads(response.content)
+            body = loads(response.content)
             requested = self._settle(operation, body, reservation)
             self._check_errors(operation, body.get("errors"))
             self._check_search(operation, body.get("extensions") or {})

@@ -14,6 +14,7 @@ from xeno_pipeline.shopify.client import ShopifyClient
 from xeno_pipeline.shopify.errors import MalformedAnswerError, TooCostlyError
 from xeno_pipeline.shopify.ids import number
 from xeno_pipeline.shopify.queries import operation
+from xeno_pipeline.shopify.records import changed_at, number_of
 from xeno_pipeline.shopify.throttle import MAX_QUERY_COST
 
 Node = dict[str, Any]
@@ -117,7 +118,7 @@ class Pager:
         while self._query.sort_key == "UPDATED_AT":
             reached, count = anchor, 0
             for nodes in self._walk(updated_since(anchor), "UPDATED_AT"):
-                updated = [datetime.fromisoformat(node["updatedAt"]) for node in nodes]
+                updated = [at for at in map(changed_at, nodes) if at is not None] or [reached]
                 # The search index lags: a node may come in the place of an older update than it tells of itself,
                 # so only the oldest of a page tells how far the index has been read.
                 reached, latest = max(reached, min(updated)), max(latest, *updated)
@@ -142,7 +143,7 @@ class Pager:
             answer = self._ask(self._query.by_id, {"ids": ids}, len(ids))
             if answer is None:
                 continue
-            yield [self._whole(node) for node in answer["nodes"] if node]
+            yield [self._complete(node) for node in answer["nodes"] if node]
             done += len(ids)
 
     def matching(self, filter_: str) -> Iterator[list[Node]]:
@@ -156,8 +157,8 @@ class Pager:
         while not exhausted:
             count, exhausted = 0, True
             for nodes in self._walk(f"{updated_since(since)} id:>{last_id}", "ID"):
-                latest = max(latest, _latest(nodes))
-                last_id = max(last_id, *(number(node["id"]) for node in nodes))
+                latest = max([latest, *(at for at in map(changed_at, nodes) if at is not None)])
+                last_id = max([last_id, *(id_ for node in nodes if (id_ := number_of(node.get("id"))))])
                 count += len(nodes)
                 yield Page(nodes, None)
                 if count >= REANCHOR_AFTER:
@@ -177,7 +178,7 @@ class Pager:
                 continue
             connection = data[self._query.connection]
             if connection["nodes"]:
-                yield [self._whole(node) for node in connection["nodes"]]
+                yield [self._complete(node) for node in connection["nodes"]]
             if not connection["pageInfo"]["hasNextPage"]:
                 return
             after = self._advance(self._query.page, after, connection["pageInfo"]["endCursor"])
@@ -200,6 +201,15 @@ class Pager:
             return None
         batch.learn(answer.requested_cost, size)
         return answer.data
+
+    def _complete(self, node: Any) -> Node:
+        """The node, whole; one that is misshapen is left as it is, for whoever loads it to say so."""
+        if not isinstance(node, dict):
+            return {}
+        try:
+            return self._whole(node)
+        except (KeyError, TypeError, AttributeError, ValueError):
+            return node
 
     def _whole(self, node: Node, parent: Node | None = None) -> Node:
         """The node with each child connection replaced by the list of all its nodes."""
@@ -255,7 +265,3 @@ def search_time(instant: datetime) -> str:
 def updated_since(instant: datetime) -> str:
     """The search filter for what was updated at or after an instant."""
     return f"updated_at:>={search_time(instant)}"
-
-
-def _latest(nodes: Sequence[Node]) -> datetime:
-    return max(datetime.fromisoformat(node["updatedAt"]) for node in nodes)

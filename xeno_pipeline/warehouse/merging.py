@@ -1,7 +1,8 @@
 """The SQL that merges staged rows into the raw tables, made from what the tables declare.
 
 Staged rows lie in temporary twins, `staged_<table>`; the ids of root rows that a merge changed gather in
-`changed_roots`, those that a complete read has seen in `seen`. `%(tenant)s` and `%(read_at)s` are bound by whoever runs the statements.
+`changed_roots`, those that a complete read has seen in `seen`. `%(tenant)s` and `%(read_at)s` are bound by whoever runs
+the statements.
 """
 
 from __future__ import annotations
