@@ -82,7 +82,8 @@ COUNTS = Check(
     select {_RELATION_OF_STREAM} as subject, tenant_id, coalesce(failing_since, started_at) as since,
         case
             when error is not null then 'the comparison with Shopify fails: ' || error
-            when started_at < now() - interval '3 days' then 'was last compared with Shopify on ' || night
+            when started_at < now() - interval '3 days'
+                then 'was last compared with Shopify on ' || to_char(night::timestamp, 'YYYY-MM-DD')
             else 'Shopify has ' || at_shopify || ' ' || stream || ', raw has ' || in_raw
         end as told,
         'xeno reconcile ' || tenant_id as command
@@ -206,7 +207,8 @@ MARTS = Check(
     ["marts.tenant_overview"],
     """
     select 'marts.tenant_overview' as subject, tenant_id, transformed_at as since,
-        coalesce('the marts are as of ' || as_of_date, 'there are no marts yet') as told,
+        coalesce('the marts are as of ' || to_char(as_of_date::timestamp, 'YYYY-MM-DD'), 'there are no marts yet')
+            as told,
         'xeno transform ' || tenant_id as command
     from ops.tenants
     left join ops.tenant_marts using (tenant_id)
@@ -230,7 +232,8 @@ LEDGER = Check(
         from marts.fct_orders
         join ops.tenants using (tenant_id)
         join raw.orders on orders.tenant_id = fct_orders.tenant_id and orders.id = fct_orders.order_id
-        where status = 'active' and ordered_on > current_date - 60 and orders.current_total_price is not null
+        where status = 'active' and ordered_on > (now() at time zone iana_timezone)::date - 60
+        and orders.current_total_price is not null
     ),
 
     ledger as (
@@ -286,14 +289,14 @@ VOLUME = Check(
     ["marts.revenue_daily"],
     """
     with days as (
-        select tenants.tenant_id, (synced_at at time zone iana_timezone)::date - 1 as last_day
+        select tenants.tenant_id, iana_timezone, (synced_at at time zone iana_timezone)::date - 1 as last_day
         from ops.tenants
         join ops.sync_state on sync_state.tenant_id = tenants.tenant_id and stream = 'orders'
         where status = 'active' and synced_at is not null
     ),
 
     weeks as (
-        select days.tenant_id, last_day, week, coalesce(sales.orders, 0) as orders
+        select days.tenant_id, iana_timezone, last_day, week, coalesce(sales.orders, 0) as orders
         from days
         cross join generate_series(0, 8) as week
         left join core.daily_sales sales
@@ -320,8 +323,9 @@ VOLUME = Check(
         from weeks join usual using (tenant_id) where week > 0 group by tenant_id, usual.orders
     )
 
-    select 'marts.revenue_daily' as subject, tenant_id, last_day::timestamptz as since,
-        weeks.orders || ' orders on ' || last_day || ', where ' || round(usual) || ' are usual' as told,
+    select 'marts.revenue_daily' as subject, tenant_id, last_day::timestamp at time zone iana_timezone as since,
+        weeks.orders || ' orders on ' || to_char(last_day::timestamp, 'YYYY-MM-DD') || ', where '
+            || round(usual)::bigint || ' are usual' as told,
         'xeno reconcile ' || tenant_id as command
     from weeks
     join spread using (tenant_id)

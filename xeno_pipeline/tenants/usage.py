@@ -58,7 +58,7 @@ def by_tenant(connection: Connection, tenant_id: str | None = None) -> dict[str,
         select
             tenant_id,
             coalesce(sum(points) filter (where day = today), 0),
-            coalesce(sum(points) filter (where day >= date_trunc('month', today)), 0),
+            coalesce(sum(points) filter (where day >= date_trunc('month', today::timestamp)), 0),
             monthly_points
         from ops.tenants
         cross join (select (now() at time zone 'utc')::date as today) clock

@@ -23,6 +23,12 @@ from xeno_pipeline.warehouse.error_texts import values_untold
 Connection = psycopg.Connection[TupleRow]
 
 _SCHEME = re.compile(r"^postgres(ql)?(\+\w+)?://")
+_FORMATS = (
+    ("DateStyle", "ISO", ("ISO",)),
+    ("IntervalStyle", "postgres", ("postgres",)),
+    ("TimeZone", "UTC", ("UTC", "Etc/UTC", "GMT")),
+)
+"""Settings that the server reports to every session: what they must begin with, and what they are set to else."""
 _NEEDED_BY_DBT = ("PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE")
 
 
@@ -54,6 +60,7 @@ class Database:
                 f"The database {self.place} cannot be used: {_reason(error)}. Start it, or correct XENO_DATABASE_URL."
             ) from error
         with values_untold(), connection:
+            _pin_formats(connection)
             yield connection
 
     @property
@@ -69,6 +76,21 @@ class Database:
             parts["options"] = f"{parts.get('options', '')} -csearch_path={schema}".lstrip()
         user, password, name = (parts.pop(part, None) for part in ("user", "password", "dbname"))
         return URL.create(f"postgresql+{driver}", username=user, password=password, database=name, query=parts)
+
+
+def _pin_formats(connection: Connection) -> None:
+    """Set the one format of dates, instants and intervals that psycopg reads, whatever the server, the database or the
+    role say. The server reports what is set when a session begins, so it is not asked.
+    """
+    set_otherwise = [
+        f"set {name} = {wanted}"
+        for name, wanted, good in _FORMATS
+        if not (connection.info.parameter_status(name) or "").startswith(good)
+    ]
+    if set_otherwise:
+        connection.execute("; ".join(set_otherwise))
+        if not connection.autocommit:
+            connection.commit()
 
 
 def database_url(settings: Settings) -> str:

@@ -44,7 +44,7 @@ select
     orders.last_order_at,
     orders.first_order_on,
     orders.last_order_on,
-    date_trunc('month', orders.first_order_on)::date as cohort_month,
+    date_trunc('month', orders.first_order_on::timestamp)::date as cohort_month,
     coalesce(orders.orders_count, 0) as orders_count,
     coalesce(orders.ordered_sales, 0)::numeric(20, 4) as ordered_sales,
     {{ select_measures("orders") }}

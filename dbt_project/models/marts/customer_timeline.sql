@@ -79,7 +79,7 @@ select
     tenant_id,
     customer_id,
     valid_from::timestamp at time zone tenants.iana_timezone,
-    'segment/' || customer_id || '/' || valid_from,
+    'segment/' || customer_id || '/' || to_char(valid_from::timestamp, 'YYYY-MM-DD'),
     'segment_change',
     'From ' || previous_segment || ' to ' || rfm_segment,
     null

@@ -11,7 +11,7 @@ with
     days as (
         select
             tenant_id,
-            generate_series(first_sale_on, last_day, interval '1 day')::date as date_day
+            first_sale_on + generate_series(0, last_day - first_sale_on) as date_day
         from {{ ref("tenant_figures") }}
     ),
 

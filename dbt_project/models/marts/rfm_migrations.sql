@@ -16,7 +16,7 @@ with
 
 select
     tenant_id,
-    date_trunc('month', valid_from)::date as month,
+    date_trunc('month', valid_from::timestamp)::date as month,
     from_segment,
     to_segment,
     count(distinct customer_id) as customers

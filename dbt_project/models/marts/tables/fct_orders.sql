@@ -85,8 +85,8 @@ select
     {% for period in ["day", "week", "month", "quarter", "year"] %}
         orders.is_numbered
         and coalesce(
-            date_trunc('{{ period }}', orders.previous_on)
-            < date_trunc('{{ period }}', orders.ordered_on),
+            date_trunc('{{ period }}', orders.previous_on::timestamp)
+            < date_trunc('{{ period }}', orders.ordered_on::timestamp),
             true
         ) as is_first_of_{{ period }},
     {% endfor %}

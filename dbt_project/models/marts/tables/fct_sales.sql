@@ -42,7 +42,7 @@ select
     is_counted,
     product_id,
     variant_id,
-    date_trunc('month', happened_on)::date as happened_month,
+    date_trunc('month', happened_on::timestamp)::date as happened_month,
     coalesce(
         line_type = 'PRODUCT'
         and action_type = 'ORDER'
