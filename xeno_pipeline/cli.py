@@ -156,8 +156,8 @@ def tenant_list() -> None:
 @tenant_app.command("show")
 def tenant_show(handle: Handle) -> None:
     """Show one tenant, how far each of its streams was read, and what its last reconciliation found."""
-    from xeno_pipeline.console import show_reconciliations, show_tenant
-    from xeno_pipeline.extraction import reconciliation_results
+    from xeno_pipeline.console import show_absent, show_reconciliations, show_tenant
+    from xeno_pipeline.extraction import inbox, reconciliation_results
     from xeno_pipeline.extraction.state import load_states
     from xeno_pipeline.tenants import registry, usage
     from xeno_pipeline.warehouse.migrate import open_migrated
@@ -166,6 +166,7 @@ def tenant_show(handle: Handle) -> None:
         tenant, used = registry.get(connection, handle), usage.by_tenant(connection, handle)
         show_tenant(tenant, load_states(connection, handle), used)
         show_reconciliations(reconciliation_results.of_tenants(connection, [handle]))
+        show_absent(handle, inbox.count_absent(connection, handle))
 
 
 @tenant_app.command("limit")

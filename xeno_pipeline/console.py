@@ -190,6 +190,19 @@ def show_tenant(tenant: Tenant, states: Mapping[str, SyncState], used: Mapping[s
     out.print(table)
 
 
+def show_absent(tenant_id: str, counts: Mapping[tuple[str, str], int]) -> None:
+    """Print how many of a tenant's webhooks were about what Shopify does not show, and what can be done."""
+    for (stream, absence), count in counts.items():
+        what = f"{count:,} webhook{'s' * (count != 1)} of {stream}"
+        if absence == "not visible":
+            say(
+                f"{what} named what the token cannot see, being older than 60 days. Once it has the access scope "
+                f"read_all_orders, `xeno sync {tenant_id} --stream {stream} --full` reads it."
+            )
+        else:
+            say(f"{what} named what Shopify did not show for hours, so it was deleted.")
+
+
 def show_registrations(registrations: Iterable[Registration]) -> None:
     """Print what became of tenants' webhook subscriptions as a table, and why some are missing."""
     table = _table("tenant", "created", "updated", "deleted", "missing", "of others")

@@ -36,6 +36,24 @@ def test_the_list_tells_what_became_of_each(two_events: Installation, main: Call
     assert main("webhooks", "list", "--dead").out.splitlines() == [dead]
 
 
+def test_what_shopify_does_not_show_is_counted_with_what_can_be_done(
+    two_events: Installation, main: Callable[..., Said]
+) -> None:
+    with two_events.database.connect() as connection:
+        inbox.replay(connection, [1])
+        inbox.mark_not_visible(connection, [1])
+        connection.execute("update ops.webhook_inbox set attempts = 11 where id = 2")
+        inbox.mark_not_found(connection, [2])
+    found, hidden = main("webhooks", "list").out.splitlines()
+    assert "gid://shopify/Order/8  not found  Shopify does not show it" in found
+    assert "gid://shopify/Order/7  not visible  It is older than 60 days" in hidden
+    assert main("webhooks", "list", "--dead").out == "There are no dead webhooks.\n"
+    shown = " ".join(main("tenant", "show", "acme").out.split())
+    assert "1 webhook of orders named what the token cannot see" in shown
+    assert "Once it has the access scope read_all_orders, `xeno sync acme --stream orders --full` reads it." in shown
+    assert "1 webhook of orders named what Shopify did not show for hours" in shown
+
+
 def test_replay_revives_the_dead_or_what_is_named(two_events: Installation, main: Callable[..., Said]) -> None:
     assert main("webhooks", "replay").out == "1 webhook will be read again.\n"
     assert main("webhooks", "list", "--dead").out == "There are no dead webhooks.\n"

@@ -1,7 +1,7 @@
 """Reading back what events name, and writing it to raw in the transaction that marks them done.
 
 An event is a hint: what raw gets is what Shopify says now. That may lag behind the event, so an object that is older
-than its event, or cannot be found though nobody deleted it, is tried again later.
+than its event, or cannot be found though nobody deleted it, is tried again later. What the token can never see is not.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from xeno_pipeline.extraction.state import load_state
 from xeno_pipeline.extraction.stream_sync import StreamSync, UnloadableError
 from xeno_pipeline.extraction.streams import CARTS, SHOP, STREAMS, Stream
 from xeno_pipeline.extraction.sync import Syncer
+from xeno_pipeline.extraction.visibility import too_old
 from xeno_pipeline.shopify.client import Patience, ShopifyClient
 from xeno_pipeline.shopify.errors import OverloadedError, StoreUnavailableError, TokenRejectedError, UnreachableError
 from xeno_pipeline.shopify.ids import kind, number
@@ -206,7 +207,9 @@ class _Reading:
             events = [event for event in events if event.id not in shown]
         nodes = self._read(client, stream, events)
         done = {event.id for event in events if self._is_done(event, nodes)}
-        behind = {event.id for event in events} - done
+        absent = {event.id for event in events if self._is_absent(event, nodes)} - done
+        behind = {event.id for event in events} - done - absent
+        visible_since = stream.visible_since(self.tenant, read_at)
 
         @cache  # nodes are used up by mapping them, and a load may ask twice
         def loadable(suppressed: Suppressed) -> list[Row]:
@@ -221,6 +224,11 @@ class _Reading:
                 report.add({stream.root.name: TableCounts(deleted=load.bury(connection, gone))})
             inbox.are_done(connection, done)
             inbox.have_failed(connection, behind, "Shopify did not show yet what the event told of.")
+            if absent and visible_since is not None:
+                hidden = too_old(connection, self.tenant.tenant_id, absent, visible_since)
+                inbox.mark_not_visible(connection, hidden)
+                absent -= hidden
+            inbox.mark_not_found(connection, absent)
         report.cost(client.usage, time.monotonic() - started)
         return report
 
@@ -233,9 +241,16 @@ class _Reading:
             self.forsaken[stream.root.name] &= {node["customer"]["id"] for node in nodes.values() if node["customer"]}
         return nodes
 
+    def _waits_for_orders(self, event: PendingEvent) -> bool:
+        return any(event.deleted_gid in customers for customers in self.forsaken.values())
+
+    def _is_absent(self, event: PendingEvent, nodes: dict[str, Node]) -> bool:
+        """Whether Shopify shows nothing of what the event names, which is all that is amiss."""
+        return event.read_gid is not None and event.read_gid not in nodes and not self._waits_for_orders(event)
+
     def _is_done(self, event: PendingEvent, nodes: dict[str, Node]) -> bool:
         """Whether Shopify shows what the event told of."""
-        if any(event.deleted_gid in customers for customers in self.forsaken.values()):
+        if self._waits_for_orders(event):
             return False
         if event.read_gid is None or event.read_gid in self.deleted:
             return True

@@ -1,7 +1,8 @@
 """The inbox of events, `ops.webhook_inbox`: which are due, and what became of them.
 
 An event is *done* when raw holds what it told of, *in the marts* when a transform took that in, and *dead* when it was
-given up. Whoever dies in between leaves it due, so that the next run takes it on from there.
+given up. Whoever dies in between leaves it due, so that the next run takes it on from there. One whose object Shopify
+does not show asks for nothing more in the end: nobody could do anything about it, so it is counted and not dead.
 """
 
 from __future__ import annotations
@@ -163,7 +164,7 @@ def are_done(connection: Connection, event_ids: Collection[int]) -> None:
     """Note, in the transaction that writes their rows, that raw holds what the events told of."""
     connection.execute(
         """
-        update ops.webhook_inbox set done_at = now(), payload = null, error = null, is_held = false
+        update ops.webhook_inbox set done_at = now(), payload = null, error = null, absence = null, is_held = false
         where id = any(%s)
         """,
         [list(event_ids)],
@@ -178,7 +179,7 @@ def shown_are_done(connection: Connection, tenant_id: str, stream: str, table: s
     """
     rows = connection.execute(
         f"""
-        update ops.webhook_inbox inbox set done_at = now(), error = null, is_held = false
+        update ops.webhook_inbox inbox set done_at = now(), error = null, absence = null, is_held = false
         from raw.{table} shown
         where inbox.tenant_id = %(tenant_id)s and inbox.stream = %(stream)s
         and inbox.done_at is null and inbox.in_marts_at is null and inbox.dead_at is null
@@ -214,11 +215,55 @@ def have_failed(connection: Connection, event_ids: Collection[int], error: str, 
     connection.execute(
         f"""
         update ops.webhook_inbox
-        set {_TRIED_AGAIN}, error = %(error)s, is_held = %(is_held)s
+        set {_TRIED_AGAIN}, error = %(error)s, absence = null, is_held = %(is_held)s
         where id = any(%(ids)s)
         """,
         {"error": error, "is_held": is_held, "ids": list(event_ids)},
     )
+
+
+def mark_not_found(connection: Connection, event_ids: Collection[int]) -> None:
+    """Note that Shopify showed no such objects. They may be too new, and are looked for again after pauses that grow.
+
+    After the last attempt they count as deleted, and nothing more is asked for: nobody can do anything about it.
+    """
+    connection.execute(
+        f"""
+        update ops.webhook_inbox
+        set {_PAUSED}, absence = 'not found', is_held = false,
+            error = 'Shopify does not show it: it is too new to be found, or was deleted.',
+            done_at = case when attempts + 1 >= {DEAD_AFTER} then now() end,
+            in_marts_at = case when attempts + 1 >= {DEAD_AFTER} then clock_timestamp() end
+        where id = any(%s)
+        """,
+        [list(event_ids)],
+    )
+
+
+def mark_not_visible(connection: Connection, event_ids: Collection[int]) -> None:
+    """Note that the token cannot see what the events tell of, and so that nothing more is to be done."""
+    connection.execute(
+        """
+        update ops.webhook_inbox
+        set done_at = now(), in_marts_at = clock_timestamp(), absence = 'not visible', is_held = false,
+            error = 'It is older than 60 days, and the token lacks the access scope read_all_orders.'
+        where id = any(%s)
+        """,
+        [list(event_ids)],
+    )
+
+
+def count_absent(connection: Connection, tenant_id: str) -> dict[tuple[str, str], int]:
+    """How many of a tenant's events are settled though raw lacks their objects, by stream and why (`absence`)."""
+    rows = connection.execute(
+        """
+        select stream, absence, count(*) from ops.webhook_inbox
+        where tenant_id = %s and absence is not null and in_marts_at is not null
+        group by 1, 2 order by 1, 2
+        """,
+        [tenant_id],
+    )
+    return {(stream, absence): count for stream, absence, count in rows}
 
 
 def are_in_marts(connection: Connection, tenant_ids: Collection[str], done_before: datetime) -> None:
@@ -251,7 +296,7 @@ def listed(connection: Connection, *, only_dead: bool, limit: int) -> list[Event
         select id, tenant_id, topic, coalesce(read_gid, deleted_gid) as gid, received_at, attempts, error,
             case
                 when dead_at is not null then 'dead'
-                when in_marts_at is not null then 'in the marts'
+                when in_marts_at is not null then coalesce(absence, 'in the marts')
                 when done_at is not null then 'in raw'
                 when attempts > 0 then 'to be tried again'
                 else 'waiting'
@@ -279,7 +324,7 @@ def replay(connection: Connection, event_ids: Collection[int]) -> int:
     return connection.execute(
         """
         update ops.webhook_inbox
-        set attempts = 0, due_at = now(), error = null, is_held = false,
+        set attempts = 0, due_at = now(), error = null, absence = null, is_held = false,
             done_at = null, in_marts_at = null, dead_at = null
         where id = any(%(ids)s) or (cardinality(%(ids)s::bigint[]) = 0 and dead_at is not null)
         """,
@@ -305,10 +350,10 @@ def purge(connection: Connection, older_than: timedelta) -> int:
     ).rowcount
 
 
-_TRIED_AGAIN = f"""
+_PAUSED = f"""
     attempts = attempts + 1,
     due_at = now() + make_interval(
         secs => least({_FIRST_PAUSE_SECONDS} * 2 ^ least(attempts, 20), {_LONGEST_PAUSE_SECONDS})
-    ),
-    dead_at = case when attempts + 1 >= {DEAD_AFTER} then now() end
+    )
     """
+_TRIED_AGAIN = f"{_PAUSED}, dead_at = case when attempts + 1 >= {DEAD_AFTER} then now() end"

@@ -34,9 +34,10 @@ _INSERT = """
     with sent as (
         select *
         from unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
-            %s::timestamptz[], %s::timestamptz[], %s::jsonb[], %s::text[], %s::text[]) with ordinality
+            %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::jsonb[], %s::text[], %s::text[])
+            with ordinality
             as sent (shop_domain, webhook_id, event_id, topic, stream, read_gid, deleted_gid, changed_at,
-                triggered_at, payload, shop_gid, named_domain, place)
+                object_created_at, triggered_at, payload, shop_gid, named_domain, place)
     ),
     known as (
         select sent.*, tenants.tenant_id
@@ -58,8 +59,10 @@ _INSERT = """
     ),
     kept as (
         insert into ops.webhook_inbox
-            (tenant_id, webhook_id, event_id, topic, stream, read_gid, deleted_gid, changed_at, triggered_at, payload)
-        select tenant_id, webhook_id, event_id, topic, stream, read_gid, deleted_gid, changed_at, triggered_at, payload
+            (tenant_id, webhook_id, event_id, topic, stream, read_gid, deleted_gid, changed_at, object_created_at,
+            triggered_at, payload)
+        select tenant_id, webhook_id, event_id, topic, stream, read_gid, deleted_gid, changed_at, object_created_at,
+            triggered_at, payload
         from known
         order by place
         on conflict (tenant_id, webhook_id) do nothing
@@ -224,7 +227,7 @@ def _values(event: Event) -> tuple[object, ...]:
     delivery = event.delivery
     return (
         *(delivery.shop_domain, delivery.webhook_id, delivery.event_id, delivery.topic, event.stream),
-        *(event.read_gid, event.deleted_gid, event.changed_at, delivery.triggered_at),
+        *(event.read_gid, event.deleted_gid, event.changed_at, event.object_created_at, delivery.triggered_at),
         *(Jsonb(event.payload, orjson.dumps) if event.payload is not None else None, event.shop_gid),
         event.named_domain,
     )

@@ -135,6 +135,7 @@ LAG = Check(
     join ops.tenants using (tenant_id)
     where in_marts_at is null and dead_at is null and tenants.status = 'active'
     and received_at < now() - interval '10 minutes'
+    and absence is null  -- what Shopify does not show cannot be in the marts
     -- The history is awaited on purpose, and has a check of its own.
     and exists (
         select from ops.sync_state state where state.tenant_id = inbox.tenant_id and history_loaded_at is not null

@@ -65,6 +65,7 @@ class Event:
         read_gid: what is to be read back. Where `deleted_gid` is None too, whatever changed in the stream.
         deleted_gid: what is gone: deleted, or merged into `read_gid`.
         changed_at: when `read_gid` changed, by its own account; None where that is not said or cannot be.
+        object_created_at: when the order that it is about was created; None where the body does not say so.
         payload: what is to be landed as it came: a cart.
         shop_gid: the shop, where the body names it: the domain may be one that it was not known by.
         named_domain: the shop's domain, where the body names that.
@@ -75,6 +76,7 @@ class Event:
     read_gid: str | None = None
     deleted_gid: str | None = None
     changed_at: datetime | None = None
+    object_created_at: datetime | None = None
     payload: Mapping[str, Any] | None = None
     shop_gid: str | None = None
     named_domain: str | None = None
@@ -157,8 +159,13 @@ def event_of(delivery: Delivery, body: bytes) -> Event | None:
     if action == "delete":
         return Event(delivery, subject, deleted_gid=_object_gid(kind, payload))
     if action in ("create", "update", "updated") or delivery.topic in _OTHER_CHANGES:
-        changed_at = _instant(payload.get("updated_at"))
-        return Event(delivery, subject, read_gid=_object_gid(kind, payload), changed_at=changed_at)
+        return Event(
+            delivery,
+            subject,
+            read_gid=_object_gid(kind, payload),
+            changed_at=_instant(payload.get("updated_at")),
+            object_created_at=_creation(payload) if kind == "Order" else None,
+        )
     return None
 
 
@@ -178,6 +185,13 @@ def json_object(body: bytes) -> dict[str, Any]:
     if not isinstance(payload, dict):
         raise MalformedWebhookError("The body is no JSON object.")
     return payload
+
+
+def _creation(payload: Mapping[str, Any]) -> datetime | None:
+    try:
+        return _instant(payload.get("created_at"))
+    except MalformedWebhookError:  # the event is none the worse for it
+        return None
 
 
 def _domain(named: object) -> str | None:
