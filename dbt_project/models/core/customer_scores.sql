@@ -16,15 +16,37 @@ with
             lateral(
                 select
                     customer_id,
-                    {{
-                        rfm_score(
-                            "greatest(scope.as_of_date - last_order_on, 0) desc"
-                        )
-                    }} as recency_score,
-                    {{ rfm_score("orders_count") }} as frequency_score,
-                    {{ rfm_score("net_sales") }} as monetary_score
-                from {{ ref("customers") }} customers
-                where customers.tenant_id = tenants.tenant_id and orders_count > 0
+                    {{ rfm_score("recency_fifth", "recency_days") }} as recency_score,
+                    {{ rfm_score("frequency_fifth", "frequency") }} as frequency_score,
+                    {{ rfm_score("monetary_fifth", "monetary") }} as monetary_score
+                from
+                    (
+                        select
+                            *,
+                            ntile(5) over (
+                                order by recency_days desc, customer_id
+                            ) as recency_fifth,
+                            ntile(5) over (
+                                order by frequency, monetary, customer_id
+                            ) as frequency_fifth,
+                            ntile(5) over (
+                                order by monetary, customer_id
+                            ) as monetary_fifth
+                        from
+                            (
+                                select
+                                    customer_id,
+                                    greatest(
+                                        scope.as_of_date - last_order_on, 0
+                                    ) as recency_days,
+                                    orders_count as frequency,
+                                    net_sales as monetary
+                                from {{ ref("customers") }} customers
+                                where
+                                    customers.tenant_id = tenants.tenant_id
+                                    and orders_count > 0
+                            ) buyers
+                    ) fifths
             ) scores
     )
 
