@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -13,6 +14,11 @@ import pytest
 
 from xeno_pipeline.sandbox.spec import demo_specs
 from xeno_pipeline.warehouse.embedded import EmbeddedServer
+
+_SEGMENTS = (
+    *("Champions", "Loyal", "Potential loyalist", "New customers", "Promising", "Need attention", "About to sleep"),
+    *("At risk", "Cannot lose", "Hibernating", "Lost"),
+)
 
 Demo = Callable[[], subprocess.CompletedProcess[str]]
 
@@ -51,6 +57,8 @@ def test_the_demo_ends_with_every_store_in_the_marts_and_works_twice(demo: Demo)
         assert f"{spec.currency} · {spec.timezone}" in first.stdout
     for table in ("Revenue by month", "Customers by RFM segment", "Share of a month's new customers"):
         assert first.stdout.count(table) == len(demo_specs())
+    for segment in _SEGMENTS:
+        assert len(re.findall(rf"^\W*{segment}  ", first.stdout, re.MULTILINE)) == len(demo_specs()), segment
     assert _changes(first.stdout) == len(demo_specs())
     assert "make dev" in first.stdout
 

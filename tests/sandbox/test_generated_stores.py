@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -80,11 +80,28 @@ def test_customers_repeat_some_are_guests_and_some_never_bought(varied: Document
     assert orders.keys() <= {customer["id"] for customer in customers}
     assert 0.09 < share([customer["id"] not in orders for customer in customers]) < 0.15
     assert max(orders.values()) > 15
-    assert 0.4 < share([count == 1 for count in orders.values()]) < 0.9
+    assert 0.6 < share([count == 1 for count in orders.values()]) < 0.75
     first_order = {o["customer"]["id"]: o["createdAt"] for o in reversed(varied["Order"]) if o["customer"]}
     assert all(c["createdAt"] <= first_order.get(c["id"], c["createdAt"]) for c in customers)
     counted = Counter(o["customer"]["id"] for o in varied["Order"] if o["customer"] and not o["test"])
     assert all(int(customer["numberOfOrders"]) == counted[customer["id"]] for customer in customers)
+
+
+def test_customers_come_until_the_end_come_back_at_rates_of_their_own_and_stop(varied: Documents) -> None:
+    placed: dict[str, list[datetime]] = {}
+    for order in varied["Order"]:
+        if order["customer"]:
+            placed.setdefault(order["customer"]["id"], []).append(datetime.fromisoformat(order["createdAt"]))
+    last_month, last_half_year = UNTIL - timedelta(days=30), UNTIL - timedelta(days=180)
+    newcomers = [times for times in placed.values() if times[0] > last_month]
+    recent = [times for times in placed.values() if times[-1] > last_month]
+    assert 0.3 < len(newcomers) / len(recent) < 0.7
+    assert share([len(times) == 1 for times in newcomers]) > share([len(times) == 1 for times in recent]) + 0.2
+
+    regulars = [times for times in placed.values() if len(times) >= 5]
+    assert 0.2 < share([times[-1] < last_half_year for times in regulars]) < 0.6, "some regulars are lost"
+    gaps = sorted((times[-1] - times[0]) / (len(times) - 1) for times in regulars)
+    assert gaps[len(gaps) * 9 // 10] > 4 * gaps[len(gaps) // 10], "some come four times as often as others"
 
 
 def test_customers_have_the_gaps_of_real_ones(varied: Documents) -> None:

@@ -17,7 +17,7 @@ DEFAULT_SCOPES = ("read_orders", "read_all_orders", "read_customers", "read_cust
 PLANS = {"Standard": 100, "Advanced": 200, "Plus": 1000, "Enterprise": 2000}
 """Restore rate of the API cost bucket, in points a second, by plan."""
 
-_GENERATION = 2
+_GENERATION = 3
 """Raise it when the same spec comes to generate another history: remembered stores then start afresh."""
 _TAXES_INCLUDED = {"AUD", "CHF", "CNY", "CZK", "DKK", "EUR", "GBP", "JPY", "NOK", "NZD", "PLN", "SEK"}
 _HANDLE = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")

@@ -158,22 +158,11 @@ def _moments(rng: np.random.Generator, orders: int, zone: ZoneInfo, until: int) 
 
 
 def _assign_customers(rng: np.random.Generator, created: Instants, until: int, arrays: dict[str, NDArray[Any]]) -> None:
-    """Each order is a guest's, a new customer's, or of whoever placed some earlier, rather recent one.
-
-    Repeating a random earlier order gives few customers most of the orders (Simon's process), and customers
-    who stop buying.
-    """
+    """Each order is a guest's or a customer's; customers come, order again at a rate of their own, and stop."""
     orders = len(created)
     known = np.flatnonzero(rng.random(orders) >= GUEST_SHARE)
-    position = np.arange(len(known))
-    root = np.where(
-        (rng.random(len(known)) < 0.48) & (position > 0),
-        (position * rng.random(len(known)) ** 0.6).astype(np.int64),
-        position,
-    )
-    while not np.array_equal(root, root[root]):
-        root = root[root]
-    first, buyer = np.unique(root, return_inverse=True)
+    by_buyer = _buyers(rng, created, until, len(known))
+    _, first, buyer = np.unique(by_buyer, return_index=True, return_inverse=True)
     buyers_created = created[known[first]] - (rng.random(len(first)) ** 4 * 40 * DAY).astype(np.int64)
     idle = int(len(first) * NEVER_BOUGHT_SHARE / (1 - NEVER_BOUGHT_SHARE)) if orders else 0
     idle_created = created[rng.integers(0, orders, idle)] + 60 if idle else np.zeros(0, dtype=np.int64)
@@ -185,6 +174,40 @@ def _assign_customers(rng: np.random.Generator, created: Instants, until: int, a
     customer[known] = place[buyer]
     arrays["customer"] = customer
     arrays["customer_created"] = all_created[rank]
+
+
+def _buyers(rng: np.random.Generator, created: Instants, until: int, count: int) -> NDArray[np.int64]:
+    """Who placed each of so many orders, by time: numbers of customers.
+
+    As in the BG/NBD model: a customer first orders when the shop sells, orders again after gaps that are exponential
+    with a rate of the customer's own (gamma), and may be lost for good after any order (with a probability of the
+    customer's own, beta). So two thirds order once, few come back often, and newcomers come until the end. Customers
+    are taken until their orders are enough.
+    """
+    customers = count * 3 // 5 + 100  # they order nearly twice each: more than enough
+    if not len(created):
+        return np.zeros(0, dtype=np.int64)
+    rate = rng.gamma(0.6, 1 / (0.6 * 110 * DAY), customers)
+    is_lost = rng.beta(0.8, 1.0, customers)
+    who = np.arange(customers)
+    at = created[rng.integers(0, len(created), customers)] + rng.random(customers) * DAY
+    placed_by, placed_at = [who], [at]
+    while len(who):
+        who, at = _where(rng.random(len(who)) >= is_lost[who], who, at)
+        at = at + rng.standard_exponential(len(who)) / np.maximum(rate[who], 1e-15)
+        who, at = _where(at < until, who, at)
+        placed_by.append(who)
+        placed_at.append(at)
+    by, moment = np.concatenate(placed_by), np.concatenate(placed_at)
+    enough = np.searchsorted(np.cumsum(np.bincount(by, minlength=customers)), count)
+    by, moment = _where(by <= enough, by, moment)
+    return by[np.argsort(moment, kind="stable")][:count]
+
+
+def _where(
+    chosen: NDArray[np.bool_], who: NDArray[np.int64], at: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    return who[chosen], at[chosen]
 
 
 def _decide_fates(rng: np.random.Generator, created: Instants, until: int, arrays: dict[str, NDArray[Any]]) -> None:
