@@ -74,13 +74,23 @@ def test_newest_one_order_customers_are_new(bazaar: Warehouse) -> None:
     ) == [("511", "NEW_CUSTOMERS")]
 
 
+@pytest.mark.parametrize("tenant", ["enough", "few", "same-day", "same-frequency", "same-sales", "nobody"])
+def test_scores_of_few_or_equal_customers_are_said_to_mean_nothing(bazaar: Warehouse, tenant: str) -> None:
+    is_meaningful = tenant == "enough"
+    overview = "select rfm_is_meaningful from marts.tenant_overview where tenant_id = %s"
+    assert bazaar.value(overview, tenant) == is_meaningful
+    for mart in ("rfm_scores", "rfm_segments", "dim_customers"):
+        said = bazaar.query(f"select distinct rfm_is_meaningful from marts.{mart} where tenant_id = %s", tenant)
+        assert said == ([] if tenant == "nobody" and mart != "rfm_segments" else [(is_meaningful,)]), mart
+
+
 @pytest.fixture(scope="module")
 def bazaar(make_warehouse: Callable[[], Warehouse]) -> Warehouse:
-    """Two tenants: one whose customers have few different values, most of them one order, the newest of all a small
-    one today; and another, whose customers must not count among the first's.
+    """A tenant whose customers have few different values, most of them one order, the newest of all a small one today;
+    and others, whose customers must not count among the first's, with just enough of them or not.
     """
     warehouse = make_warehouse()
-    warehouse.register([("bazaar", "UTC", "EUR"), ("other", "UTC", "EUR")])
+    warehouse.register([("bazaar", "UTC", "EUR"), ("nobody", "UTC", "EUR")])
     rng = random.Random(14)
     bazaar = Store("bazaar")
     for _ in range(47):
@@ -89,13 +99,38 @@ def bazaar(make_warehouse: Callable[[], Warehouse]) -> Warehouse:
             hour, price = 24 * rng.randrange(1, 59, 6), rng.choice(["20.00", "40.00", "60.00"])
             bazaar.place_order(customer, hour, product=None, price=price)
     bazaar.place_order(bazaar.add_customer(), _HOURS_UNTIL_TODAY, product=None, price="5.00")
-    other = Store("other")
-    for number in range(7):
-        other.place_order(other.add_customer(), number, product=None, price="1000.00")
-    for store in (bazaar, other):
-        store.load(warehouse)
+    bazaar.load(warehouse)
+    _open(warehouse, "enough", buyers=25)
+    _open(warehouse, "few", buyers=24)
+    _open(warehouse, "same-day", buyers=25, day_of_last=None)
+    _open(warehouse, "same-frequency", buyers=25, orders_of_last=1)
+    _open(warehouse, "same-sales", buyers=25, price_of_last=["10.25", "10.25"])
     warehouse.transform(as_of=TODAY)
     return warehouse
+
+
+def _open(
+    warehouse: Warehouse,
+    handle: str,
+    *,
+    buyers: int,
+    day_of_last: int | None = 3,
+    orders_of_last: int = 2,
+    price_of_last: Sequence[str] = ("90.25", "90.25"),
+) -> None:
+    """A store whose customers have all ordered once for 20.00 at the same time, but for the last of them.
+
+    With a `day_of_last` of None, the last ordered tomorrow and all others today: nobody is nearer than today.
+    """
+    warehouse.register([(handle, "UTC", "EUR")])
+    store = Store(handle)
+    for _ in range(buyers - 1):
+        store.place_order(store.add_customer(), _HOURS_UNTIL_TODAY, product=None, price="20.25")
+    last = store.add_customer()
+    hour = _HOURS_UNTIL_TODAY + 24 if day_of_last is None else 24 * day_of_last
+    for price in price_of_last[:orders_of_last]:
+        store.place_order(last, hour, product=None, price=price)
+    store.load(warehouse)
 
 
 def _buyers(warehouse: Warehouse) -> list[Buyer]:

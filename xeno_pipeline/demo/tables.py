@@ -18,7 +18,7 @@ _MONTHS = 12
 _BAR_WIDTH = 24
 
 _REVENUE = """
-    select period_start, orders, new_customers, gross_sales, discounts, returns, net_sales, total_sales
+    select period_start, is_partial, orders, new_customers, gross_sales, discounts, returns, net_sales, total_sales
     from marts.revenue_trends
     where tenant_id = %s and grain = 'month'
     order by period_start desc
@@ -26,7 +26,7 @@ _REVENUE = """
     """
 
 _SEGMENTS = """
-    select rfm_segment, customers, average_recency_days, orders, net_sales, share_of_net_sales
+    select rfm_segment, customers, average_recency_days, orders, net_sales, share_of_net_sales, rfm_is_meaningful
     from marts.rfm_segments
     where tenant_id = %s and customers > 0
     order by net_sales desc
@@ -59,11 +59,12 @@ def _revenue(connection: Connection, tenant: Tenant) -> Table:
         table.add_column(header, justify="right")
     table.add_column()  # a bar of the net sales
     rows = connection.execute(_REVENUE, [tenant.tenant_id, _MONTHS]).fetchall()[::-1]
-    largest = max((row[6] for row in rows), default=Decimal(0)) or Decimal(1)
-    for month, orders, new, *amounts in rows:
+    largest = max((row[7] for row in rows), default=Decimal(0)) or Decimal(1)
+    for month, is_partial, orders, new, *amounts in rows:
         numbers = (f"{amount:,.0f}" for amount in amounts)
         bar = "█" * round(_BAR_WIDTH * max(amounts[3], 0) / largest)
-        table.add_row(f"{month:%b %Y}", f"{orders:,}", f"{new:,}", *numbers, Text(bar, style="cyan"))
+        label = _month(month) + (", so far" if is_partial else "")
+        table.add_row(label, f"{orders:,}", f"{new:,}", *numbers, Text(bar, style="cyan"))
     return table
 
 
@@ -71,14 +72,17 @@ def _segments(connection: Connection, tenant: Tenant) -> Table:
     table = _table("Customers by RFM segment", "segment", "customers", "days since last order", "orders each")
     table.add_column(f"net sales, {tenant.currency}", justify="right")
     table.add_column("share", justify="right")
-    for segment, customers, recency, orders, net_sales, share in connection.execute(_SEGMENTS, [tenant.tenant_id]):
+    rows = connection.execute(_SEGMENTS, [tenant.tenant_id]).fetchall()
+    if not all(is_meaningful for *_, is_meaningful in rows):
+        table.caption = "They are too few, or too much alike, for these segments to say anything."
+    for segment, customers, recency, orders, net_sales, share, _ in rows:
         name = segment.replace("_", " ").capitalize()
         numbers = (
             f"{customers:,}",
             f"{recency:,.0f}",
             f"{orders / customers:.1f}",
             f"{net_sales:,.0f}",
-            f"{share:.0%}",
+            "" if share is None else f"{share:.0%}",
         )
         table.add_row(name, *numbers)
     return table

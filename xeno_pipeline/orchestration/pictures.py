@@ -124,7 +124,10 @@ def _rfm(rows: Rows) -> MetadataValue:
         for row in rows
     }
     columns, labels = [f"F{n}" for n in range(1, 6)], [f"R{n}" for n in range(5, 0, -1)]
-    return MetadataValue.md("Customers by recency and frequency; 5 is best\n\n" + grid(columns, labels, cells))
+    title = "Customers by recency and frequency; 5 is best"
+    if not rows[0]["rfm_is_meaningful"]:
+        title += ". They are too few, or too much alike, for these scores to say anything"
+    return MetadataValue.md(f"{title}\n\n" + grid(columns, labels, cells))
 
 
 def _retention(rows: Rows) -> MetadataValue:
@@ -149,6 +152,8 @@ def _table(rows: Rows) -> MetadataValue:
 
 
 def _written(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, Decimal | float):
         return f"{value:,.2f}"
     return f"{value:,}" if isinstance(value, int) else "" if value is None else str(value)
@@ -170,7 +175,7 @@ _PICTURES: Mapping[str, Picture] = {
     "revenue_trends": Picture(
         "last_12_months",
         """
-        select tenant_id, period_start, orders, net_sales, average_order_value, net_sales_growth
+        select tenant_id, period_start, is_partial, orders, net_sales, average_order_value, net_sales_growth
         from (
             select *, row_number() over (partition by tenant_id order by period_start desc) as age
             from marts.revenue_trends where grain = 'month' and tenant_id = any(%s)
@@ -182,7 +187,8 @@ _PICTURES: Mapping[str, Picture] = {
     "rfm_scores": Picture(
         "customers_by_score",
         """
-        select tenant_id, recency_score, frequency_score, count(*) as customers
+        select tenant_id, recency_score, frequency_score, count(*) as customers,
+            bool_and(rfm_is_meaningful) as rfm_is_meaningful
         from marts.rfm_scores where tenant_id = any(%s) group by 1, 2, 3 order by 1
         """,
         _rfm,
@@ -190,7 +196,8 @@ _PICTURES: Mapping[str, Picture] = {
     "rfm_segments": Picture(
         "segments",
         """
-        select tenant_id, rfm_segment, customers, net_sales, average_order_value, average_recency_days
+        select tenant_id, rfm_segment, customers, net_sales, average_order_value, average_recency_days,
+            rfm_is_meaningful
         from marts.rfm_segments where tenant_id = any(%s) order by tenant_id, customers desc
         """,
         _table,
@@ -220,7 +227,7 @@ _PICTURES: Mapping[str, Picture] = {
         "figures",
         """
         select tenant_id, customers, orders, net_sales, average_order_value, high_value_customers,
-            churn_risk_customers
+            churn_risk_customers, rfm_is_meaningful
         from marts.tenant_overview where tenant_id = any(%s) order by 1
         """,
         _table,

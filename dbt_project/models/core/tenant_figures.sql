@@ -6,9 +6,16 @@ with
             tenant_id,
             percentile_cont(0.9) within group (
                 order by net_sales
-            ) as high_value_at_least
+            ) as high_value_at_least,
+            -- Fifths of fewer are a handful of people, and of equal ones say nothing.
+            count(*) >= 25
+            and min(greatest(scope.as_of_date - last_order_on, 0))
+            < max(greatest(scope.as_of_date - last_order_on, 0))
+            and min(orders_count) < max(orders_count)
+            and min(net_sales) < max(net_sales) as rfm_is_meaningful
         from {{ ref("customers") }}
         join {{ stale("tenants") }} stale_tenants using (tenant_id)
+        join {{ transform_scope() }} scope using (tenant_id)
         where orders_count > 0
         group by tenant_id
     ),
@@ -25,7 +32,8 @@ select
     scope.as_of_date,
     days.first_sale_on,
     greatest(days.last_sale_on, scope.as_of_date) as last_day,
-    customers.high_value_at_least::numeric as high_value_at_least
+    customers.high_value_at_least::numeric as high_value_at_least,
+    coalesce(customers.rfm_is_meaningful, false) as rfm_is_meaningful
 from {{ stale("tenants") }} stale_tenants
 join {{ transform_scope() }} scope using (tenant_id)
 join {{ ref("stg_tenants") }} tenants using (tenant_id)

@@ -28,6 +28,7 @@ select
     )::numeric(20, 4) as average_days_between_orders,
     coalesce(
         customers.orders_count > 0
+        and customers.net_sales > 0
         and customers.net_sales >= figures.high_value_at_least,
         false
     ) as is_high_value,
@@ -49,7 +50,8 @@ select
     scores.frequency_score,
     scores.monetary_score,
     scores.rfm_segment,
-    customers.shopify_rfm_group
+    customers.shopify_rfm_group,
+    coalesce(figures.rfm_is_meaningful, false) as rfm_is_meaningful
 from {{ ref("customers") }} customers
 join {{ ref("tenant_figures") }} figures using (tenant_id)
 left join {{ ref("customer_scores") }} scores using (tenant_id, customer_id)

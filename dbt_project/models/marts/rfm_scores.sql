@@ -11,7 +11,8 @@ select
     concat(
         scores.recency_score, scores.frequency_score, scores.monetary_score
     ) as rfm_cell,
-    scores.rfm_segment
+    scores.rfm_segment,
+    coalesce(figures.rfm_is_meaningful, false) as rfm_is_meaningful
 from {{ ref("customer_scores") }} scores
 join {{ ref("customers") }} customers using (tenant_id, customer_id)
 join {{ ref("tenant_figures") }} figures using (tenant_id)

@@ -47,10 +47,12 @@ select
     coalesce(summed.orders, 0)::bigint as orders,
     coalesce(summed.net_sales, 0)::numeric(20, 4) as net_sales,
     (
-        coalesce(summed.net_sales, 0) / nullif(sum(summed.net_sales) over tenant, 0)
+        coalesce(summed.net_sales, 0)
+        / nullif(greatest(sum(summed.net_sales) over tenant, 0), 0)
     )::numeric(20, 6) as share_of_net_sales,
     (summed.ordered_sales / summed.orders)::numeric(20, 4) as average_order_value,
-    summed.average_recency_days::numeric(20, 4) as average_recency_days
+    summed.average_recency_days::numeric(20, 4) as average_recency_days,
+    coalesce(tenants.rfm_is_meaningful, false) as rfm_is_meaningful
 from {{ ref("tenant_figures") }} tenants
 cross join segments
 left join

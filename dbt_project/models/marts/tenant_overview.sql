@@ -4,7 +4,9 @@ with
             tenant_id,
             count(*) as customers,
             count(*) filter (
-                where customers.net_sales >= figures.high_value_at_least
+                where
+                    customers.net_sales > 0
+                    and customers.net_sales >= figures.high_value_at_least
             ) as high_value_customers,
             count(*) filter (
                 where figures.as_of_date - customers.last_order_on > 90
@@ -78,7 +80,8 @@ select
             sales.ordered_sales_{{ window }} / nullif(sales.orders_{{ window }}, 0)
         )::numeric(20, 4) as average_order_value_{{ window }},
     {% endfor %}
-    tenants.last_loaded_at
+    tenants.last_loaded_at,
+    coalesce(figures.rfm_is_meaningful, false) as rfm_is_meaningful
 from {{ ref("tenant_figures") }} figures
 join {{ ref("dim_tenants") }} tenants using (tenant_id)
 left join customers using (tenant_id)
