@@ -123,6 +123,16 @@ def test_internal_error_is_an_error_of_an_answer_with_status_200(control: StoreC
     assert code(response.json()) == "INTERNAL_SERVER_ERROR"
 
 
+def test_timeout_strikes_those_who_ask_for_too_much_at_once(control: StoreControl, client: AdminClient) -> None:
+    control.fault("timeout", above=2, count=2)
+    page = "query Page($first: Int!) { orders(first: $first) { nodes { id } } }"
+    assert "errors" not in client.post(page, {"first": 2}).json()
+    assert code(client.post(page, {"first": 3}).json()) == "TIMEOUT"
+    by_id = "query ById($ids: [ID!]!) { nodes(ids: $ids) { id } }"
+    assert code(client.post(by_id, {"ids": ["gid://shopify/Order/1"] * 3}).json()) == "TIMEOUT"
+    assert control.waiting_faults() == []
+
+
 def test_access_denied_names_the_scope_and_gives_no_data(control: StoreControl, client: AdminClient) -> None:
     control.fault("access_denied", field="customers", scope="read_customers")
     answer = client.post(SHOP).json()

@@ -188,7 +188,7 @@ def test_an_error_without_a_code_is_tried_again_like_the_one_with_it(
     shop.answer(Answered({"data": None, "errors": errors}))
     with pytest.raises(kind, match=r"^acme: OrdersCount .* try again later") as raised:
         client.execute(COUNT)
-    assert type(raised.value) is kind
+    assert isinstance(raised.value, kind)
 
 
 @pytest.mark.parametrize(("errors", "kind"), UNMISTAKEN.values(), ids=UNMISTAKEN)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -13,12 +13,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.shopify.conftest import Connect
 from tests.shopify.fake_shop import Answered, Asked, FakeClock, FakeShop, data, failure
 from xeno_pipeline.sandbox.control import StoreControl
 from xeno_pipeline.shopify import pagination
+from xeno_pipeline.shopify.batch_size import MAX_PAGE
 from xeno_pipeline.shopify.bulk import BulkReader
-from xeno_pipeline.shopify.client import ShopifyClient
-from xeno_pipeline.shopify.errors import MalformedAnswerError, TooCostlyError
+from xeno_pipeline.shopify.client import Patience, ShopifyClient
+from xeno_pipeline.shopify.errors import (
+    MalformedAnswerError,
+    ShopifyError,
+    SlowObjectError,
+    TimedOutError,
+    TooCostlyError,
+)
 from xeno_pipeline.shopify.pagination import PagedQuery, Pager
 from xeno_pipeline.shopify.queries import bulk_query
 
@@ -42,13 +50,27 @@ class Listing:
         indexed: when each object changed, by its id, as the index knows it.
         limit: the position at which paging ends (25,000 at Shopify).
         cost_each: points per object asked for.
+        slow_above: more objects than that at once take it too long.
+        slow: these take it too long even one at a time.
     """
 
-    def __init__(self, indexed: dict[int, datetime], *, limit: int = 25_000, cost_each: float = 10) -> None:
+    slow_answer = failure("TIMEOUT", "Timeout")
+
+    def __init__(
+        self,
+        indexed: dict[int, datetime],
+        *,
+        limit: int = 25_000,
+        cost_each: float = 10,
+        slow_above: int = 25_000,
+        slow: Collection[int] = (),
+    ) -> None:
         self.indexed = dict(indexed)
         self.updated = dict(indexed)
         self.limit = limit
         self.cost_each = cost_each
+        self.slow_above = slow_above
+        self.slow = slow
         self.asked: list[dict[str, Any]] = []
         self.before_page: Callable[[int], None] = lambda _: None
         self.spoiled: dict[int, Any] = {}
@@ -64,6 +86,8 @@ class Listing:
         size = len(variables["ids"]) if "ids" in variables else variables["first"]
         if size * self.cost_each > 1000:
             return failure("MAX_COST_EXCEEDED", "Query cost exceeds the limit.")
+        if size > self.slow_above or any(_number(gid) in self.slow for gid in variables.get("ids", ())):
+            return self.slow_answer
         if "ids" in variables:
             content: dict[str, Any] = {"nodes": [self._node(_number(gid)) for gid in variables["ids"]]}
         else:
@@ -105,6 +129,17 @@ def _number(gid: str) -> int:
 
 def ids(nodes: list[dict[str, Any]]) -> list[int]:
     return [_number(node["id"]) for node in nodes]
+
+
+def until_it_breaks_off(batches: Iterator[list[dict[str, Any]]]) -> tuple[list[int], Exception]:
+    """The ids of what came, and why no more did."""
+    read: list[int] = []
+    try:
+        for batch in batches:
+            read += ids(batch)
+    except ShopifyError as error:
+        return read, error
+    raise AssertionError("it was to break off")
 
 
 # --- changes in the order of their time ---
@@ -166,7 +201,7 @@ def test_pages_grow_to_what_their_cost_allows(shop: FakeShop, client: ShopifyCli
 def test_pages_never_grow_beyond_what_shopify_allows(shop: FakeShop, client: ShopifyClient) -> None:
     shop.respond = listing = Listing({n: at(n) for n in range(900)}, cost_each=0.1)
     list(Pager(client, CUSTOMERS).changes(SINCE))
-    assert max(asked["first"] for asked in listing.asked) == pagination.MAX_PAGE == 250
+    assert max(asked["first"] for asked in listing.asked) == MAX_PAGE == 250
 
 
 def test_a_page_that_costs_too_much_is_halved_until_it_does_not(shop: FakeShop, client: ShopifyClient) -> None:
@@ -185,6 +220,115 @@ def test_one_object_that_costs_too_much_is_an_error(shop: FakeShop, client: Shop
         list(Pager(client, CUSTOMERS).by_id(["gid://shopify/Customer/1"]))
 
 
+# --- pages that take the store too long ---
+
+SLOW = {
+    "TIMEOUT": (failure("TIMEOUT", "Timeout"), 1),
+    "a time-out without a code": (failure(None, "Timeout"), 1),
+    "HTTP 504": (Answered(b"<html>Gateway Timeout</html>", status=504), 1),
+    "no answer in time": (Answered(hang=True), 1),
+    "an internal error": (failure("INTERNAL_SERVER_ERROR", "Internal error."), 2),
+    "HTTP 502": (Answered(b"<html>Bad Gateway</html>", status=502), 2),
+    "a page of HTML": (Answered(b"<html>Sorry</html>"), 2),
+    "a connection reset in the answer": (Answered({"data": {}}, drop_at=3), 2),
+}
+"""What a page that is too large meets, and how often it is asked for."""
+
+
+@pytest.mark.parametrize(("answer", "times"), SLOW.values(), ids=SLOW)
+def test_a_page_that_takes_too_long_is_halved_at_once_and_reading_goes_on(
+    answer: Answered, times: int, shop: FakeShop, connect: Connect, clock: FakeClock
+) -> None:
+    client = connect(patience=Patience(read_timeout=0.1))
+    shop.respond = listing = Listing({n: at(n) for n in range(120)}, cost_each=18, slow_above=40)
+    listing.slow_answer = answer
+    pages = list(
+        Pager(client, PagedQuery("CustomersPage", "CustomersById", "customers", "UPDATED_AT", 5)).changes(SINCE)
+    )
+    assert [id_ for page in pages for id_ in ids(page.nodes)] == list(range(120))
+    assert [asked["first"] for asked in listing.asked] == [5, 20, *([44] * times), 22, 22, 22, 22, 22]
+    assert sum(clock.slept) < 5
+
+
+def test_throttling_halves_no_page(shop: FakeShop, client: ShopifyClient) -> None:
+    listing = Listing({n: at(n) for n in range(3)})
+    throttles = iter([failure("THROTTLED", "Throttled")] * 5)
+    shop.respond = lambda asked: next(throttles, None) or listing(asked)
+    list(Pager(client, CUSTOMERS).changes(SINCE))
+    assert [asked["first"] for asked in listing.asked] == [2, 8]
+
+
+def test_a_store_that_is_always_slow_is_asked_for_too_much_ever_more_seldom(
+    shop: FakeShop, client: ShopifyClient
+) -> None:
+    shop.respond = listing = Listing({n: at(n) for n in range(3000)}, cost_each=1, slow_above=40)
+    list(Pager(client, CUSTOMERS).changes(SINCE))
+    too_large = [place for place, asked in enumerate(listing.asked) if asked["first"] > 40]
+    assert len(too_large) <= 12 < len(listing.asked) / 8
+    assert min(asked["first"] for asked in listing.asked[3:]) >= 20
+
+
+def test_a_store_that_was_slow_for_a_moment_is_read_fast_again(shop: FakeShop, client: ShopifyClient) -> None:
+    shop.respond = listing = Listing({n: at(n) for n in range(3000)}, cost_each=1)
+
+    def recover(page: int) -> None:
+        listing.slow_above = 25_000
+
+    for _ in Pager(client, CUSTOMERS).changes(SINCE):
+        listing.slow_above = 1 if len(listing.asked) == 4 else 25_000
+        listing.before_page = recover
+    assert min(asked["first"] for asked in listing.asked[4:]) == 1
+    assert listing.asked[-1]["first"] == 250
+
+
+def test_one_object_that_takes_too_long_is_an_error_after_what_came_before_it(shop: FakeShop, connect: Connect) -> None:
+    client = connect(patience=Patience(deadline=10))
+    listing = Listing({n: at(n) for n in range(5)}, cost_each=400)
+
+    def stall(page: int) -> None:
+        listing.slow_above = 0 if page == 2 else 25_000
+
+    listing.before_page = stall
+    shop.respond = listing
+    read, error = until_it_breaks_off(page.nodes for page in Pager(client, CUSTOMERS).changes(SINCE))
+    assert read == [0, 1, 2, 3]
+    assert isinstance(error, TimedOutError)
+    assert re.match(r"acme: CustomersPage took Shopify too long .* try again later", str(error))
+
+
+def test_ids_that_take_too_long_together_are_read_in_smaller_batches(shop: FakeShop, client: ShopifyClient) -> None:
+    shop.respond = listing = Listing({n: at(n) for n in range(43)}, cost_each=1, slow_above=10)
+    pager = Pager(client, PagedQuery("CustomersPage", "CustomersById", "customers", "UPDATED_AT", first=250))
+    batches = list(pager.by_id([f"gid://shopify/Customer/{n}" for n in range(43)]))
+    assert [id_ for batch in batches for id_ in ids(batch)] == list(range(43))
+    assert [len(asked["ids"]) for asked in listing.asked] == [43, 21, 10, 10, 10, 10, 3]
+
+
+def test_of_ids_one_of_which_takes_too_long_all_others_come(shop: FakeShop, connect: Connect) -> None:
+    client = connect(patience=Patience(deadline=10))
+    shop.respond = Listing({n: at(n) for n in range(20)}, cost_each=1, slow=[7])
+    gids = [f"gid://shopify/Customer/{n}" for n in range(20)]
+    read, error = until_it_breaks_off(Pager(client, CUSTOMERS).by_id(gids))
+    assert read == [n for n in range(20) if n != 7]
+    assert isinstance(error, SlowObjectError)
+    assert error.gid == gids[7]
+    assert re.match(r"acme: CustomersById of gid://shopify/Customer/7 took Shopify too long .* later\.$", str(error))
+
+
+def test_where_one_id_after_the_other_takes_too_long_it_is_the_store_that_does(
+    shop: FakeShop, connect: Connect
+) -> None:
+    client = connect(patience=Patience(deadline=10))
+    shop.respond = Listing({n: at(n) for n in range(20)}, cost_each=1, slow=range(5, 20))
+    gids = [f"gid://shopify/Customer/{n}" for n in range(20)]
+    read, error = until_it_breaks_off(Pager(client, CUSTOMERS).by_id(gids))
+    assert read == list(range(5))
+    assert type(error) is TimedOutError
+
+
+# --- paging that ends, and starts anew ---
+
+
 def test_paging_starts_anew_before_it_would_end(
     shop: FakeShop, client: ShopifyClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,7 +340,7 @@ def test_paging_starts_anew_before_it_would_end(
 
 
 def test_the_room_between_starting_anew_and_the_end_holds_the_largest_page() -> None:
-    assert pagination.REANCHOR_AFTER + pagination.MAX_PAGE <= 25_000
+    assert pagination.REANCHOR_AFTER + MAX_PAGE <= 25_000
 
 
 def test_objects_of_one_instant_are_told_apart_by_their_ids(
@@ -342,6 +486,25 @@ def test_a_parent_that_vanishes_before_its_children_are_read_is_an_error(shop: F
     shop.answer(data({"nodes": [order(lineItems=children("1", more=True))]}), data({"order": None}))
     with pytest.raises(MalformedAnswerError, match=r"OrderLineItems no longer finds gid://shopify/Order/1.*again"):
         list(Pager(client, ORDERS).by_id(["gid://shopify/Order/1"]))
+
+
+def test_children_that_take_too_long_come_in_smaller_pages(shop: FakeShop, client: ShopifyClient) -> None:
+    asked_for: list[int] = []
+
+    def respond(asked: Asked) -> Answered:
+        if asked.operation == "OrdersById":
+            return data({"nodes": [order(lineItems=children("0", more=True))]})
+        first, after = asked.variables["first"], int(asked.variables["after"])
+        asked_for.append(first)
+        if first > 30:
+            return failure("TIMEOUT", "Timeout")
+        names = [str(after + 1 + n) for n in range(min(first, 60 - after))]
+        return data({"order": {"lineItems": children(*names, more=after + first < 60)}})
+
+    shop.respond = respond
+    ((whole,),) = Pager(client, ORDERS).by_id(["gid://shopify/Order/1"])
+    assert [_number(line["id"]) for line in whole["lineItems"]] == list(range(61))
+    assert asked_for == [100, 50, 25, 25, 25]
 
 
 def test_children_whose_cursor_stands_still_are_an_error_and_no_endless_loop(

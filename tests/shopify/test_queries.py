@@ -34,6 +34,7 @@ from graphql.language import DocumentNode
 from xeno_pipeline.extraction.streams import STREAMS, Stream
 from xeno_pipeline.sandbox.cost import QueryCost
 from xeno_pipeline.shopify import pagination, queries
+from xeno_pipeline.shopify.batch_size import MAX_PAGE
 from xeno_pipeline.shopify.client import FIRST_COST
 from xeno_pipeline.shopify.queries import bulk_query, operation, selection_version
 from xeno_pipeline.shopify.throttle import MAX_QUERY_COST
@@ -102,7 +103,7 @@ def test_the_schema_in_the_package_holds_only_what_the_queries_reach() -> None:
 @pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.name)
 def test_a_page_costs_less_than_one_query_may_at_any_size(stream: Stream) -> None:
     """By the sandbox's model of costs, which reproduces the recorded ones."""
-    for size in (stream.pages.first, pagination.MAX_PAGE):
+    for size in (stream.pages.first, MAX_PAGE):
         assert requested_cost(stream.pages.page, first=size) < MAX_QUERY_COST
         assert requested_cost(stream.pages.by_id, ids=["gid://shopify/Order/1"] * size) < MAX_QUERY_COST
 

@@ -26,7 +26,13 @@ from xeno_pipeline.extraction.streams import CARTS, SHOP, STREAMS, Stream
 from xeno_pipeline.extraction.sync import Syncer
 from xeno_pipeline.extraction.visibility import too_old
 from xeno_pipeline.shopify.client import Patience, ShopifyClient
-from xeno_pipeline.shopify.errors import OverloadedError, StoreUnavailableError, TokenRejectedError, UnreachableError
+from xeno_pipeline.shopify.errors import (
+    OverloadedError,
+    SlowObjectError,
+    StoreUnavailableError,
+    TokenRejectedError,
+    UnreachableError,
+)
 from xeno_pipeline.shopify.ids import kind, number
 from xeno_pipeline.shopify.pagination import Node, Pager
 from xeno_pipeline.tenants.credentials import CredentialError
@@ -205,7 +211,7 @@ class _Reading:
             with self.syncer.database.connect() as connection:
                 shown = inbox.shown_are_done(connection, self.tenant.tenant_id, stream.name, stream.root.name)
             events = [event for event in events if event.id not in shown]
-        nodes = self._read(client, stream, events)
+        nodes, slow = self._read(client, stream, events)
         done = {event.id for event in events if self._is_done(event, nodes)}
         absent = {event.id for event in events if self._is_absent(event, nodes)} - done
         behind = {event.id for event in events} - done - absent
@@ -223,6 +229,11 @@ class _Reading:
             if gone:
                 report.add({stream.root.name: TableCounts(deleted=load.bury(connection, gone))})
             inbox.are_done(connection, done)
+            if slow is not None:
+                too_slow = {event.id for event in events if event.read_gid == slow.gid}
+                inbox.have_failed(connection, too_slow, str(slow))
+                report.notes.append(str(slow))
+                behind -= too_slow
             inbox.have_failed(connection, behind, "Shopify did not show yet what the event told of.")
             if absent and visible_since is not None:
                 hidden = too_old(connection, self.tenant.tenant_id, absent, visible_since)
@@ -232,14 +243,22 @@ class _Reading:
         report.cost(client.usage, time.monotonic() - started)
         return report
 
-    def _read(self, client: ShopifyClient, stream: Stream, events: Sequence[PendingEvent]) -> dict[str, Node]:
-        """What the events of a stream name, by gid; what is gone is not asked for."""
+    def _read(
+        self, client: ShopifyClient, stream: Stream, events: Sequence[PendingEvent]
+    ) -> tuple[dict[str, Node], SlowObjectError | None]:
+        """What the events of a stream name, by gid, and why one of it is lacking; what is gone is not asked for."""
         gids = {event.read_gid for event in events if event.read_gid} - self.deleted
         gids |= self.orphans.get(stream.root.name, set()) - self.deleted
-        nodes = {node["id"]: node for batch in Pager(client, stream.pages).by_id(sorted(gids)) for node in batch}
+        nodes: dict[str, Node] = {}
+        slow: SlowObjectError | None = None
+        try:
+            for batch in Pager(client, stream.pages).by_id(sorted(gids)):
+                nodes |= {node["id"]: node for node in batch}
+        except SlowObjectError as error:
+            slow = error
         if stream.root.name in self.forsaken:
             self.forsaken[stream.root.name] &= {node["customer"]["id"] for node in nodes.values() if node["customer"]}
-        return nodes
+        return nodes, slow
 
     def _waits_for_orders(self, event: PendingEvent) -> bool:
         return any(event.deleted_gid in customers for customers in self.forsaken.values())

@@ -6,6 +6,7 @@ what is not there, or may lie behind what the query shows, is news.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -13,9 +14,12 @@ from typing import Any
 from xeno_pipeline.extraction.state import OVERLAP, SyncState
 from xeno_pipeline.extraction.streams import Stream
 from xeno_pipeline.shopify.client import ShopifyClient
+from xeno_pipeline.shopify.errors import TimedOutError
 from xeno_pipeline.shopify.pagination import updated_since
 from xeno_pipeline.shopify.queries import operation
 from xeno_pipeline.warehouse.connection import Connection
+
+log = logging.getLogger(__name__)
 
 _SHOWN = 10
 """Of each kind: as a rule more than were changed in the minutes of the overlap."""
@@ -31,7 +35,7 @@ def is_current(state: SyncState | None, stream: Stream) -> bool:
     return state is not None and state.history_loaded_at is not None and state.query_version == stream.query_version
 
 
-def ask_for_news(client: ShopifyClient, states: Mapping[str, SyncState]) -> Answer:
+def ask_for_news(client: ShopifyClient, states: Mapping[str, SyncState]) -> Answer | None:
     """Ask a store whether there is anything new.
 
     Args:
@@ -39,13 +43,18 @@ def ask_for_news(client: ShopifyClient, states: Mapping[str, SyncState]) -> Answ
         states: how far its streams were read.
 
     Returns:
-        What `streams_with_news` reads; it holds what the query `Shop` asks for, too.
+        What `streams_with_news` reads; it holds what the query `Shop` asks for, too. None where that takes the store
+        too long: then each stream is to be read for itself, in pages that it has time for.
 
     Raises:
         ShopifyError: the store cannot be read.
     """
     variables = {"first": _SHOWN, "checkouts": updated_since(_begin(states[_FILTERED]))}
-    return client.execute(operation("News"), variables).data
+    try:
+        return client.execute(operation("News"), variables, can_shrink=True).data
+    except TimedOutError as error:
+        log.warning("%s Each stream is read for itself.", error)
+        return None
 
 
 def streams_with_news(

@@ -108,7 +108,8 @@ def advance_cursor(connection: Connection, tenant_id: str, stream: str, cursor_a
     """Note, in the transaction that writes their rows, that all changes up to an instant are in."""
     connection.execute(
         """
-        update ops.sync_state set cursor_at = greatest(cursor_at, %s) where tenant_id = %s and stream = %s
+        insert into ops.sync_state (tenant_id, stream, cursor_at) values (%s, %s, %s)
+        on conflict (tenant_id, stream) do update set cursor_at = greatest(sync_state.cursor_at, excluded.cursor_at)
         """,
-        [cursor_at, tenant_id, stream],
+        [tenant_id, stream, cursor_at],
     )

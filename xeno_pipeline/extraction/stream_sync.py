@@ -242,11 +242,15 @@ class StreamSync:
 
         Returns:
             The instant up to which all changes are read; None where nothing came.
+
+        Raises:
+            Exception: the pages broke off; what came before is loaded, so that the next sync goes on there.
         """
         batch: dict[str, Node] = {}
         read_up_to: datetime | None = None
         read_at = datetime.now(UTC)  # before the first page is asked for: a deletion told meanwhile is newer
-        for page in pages:
+        failures: list[Exception] = []
+        for page in _until_failure(pages, failures):
             batch |= {node["id"]: node for node in page.nodes}  # of an object that came twice, the later one
             read_up_to = page.read_up_to or read_up_to
             if len(batch) >= _NODES_A_LOAD:
@@ -254,6 +258,8 @@ class StreamSync:
                 batch, read_at = {}, datetime.now(UTC)
         if batch or read_up_to:
             self._load_batch(batch, read_at, read_up_to, report)
+        for failure in failures:
+            raise failure
         return read_up_to
 
     def _load_batch(
@@ -320,3 +326,11 @@ class StreamSync:
             done += len(page.nodes)
             self._tell("reading", done, total)
             yield page
+
+
+def _until_failure(pages: Iterable[Page], failures: list[Exception]) -> Iterator[Page]:
+    """The pages up to the one that could not be read; why it could not is put into a list."""
+    try:
+        yield from pages
+    except Exception as error:  # noqa: BLE001 - it is raised once what came before is loaded
+        failures.append(error)

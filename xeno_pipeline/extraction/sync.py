@@ -151,8 +151,12 @@ class Syncer:
                 new = streams
             else:
                 answer = ask_for_news(asking, states)
-                shop = self._take_facts(connection, tenant, answer)
-                new = streams_with_news(connection, tenant.tenant_id, answer, streams, states)
+                shop = self._take_facts(connection, tenant, answer or asking.execute(operation("Shop")).data)
+                new = (
+                    streams
+                    if answer is None
+                    else streams_with_news(connection, tenant.tenant_id, answer, streams, states)
+                )
             idle = [stream for stream in streams if stream not in new]
             were_synced(connection, tenant.tenant_id, [stream.name for stream in idle])
             tenant = registry.get(connection, tenant.tenant_id)

@@ -136,6 +136,8 @@ class AdminApi:
             }
         if fault and kind == "internal_error":
             return {"errors": [errors.internal_error(str(uuid.uuid4()))]}
+        if fault and kind == "timeout":
+            return {"errors": [errors.TIMEOUT]}
         if fault and kind == "access_denied":
             denied = errors.access_denied(fault.get("field", "orders"), fault.get("scope", "read_orders"))
             return {"data": None, "errors": [denied.formatted]}
@@ -173,6 +175,15 @@ def operation_name(body: Any) -> str | None:
         return None
     operation = _operation(document, body.get("operationName"))
     return operation.name.value if operation and operation.name else None
+
+
+def asked_for(body: Any) -> int:
+    """How many objects a request asks for by its variables: those of a page, or so many ids."""
+    variables = body.get("variables") if isinstance(body, dict) else None
+    if not isinstance(variables, dict):
+        return 1
+    ids, first = variables.get("ids"), variables.get("first")
+    return len(ids) if isinstance(ids, list) else first if isinstance(first, int) else 1
 
 
 def _read(body: Any) -> tuple[str, dict[str, Any]]:

@@ -17,6 +17,7 @@ FaultKind = Literal[
     "reset",
     "hang",
     "internal_error",
+    "timeout",
     "access_denied",
     "bulk_fail",
     "bulk_expire",
@@ -87,6 +88,7 @@ class StoreControl:
         times: int | None = None,
         line: int | None = None,
         slots: int | None = None,
+        above: int | None = None,
     ) -> None:
         """Order a fault; `controls.faults.Faults` says what each kind does and takes.
 
@@ -107,6 +109,7 @@ class StoreControl:
             times: How often a download drops (`bulk_reset`).
             line: The number of the garbled line (`bulk_malformed`).
             slots: How many are taken (`bulk_slots`); 0 frees them.
+            above: Only requests for more objects than that time out (`timeout`).
 
         Raises:
             ControlError: For what the kind does not take.

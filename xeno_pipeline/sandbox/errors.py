@@ -36,6 +36,7 @@ def body(message: str, code: str | None = None, **extensions: Any) -> dict[str, 
     return content
 
 
+TIMEOUT = body("Timeout", "TIMEOUT")
 THROTTLED = body("Throttled", "THROTTLED", documentation=RATE_LIMITS)
 
 

@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from xeno_pipeline.sandbox.api import AdminApi, BadRequestError, operation_name
+from xeno_pipeline.sandbox.api import AdminApi, BadRequestError, asked_for, operation_name
 from xeno_pipeline.sandbox.bulk import downloads
 from xeno_pipeline.sandbox.bulk.operations import RESULTS_PATH
 from xeno_pipeline.sandbox.controls.routes import ControlRoutes
@@ -98,7 +98,7 @@ class Sandbox:
             return json_response({"errors": message}, 401)
         try:
             body = orjson.loads(await request.body())
-            fault = api.faults.take_for_request(operation_name(body))
+            fault = api.faults.take_for_request(operation_name(body), asked_for(body))
             if fault is not None and fault["kind"] in ("status", "reset", "hang"):
                 if fault.get("executed"):
                     await run_in_threadpool(api.answer, body)

@@ -25,6 +25,7 @@ from xeno_pipeline.shopify.errors import (
     QueryRejectedError,
     ShopifyError,
     StoreUnavailableError,
+    TimedOutError,
     TokenRejectedError,
     TooCostlyError,
     UnreachableError,
@@ -58,6 +59,12 @@ _BAD_URL = (
     LocationParseError,
 )
 _NO_CONNECTION = (requests.ConnectTimeout, requests.exceptions.SSLError, requests.exceptions.ProxyError)
+_SLOW = 2
+"""What a failure weighs that says that a query takes too long."""
+
+_PERHAPS_SLOW = 1
+"""What one weighs that a query which takes too long may meet, as any other may."""
+
 _REPORT_IT = "Upgrade xeno-pipeline; if that does not help, report it."
 
 
@@ -129,6 +136,7 @@ class _TransientError(Exception):
         kind: the error to give up with.
         retry_after: how many seconds Shopify asked to wait.
         sent: whether the call may have taken effect although no answer came.
+        slowness: how much it says that the query takes too long; `_SLOW` is enough.
     """
 
     def __init__(
@@ -138,11 +146,17 @@ class _TransientError(Exception):
         *,
         retry_after: float | None = None,
         sent: bool = True,
+        slowness: int = 0,
     ) -> None:
         super().__init__(problem)
         self.kind = kind
         self.retry_after = retry_after
         self.sent = sent
+        self.slowness = slowness
+
+
+def _timed_out(problem: str) -> _TransientError:
+    return _TransientError(problem, TimedOutError, slowness=_SLOW)
 
 
 class ShopifyClient:
@@ -196,6 +210,7 @@ class ShopifyClient:
         *,
         expected_cost: float | None = None,
         repeatable: bool = True,
+        can_shrink: bool = False,
     ) -> Answer:
         """Send one operation and return its answer; what may pass by itself is tried again.
 
@@ -205,13 +220,16 @@ class ShopifyClient:
             expected_cost: the points it will be charged, where that is more than it was charged last.
             repeatable: False for a mutation that must not take effect twice: it is tried again only when it
                 surely did not.
+            can_shrink: True where the caller can ask for less instead: a query that takes Shopify too long is then
+                not sent over and over.
 
         Raises:
+            TimedOutError: it takes Shopify too long, at once where less can be asked for, else at the deadline.
             TokenRejectedError, AccessDeniedError, StoreUnavailableError, UnsupportedVersionError,
             QueryRejectedError, TooCostlyError, IgnoredFilterError: repeating cannot help.
             UnreachableError, OverloadedError, MalformedAnswerError: it was tried until the deadline.
         """
-        failures, trying = 0, 0.0
+        failures, trying, slowness = 0, 0.0, 0
         while True:
             cost = max(expected_cost or 0.0, self._costs.get(operation.name, FIRST_COST))
             with self.bucket.reserve(cost) as reservation:
@@ -223,6 +241,9 @@ class ShopifyClient:
                     failure = error
                 trying += self.clock() - sent_at
             failures += 1
+            slowness += failure.slowness
+            if can_shrink and slowness >= _SLOW:
+                raise TimedOutError(self.tenant, operation.name, f"{failure} Less at once may do.") from failure
             pause = max(failure.retry_after or 0.0, pause_after(failures, self.patience.longest_pause))
             trying += pause
             if self._gives_up(failure, trying, repeatable):
@@ -266,13 +287,13 @@ class ShopifyClient:
             problem = "could not be sent: the API URL is none; it is written as https://acme.myshopify.com is."
             raise UnreachableError(self.tenant, operation.name, problem) from error
         except requests.ReadTimeout as error:
-            raise _TransientError("got no answer in time.") from error
+            raise _timed_out("got no answer in time.") from error
         except requests.ConnectionError as error:
             failure = self._connection_failure(error)
             reservation.spent = failure.sent
             raise failure from error
         except requests.RequestException as error:
-            raise _TransientError("broke off while its answer came in.") from error
+            raise _TransientError("broke off while its answer came in.", slowness=_PERHAPS_SLOW) from error
         self.usage.bytes += len(response.content)
         reservation.spent = response.status_code == requests.codes.ok
         self._check_status(operation, response)
@@ -295,7 +316,7 @@ class ShopifyClient:
         if never_connected or isinstance(error, _NO_CONNECTION):
             problem = f"could not connect to {host}: check the API URL and that the host can be reached."
             return _TransientError(problem, UnreachableError, sent=False)
-        return _TransientError(f"lost its connection to {host}.")
+        return _TransientError(f"lost its connection to {host}.", slowness=_PERHAPS_SLOW)
 
     def _check_status(self, operation: Operation, response: requests.Response) -> None:
         status = response.status_code
@@ -304,8 +325,10 @@ class ShopifyClient:
         retry_after = _seconds(response.headers.get("Retry-After"))
         if status in (requests.codes.too_many_requests, _SECURITY_REJECTION):
             raise _TransientError(f"met HTTP {status}.", retry_after=retry_after, sent=False)
-        if status >= requests.codes.server_error or status == requests.codes.request_timeout:
-            raise _TransientError(f"met HTTP {status}.", retry_after=retry_after)
+        if status in (requests.codes.request_timeout, requests.codes.gateway_timeout):
+            raise _timed_out(f"met HTTP {status}.")
+        if status >= requests.codes.server_error:
+            raise _TransientError(f"met HTTP {status}.", retry_after=retry_after, slowness=_PERHAPS_SLOW)
         if status == requests.codes.unauthorized:
             raise TokenRejectedError(
                 self.tenant,
@@ -335,7 +358,7 @@ class ShopifyClient:
             data.keys()
         except (ValueError, TypeError, AttributeError, KeyError) as error:
             problem = "was answered with something that is no GraphQL answer."
-            raise _TransientError(problem, MalformedAnswerError) from error
+            raise _TransientError(problem, MalformedAnswerError, slowness=_PERHAPS_SLOW) from error
         return Answer(data, requested)
 
     def _settle(self, operation: Operation, body: Mapping[str, Any], reservation: Reservation) -> float | None:
@@ -360,7 +383,9 @@ class ShopifyClient:
         if THROTTLED in codes:
             raise _TransientError("was throttled.", sent=False)
         if codes <= {INTERNAL, TIMEOUT}:
-            raise _TransientError(f"met an internal error ({message}).")
+            if TIMEOUT in codes:
+                raise _timed_out(f"took Shopify too long ({message}).")
+            raise _TransientError(f"met an internal error ({message}).", slowness=_PERHAPS_SLOW)
         if ACCESS_DENIED in codes:
             raise AccessDeniedError(
                 self.tenant,

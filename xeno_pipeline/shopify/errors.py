@@ -18,6 +18,7 @@ class ShopifyError(XenoError):
         super().__init__(f"{tenant}: {operation} {problem}")
         self.tenant = tenant
         self.operation = operation
+        self.problem = problem
 
 
 class TokenRejectedError(ShopifyError):
@@ -54,6 +55,18 @@ class UnreachableError(ShopifyError):
 
 class OverloadedError(ShopifyError):
     """Shopify kept throttling, failing or timing out until the deadline."""
+
+
+class TimedOutError(OverloadedError):
+    """What was asked for takes Shopify longer than it may; fewer objects at once would do, or another moment."""
+
+
+class SlowObjectError(TimedOutError):
+    """One object takes Shopify too long even if it is asked for alone; the others that were asked for came."""
+
+    def __init__(self, tenant: str, operation: str, problem: str, gid: str) -> None:
+        super().__init__(tenant, operation, problem)
+        self.gid = gid
 
 
 class MalformedAnswerError(ShopifyError):

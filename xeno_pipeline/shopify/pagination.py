@@ -5,26 +5,30 @@ Every object comes whole: where it has more children than its page held, the res
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
+from xeno_pipeline.shopify.batch_size import BatchSize
 from xeno_pipeline.shopify.client import ShopifyClient
-from xeno_pipeline.shopify.errors import MalformedAnswerError, TooCostlyError
+from xeno_pipeline.shopify.errors import (
+    MalformedAnswerError,
+    ShopifyError,
+    SlowObjectError,
+    TimedOutError,
+    TooCostlyError,
+)
 from xeno_pipeline.shopify.ids import number
 from xeno_pipeline.shopify.queries import operation
 from xeno_pipeline.shopify.records import changed_at, number_of
-from xeno_pipeline.shopify.throttle import MAX_QUERY_COST
 
 Node = dict[str, Any]
 """One object as it was selected; a child connection is the list of its nodes."""
 
-MAX_PAGE = 250
 REANCHOR_AFTER = 20_000
 """Objects read by one paging before it starts anew further on; Shopify ends it at 25,000."""
-
-_QUERY_BUDGET = 0.8 * MAX_QUERY_COST
 
 _MORE_CHILDREN = {
     ("Order", "lineItems"): ("OrderLineItems", "order", 100),
@@ -35,6 +39,8 @@ _MORE_CHILDREN = {
 """What fetches more of a parent's children, the field of the answer that holds the parent, the page's size."""
 
 _MORE_SALES = 100
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -64,31 +70,6 @@ class Page:
     read_up_to: datetime | None
 
 
-@dataclass
-class _BatchSize:
-    """How many objects of an operation to ask for at once: as many as its cost allows.
-
-    Args:
-        size: how many.
-        cost: what the last batch was charged in points; None before the first.
-        of: the size of that batch.
-    """
-
-    size: int
-    cost: float | None = None
-    of: int = 1
-
-    def expected_cost(self, objects: int) -> float | None:
-        """The points that so many objects will be charged at most: cost grows no faster than their number."""
-        return None if self.cost is None else self.cost * max(1.0, objects / self.of)
-
-    def learn(self, cost: float | None, of: int) -> None:
-        """Take the cost of a batch into account; None where the answer does not tell it."""
-        self.cost, self.of = cost, of
-        affordable = int(_QUERY_BUDGET / cost * of) if cost else MAX_PAGE
-        self.size = max(1, min(affordable, 4 * self.size, MAX_PAGE))
-
-
 class Pager:
     """Reads one kind of object of one store.
 
@@ -100,7 +81,7 @@ class Pager:
     def __init__(self, client: ShopifyClient, query: PagedQuery) -> None:
         self._client = client
         self._query = query
-        self._batches = {name: _BatchSize(query.first) for name in (query.page, query.by_id)}
+        self._batches = {name: BatchSize(query.first) for name in (query.page, query.by_id)}
 
     def changes(self, since: datetime) -> Iterator[Page]:
         """Every object updated at or after `since`, in pages; one that changes meanwhile may come twice.
@@ -136,15 +117,38 @@ class Pager:
         yield from self._changes_by_id(anchor)
 
     def by_id(self, gids: Sequence[str]) -> Iterator[list[Node]]:
-        """The objects that the gids name, in batches; what does not exist (any more) is left out."""
+        """The objects that the gids name, in batches; what does not exist (any more) is left out.
+
+        Raises:
+            SlowObjectError: one of them takes Shopify too long even alone; told at the end, when all others came.
+            ShopifyError: they cannot be read.
+        """
         batch, done = self._batches[self._query.by_id], 0
+        slow: dict[str, TimedOutError] = {}
         while done < len(gids):
             ids = gids[done : done + batch.size]
-            answer = self._ask(self._query.by_id, {"ids": ids}, len(ids))
-            if answer is None:
-                continue
-            yield [self._complete(node) for node in answer["nodes"] if node]
+            nodes: Sequence[Any] = ()
+            try:
+                answer = self._ask(self._query.by_id, {"ids": ids}, len(ids))
+                if answer is None:
+                    continue
+                nodes = answer["nodes"]
+            except TimedOutError as error:
+                slow[ids[0]] = error
             done += len(ids)
+            whole: list[Node] = []
+            for gid, node in zip(ids, nodes, strict=False):
+                try:
+                    whole += [self._complete(node)] if node else []
+                except TimedOutError as error:
+                    slow[gid] = error
+            if whole:
+                yield whole
+            if len(slow) > 1:  # it is the store that is slow
+                raise list(slow.values())[-1]
+        for gid, failure in slow.items():
+            what = f"{self._query.by_id} of {gid}"
+            raise SlowObjectError(self._client.tenant, what, failure.problem, gid) from failure
 
     def matching(self, filter_: str) -> Iterator[list[Node]]:
         """The objects that a search finds, in batches; no more than 25,000, at which Shopify ends its pages."""
@@ -177,8 +181,7 @@ class Pager:
             if data is None:
                 continue
             connection = data[self._query.connection]
-            if connection["nodes"]:
-                yield [self._complete(node) for node in connection["nodes"]]
+            yield from self._whole_ones(connection["nodes"])
             if not connection["pageInfo"]["hasNextPage"]:
                 return
             after = self._advance(self._query.page, after, connection["pageInfo"]["endCursor"])
@@ -193,11 +196,14 @@ class Pager:
         """Ask for `size` objects at once; None means that these were too many, and that fewer are next."""
         batch = self._batches[name]
         try:
-            answer = self._client.execute(operation(name), variables, expected_cost=batch.expected_cost(size))
-        except TooCostlyError:
-            if batch.size <= 1:
+            answer = self._client.execute(
+                operation(name), variables, expected_cost=batch.expected_cost(size), can_shrink=size > 1
+            )
+        except (TooCostlyError, TimedOutError) as error:
+            if size <= 1:
                 raise
-            batch.size //= 2
+            batch.shrink(size, timed_out=isinstance(error, TimedOutError))
+            log.warning("%s Asking for %d instead of %d.", error, batch.size, size)
             return None
         batch.learn(answer.requested_cost, size)
         return answer.data
@@ -210,6 +216,19 @@ class Pager:
             return self._whole(node)
         except (KeyError, TypeError, AttributeError, ValueError):
             return node
+
+    def _whole_ones(self, nodes: Sequence[Any]) -> Iterator[list[Node]]:
+        """The nodes with all their children, in one list that is not empty; where one fails, those before it come."""
+        whole: list[Node] = []
+        for node in nodes:
+            try:
+                whole.append(self._complete(node))
+            except ShopifyError:
+                if whole:
+                    yield whole
+                raise
+        if whole:
+            yield whole
 
     def _whole(self, node: Node, parent: Node | None = None) -> Node:
         """The node with each child connection replaced by the list of all its nodes."""
@@ -230,24 +249,27 @@ class Pager:
         if field == "sales" and parent is not None:
             return self._more_sales(parent, node, after)
         name, holder, first = _MORE_CHILDREN[node["__typename"], field]
-        data = self._client.execute(operation(name), {"id": node["id"], "first": first, "after": after}).data
+        data = self._ask_for_children(name, {"id": node["id"], "after": after}, first)
         connection: Mapping[str, Any] = (data[holder] or self._gone(name, node["id"]))[field]
         return connection
 
     def _more_sales(self, order: Node, agreement: Node, after: str) -> Mapping[str, Any]:
         """More sales of an agreement, which is no Node of its own: through its order, by the agreement's id."""
-        variables = {
-            "id": order["id"],
-            "agreement": f"id:{number(agreement['id'])}",
-            "first": _MORE_SALES,
-            "after": after,
-        }
-        data = self._client.execute(operation("AgreementSales"), variables).data
+        variables = {"id": order["id"], "agreement": f"id:{number(agreement['id'])}", "after": after}
+        data = self._ask_for_children("AgreementSales", variables, _MORE_SALES)
         for found in (data["order"] or self._gone("AgreementSales", order["id"]))["agreements"]["nodes"]:
             if found["id"] == agreement["id"]:
                 sales: Mapping[str, Any] = found["sales"]
                 return sales
         return self._gone("AgreementSales", agreement["id"])
+
+    def _ask_for_children(self, name: str, variables: Mapping[str, Any], first: int) -> Mapping[str, Any]:
+        """Ask for the next `first` children, or for fewer where these are too many at once."""
+        batch = self._batches.setdefault(name, BatchSize(first, most=first))
+        while True:
+            data = self._ask(name, {**variables, "first": batch.size}, batch.size)
+            if data is not None:
+                return data
 
     def _gone(self, name: str, gid: str) -> NoReturn:
         raise MalformedAnswerError(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xeno_pipeline.shopify.client import ShopifyClient
-from xeno_pipeline.shopify.errors import AccessDeniedError, ShopifyError
+from xeno_pipeline.shopify.errors import AccessDeniedError, ShopifyError, TimedOutError, TooCostlyError
 from xeno_pipeline.shopify.queries import operation
 
 TOPICS = (
@@ -67,9 +67,17 @@ class Subscriptions:
         """
         found: list[Subscription] = []
         after: str | None = None
+        size = _PAGE
         while True:
-            variables = {"first": _PAGE, "after": after}
-            page = self._client.execute(operation("WebhookSubscriptions"), variables).data["webhookSubscriptions"]
+            variables = {"first": size, "after": after}
+            try:
+                data = self._client.execute(operation("WebhookSubscriptions"), variables, can_shrink=size > 1).data
+            except (TimedOutError, TooCostlyError):
+                if size == 1:
+                    raise
+                size //= 2
+                continue
+            page = data["webhookSubscriptions"]
             found += [_subscription(node) for node in page["nodes"]]
             if not page["pageInfo"]["hasNextPage"]:
                 return found

@@ -11,6 +11,7 @@ REQUEST_FAULTS: dict[str, frozenset[str]] = {
     "reset": frozenset({"executed"}),
     "hang": frozenset({"seconds", "executed"}),
     "internal_error": frozenset(),
+    "timeout": frozenset({"above"}),
     "access_denied": frozenset({"field", "scope"}),
 }
 """What can go wrong with a GraphQL request, and what each takes besides `operation` and `count`."""
@@ -48,6 +49,7 @@ class Faults:
     Each is an object with its `kind`, how often it applies (`count`, once by default), and
 
     - for the next GraphQL request or request for tokens, or the next of an `operation`: `throttled`; `internal_error`;
+      `timeout`, only of requests for more than so many objects (`above`), where that is said;
       `reset`, the connection drops within the answer; `status` (500 by default) with `retry_after` where it is 429;
       `hang`, no answer for `seconds` (30), then the connection drops; `access_denied` to a `field`, for want of a
       `scope`.
@@ -91,9 +93,9 @@ class Faults:
         with self._lock:
             return [dict(fault) for fault in self._waiting]
 
-    def take_for_request(self, operation: str | None) -> Fault | None:
-        """The next fault for a GraphQL request."""
-        return self._take(REQUEST_FAULTS, "operation", {operation})
+    def take_for_request(self, operation: str | None, size: int = 1) -> Fault | None:
+        """The next fault for a GraphQL request, given the number of objects that it asks for."""
+        return self._take(REQUEST_FAULTS, "operation", {operation}, size)
 
     def take_for_bulk(self, connections: set[str]) -> Fault | None:
         """The next fault for a bulk operation, given the connections at the root of its query."""
@@ -103,11 +105,12 @@ class Faults:
         """Whether the ledger is refused this time."""
         return self._take(("refuse_ledger",), "connection", set()) is not None
 
-    def _take(self, kinds: Any, target: str, targets: set[Any]) -> Fault | None:
+    def _take(self, kinds: Any, target: str, targets: set[Any], size: int = 1) -> Fault | None:
         """The first fault of some kinds that is aimed at nothing or at one of some targets, used up by this."""
         with self._lock:
             for fault in self._waiting:
-                if fault["kind"] in kinds and (fault.get(target) is None or fault[target] in targets):
+                is_meant = fault.get(target) is None or fault[target] in targets
+                if fault["kind"] in kinds and is_meant and size > fault.get("above", 0):
                     fault["count"] -= 1
                     if fault["count"] <= 0:
                         self._waiting.remove(fault)
