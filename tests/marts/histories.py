@@ -14,6 +14,9 @@ ROUNDS = 5
 
 ZONES = ("UTC", "America/New_York", "Asia/Tokyo", "Pacific/Kiritimati", "Europe/Berlin")
 
+MISDATES = ("0001-01-01T00:00:00Z", "1989-12-31T12:00:00Z", "2999-01-01T00:00:00Z", "12026-11-01T00:00:00Z")
+"""Instants that PostgreSQL holds, at which nothing can have happened."""
+
 # Clocks were set forward in New York on 8 March and in Berlin on 29 March 2026: hours 1600 to 2100 after opening.
 _HOURS = st.integers(1500, 2300) | st.integers(0, 5000)
 
@@ -110,6 +113,12 @@ def _order_cart(store: Store, event: Event) -> None:
         store.order_cart(cart, _pick_or_guest(store, event), event.hour)
 
 
+def _misdating(event: Event) -> tuple[str, str]:
+    """Which instant of an order becomes which that cannot be."""
+    whats = ("processedAt", "processedAt", "happenedAt", "cancelledAt")
+    return whats[event.second % 4], MISDATES[event.hour % len(MISDATES)]
+
+
 _HAPPEN: dict[str, Callable[[Store, Event], object]] = {
     "add_customer": lambda store, event: store.add_customer(),
     "update_customer": _to("customers", Store.update_customer),
@@ -132,8 +141,9 @@ _HAPPEN: dict[str, Callable[[Store, Event], object]] = {
     "revive": _to("orders", Store.revive),
     "mark_test": _to("orders", Store.mark_test),
     "move_order": _to_order(lambda store, order, event: store.move_order(order, event.hour)),
+    "misdate": _to_order(lambda store, order, event: store.misdate(order, *_misdating(event))),
     "reassign": _to_order(lambda s, order, event: s.reassign(order, _pick(s.customers, event.second))),
     "delete_order": _to("orders", Store.delete_order),
 }
 
-_WEIGHTS = {**dict.fromkeys(_HAPPEN, 1), "place_order": 8, "add_customer": 3, "refund": 2, "move_shop": 1}
+_WEIGHTS = {**dict.fromkeys(_HAPPEN, 1), "place_order": 8, "add_customer": 3, "refund": 2, "misdate": 2, "move_shop": 1}

@@ -224,6 +224,11 @@ class Store:
         """Change when an order was processed."""
         self._touch(ORDERS, self.orders[number])["processedAt"] = _at(hour)
 
+    def misdate(self, number: int, what: str, at: str) -> None:
+        """Change an instant of an order: `processedAt`, `cancelledAt`, or `happenedAt` of its last agreement."""
+        order = self._touch(ORDERS, self.orders[number])
+        (order["agreements"][-1] if what == "happenedAt" else order)[what] = at
+
     def reassign(self, number: int, customer: int | None) -> None:
         self._touch(ORDERS, self.orders[number])["customer"] = _reference("Customer", customer)
 

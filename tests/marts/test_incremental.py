@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from tests.marts.histories import ROUNDS, History, histories, play
 from tests.marts.store import Store
-from tests.marts.warehouse import Warehouse, differences
+from tests.marts.warehouse import Warehouse, dates_out_of_bounds, differences
 
 HISTORIES = int(os.environ.get("XENO_TEST_HISTORIES", "200"))
 """How many histories are played: each is a tenant, and all of them share every transform."""
@@ -39,6 +39,8 @@ def test_incremental_marts_equal_a_full_rebuild_after_any_history(warehouse: War
 
     assert sum(rebuilt["marts.fct_orders"].values()) > len(drawn), "the histories are empty"
     assert differences(incremental, rebuilt) == {}
+    assert warehouse.value("select count(*) from marts.fct_orders where is_redated") > len(drawn) / 10
+    assert dates_out_of_bounds(warehouse) == []
 
 
 def _draw(count: int) -> list[History]:

@@ -114,6 +114,25 @@ class Warehouse:
         )
 
 
+def dates_out_of_bounds(warehouse: Warehouse) -> list[str]:
+    """The columns of marts and core with a date or an instant before 1990, or more than a year and a day ahead."""
+    columns = warehouse.query(
+        """
+        select table_schema || '.' || table_name, column_name from information_schema.columns
+        where table_schema in ('core', 'marts') and data_type in ('date', 'timestamp with time zone') order by 1, 2
+        """
+    )
+    assert len(columns) > 40
+    return [
+        f"{relation}.{column}"
+        for relation, column in columns
+        if warehouse.value(
+            f"select exists (select from {relation} "
+            f"where {column} < '1989-12-31' or {column} > now() + interval '1 year 1 day')"
+        )
+    ]
+
+
 def differences(one: Marts, other: Marts) -> dict[str, tuple[list[str], list[str]]]:
     """By relation, the rows that only the one and only the other has; no relation where they agree."""
     assert one.keys() == other.keys()

@@ -162,6 +162,16 @@ WRONG: Mapping[str, tuple[Check, str, str, str]] = {
         "marts.fct_sales",
         "1 sales count as nothing, since nothing is known of UNKNOWN PRODUCT, such as in the order ",
     ),
+    "an order has a date that cannot be": (
+        checks.DATES,
+        """
+        update marts.fct_orders set is_redated = true where tenant_id = %(tenant)s and order_id = (
+            select min(order_id) from marts.fct_orders where tenant_id = %(tenant)s
+        )
+        """,
+        "marts.fct_orders",
+        "1 orders have a date before 1990 or more than a year ahead, and count when they were created, such as ",
+    ),
     "orders stay away": (
         checks.VOLUME,
         """

@@ -284,6 +284,24 @@ SALES = Check(
     reads_marts=True,
 )
 
+DATES = Check(
+    "dates_are_plausible",
+    "No order, cancellation or sale is dated before 1990 or more than a year ahead of the shop's today.",
+    ["marts.fct_orders"],
+    """
+    select 'marts.fct_orders' as subject, tenant_id, min(ordered_at) as since,
+        count(*) || ' orders have a date before 1990 or more than a year ahead, and count when they were created,'
+            || ' such as ' || min(order_id) as told,
+        'xeno sync ' || tenant_id || ' --stream orders --full' as command
+    from marts.fct_orders
+    join ops.tenants using (tenant_id)
+    where is_redated and tenants.status = 'active'
+    group by tenant_id
+    """,
+    is_error=False,  # no total is wrong, and the shop has to say when it was
+    reads_marts=True,
+)
+
 VOLUME = Check(
     "volume_is_as_usual",
     "The orders of the last whole day are about as many as on the same weekday of the eight weeks before.",
@@ -349,7 +367,7 @@ DBT_TESTS = Check(
     """,
 )
 
-CHECKS: Sequence[Check] = (COUNTS, FRESHNESS, LAG, DEAD, SCOPES, TOKENS, MARTS, LEDGER, SALES, VOLUME, DBT_TESTS)
+CHECKS: Sequence[Check] = (COUNTS, FRESHNESS, LAG, DEAD, SCOPES, TOKENS, MARTS, LEDGER, SALES, DATES, VOLUME, DBT_TESTS)
 
 SUBSCRIPTIONS = Check(
     "stores_tell_of_changes",

@@ -8,9 +8,10 @@
 
 with
     carts as (
-        select carts.*
+        select carts.*, tenants.iana_timezone
         from {{ ref("stg_carts") }} carts
         join {{ stale("carts") }} stale_carts using (tenant_id, cart_number)
+        join {{ ref("stg_tenants") }} tenants using (tenant_id)
         where carts.deleted_at is null
     )
 
@@ -18,8 +19,16 @@ select
     carts.tenant_id,
     carts.cart_number,
     carts.cart_id,
-    carts.created_at as first_seen_at,
-    carts.updated_at,
+    {{
+        plausible(
+            "carts.created_at", "carts.iana_timezone", otherwise="carts.loaded_at"
+        )
+    }} as first_seen_at,
+    {{
+        plausible(
+            "carts.updated_at", "carts.iana_timezone", otherwise="carts.loaded_at"
+        )
+    }} as updated_at,
     lines.line_count,
     lines.units,
     lines.value

@@ -11,7 +11,17 @@
 
 with
     checkouts as (
-        select checkouts.*, tenants.iana_timezone, true as is_there
+        select
+            checkouts.*,
+            {{
+                plausible(
+                    "checkouts.created_at",
+                    "tenants.iana_timezone",
+                    otherwise="checkouts.loaded_at",
+                )
+            }} as left_at,
+            tenants.iana_timezone,
+            true as is_there
         from {{ ref("stg_abandoned_checkouts") }} checkouts
         join {{ stale("checkouts") }} stale_checkouts using (tenant_id, checkout_id)
         join {{ ref("stg_tenants") }} tenants using (tenant_id)
@@ -29,8 +39,8 @@ select
     tenant_id,
     checkout_id,
     checkouts.customer_id,
-    checkouts.created_at as abandoned_at,
-    (checkouts.created_at at time zone checkouts.iana_timezone)::date as abandoned_on,
+    checkouts.left_at as abandoned_at,
+    (checkouts.left_at at time zone checkouts.iana_timezone)::date as abandoned_on,
     coalesce(lines.line_count, 0) as line_count,
     coalesce(checkouts.total_price, 0) as value,
     checkouts.completed_at is not null as is_recovered,

@@ -7,9 +7,14 @@
 
 with
     profiles as (
-        select customers.*, true as has_profile
+        select
+            customers.*,
+            {{ plausible("customers.created_at", "tenants.iana_timezone") }}
+            as registered_at,
+            true as has_profile
         from {{ ref("stg_customers") }} customers
         join {{ stale("customers") }} stale_customers using (tenant_id, customer_id)
+        join {{ ref("stg_tenants") }} tenants using (tenant_id)
         where customers.deleted_at is null
     ),
 
@@ -38,7 +43,7 @@ select
     profiles.first_name,
     profiles.last_name,
     profiles.country_code,
-    profiles.created_at,
+    profiles.registered_at as created_at,
     profiles.shopify_rfm_group,
     orders.first_order_at,
     orders.last_order_at,

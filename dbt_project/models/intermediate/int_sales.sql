@@ -11,6 +11,7 @@ select
     variant_id,
     happened_at,
     happened_on,
+    is_redated,
     reason,
     action_type,
     line_type,
@@ -73,8 +74,29 @@ from
                     case
                         when agreements.reason = 'ORDER'
                         then orders.ordered_at
-                        else agreements.happened_at
+                        when
+                            {{
+                                is_plausible(
+                                    "agreements.happened_at", "orders.iana_timezone"
+                                )
+                            }}
+                        then agreements.happened_at
+                        else orders.placed_at
                     end as happened_at,
+                    case
+                        when agreements.reason = 'ORDER'
+                        then orders.is_redated
+                        else
+                            not coalesce(
+                                {{
+                                    is_plausible(
+                                        "agreements.happened_at",
+                                        "orders.iana_timezone",
+                                    )
+                                }},
+                                false
+                            )
+                    end as is_redated,
                     agreements.reason,
                     sales.action_type,
                     sales.line_type,

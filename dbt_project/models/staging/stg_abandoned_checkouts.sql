@@ -9,5 +9,6 @@ select
     created_at,
     completed_at,
     updated_at,
-    deleted_at
+    deleted_at,
+    loaded_at
 from {{ source("raw", "abandoned_checkouts") }}

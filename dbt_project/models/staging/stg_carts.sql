@@ -5,5 +5,6 @@ select
     created_at,
     payload -> 'line_items' as lines,
     updated_at,
-    deleted_at
+    deleted_at,
+    loaded_at
 from {{ source("raw", "carts") }}

@@ -21,5 +21,6 @@ select
     total_price::numeric(20, 4) as total_price,
     current_total_price::numeric(20, 4) as current_total_price,
     updated_at,
-    deleted_at
+    deleted_at,
+    loaded_at
 from {{ source("raw", "orders") }}

@@ -2,9 +2,14 @@
 
 with
     products as (
-        select products.*, true as is_there
+        select
+            products.*,
+            {{ plausible("products.created_at", "tenants.iana_timezone") }}
+            as first_made_at,
+            true as is_there
         from {{ ref("stg_products") }} products
         join {{ stale("products") }} stale_products using (tenant_id, product_id)
+        join {{ ref("stg_tenants") }} tenants using (tenant_id)
     ),
 
     variants as (
@@ -29,7 +34,7 @@ select
     coalesce(variants.variants_count, 0) as variants_count,
     variants.min_price,
     variants.max_price,
-    products.created_at,
+    products.first_made_at as created_at,
     products.deleted_at is not null as is_deleted
 -- A full join, because the planner has no nested loop for it: see the strategy
 -- `scoped`.

@@ -7,6 +7,7 @@
             {"columns": ["tenant_id", "checkout_token"]},
             {"columns": ["tenant_id", "cart_token"]},
         ],
+        post_hook="{{ partial_index(this, 'redated', ['tenant_id', 'order_id'], 'is_redated') }}",
         meta={
             "stale": "order_numbers",
             "marks": {"customers": ["customer_id"], "days": ["ordered_on"]},
@@ -52,6 +53,7 @@ with
             sum(gross_sales + discounts) filter (
                 where reason = 'ORDER'
             ) as ordered_sales,
+            bool_or(is_redated) as is_redated,
             sum(total_sales) filter (where reason = 'ORDER') as ordered_total,
             {{ sum_measures() }}
         from {{ ref("fct_sales") }}
@@ -91,7 +93,8 @@ select
         ) as is_first_of_{{ period }},
     {% endfor %}
     orders.checkout_token,
-    orders.cart_token
+    orders.cart_token,
+    orders.is_redated or coalesce(sales.is_redated, false) as is_redated
 -- Full joins, because the planner has no nested loops for them: see the strategy
 -- `scoped`.
 from numbered orders

@@ -55,5 +55,6 @@ select
         = 1,
         false
     ) as is_first_of_product,
-    is_known
+    is_known,
+    is_redated
 from sales
