@@ -213,8 +213,9 @@ class _Reading:
             events = [event for event in events if event.id not in shown]
         nodes, slow = self._read(client, stream, events)
         done = {event.id for event in events if self._is_done(event, nodes)}
-        absent = {event.id for event in events if self._is_absent(event, nodes)} - done
-        behind = {event.id for event in events} - done - absent
+        too_slow = {event.id for event in events if slow is not None and event.read_gid == slow.gid}
+        absent = {event.id for event in events if self._is_absent(event, nodes)} - done - too_slow
+        behind = {event.id for event in events} - done - absent - too_slow
         visible_since = stream.visible_since(self.tenant, read_at)
 
         @cache  # nodes are used up by mapping them, and a load may ask twice
@@ -230,10 +231,8 @@ class _Reading:
                 report.add({stream.root.name: TableCounts(deleted=load.bury(connection, gone))})
             inbox.are_done(connection, done)
             if slow is not None:
-                too_slow = {event.id for event in events if event.read_gid == slow.gid}
                 inbox.have_failed(connection, too_slow, str(slow))
                 report.notes.append(str(slow))
-                behind -= too_slow
             inbox.have_failed(connection, behind, "Shopify did not show yet what the event told of.")
             if absent and visible_since is not None:
                 hidden = too_old(connection, self.tenant.tenant_id, absent, visible_since)
