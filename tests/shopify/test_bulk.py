@@ -20,7 +20,13 @@ from xeno_pipeline.sandbox.control import StoreControl
 from xeno_pipeline.shopify import bulk
 from xeno_pipeline.shopify.bulk import BulkOperation, BulkReader
 from xeno_pipeline.shopify.client import ShopifyClient
-from xeno_pipeline.shopify.errors import BulkFailedError, BulkRefusedError, BulkResultError, OverloadedError
+from xeno_pipeline.shopify.errors import (
+    BulkDeniedError,
+    BulkFailedError,
+    BulkRefusedError,
+    BulkResultError,
+    OverloadedError,
+)
 from xeno_pipeline.shopify.queries import bulk_query
 
 QUERY = bulk_query("CustomersBulk")
@@ -148,6 +154,30 @@ def test_an_operation_of_another_query_or_that_has_ended_is_not_adopted(
 ) -> None:
     bulk_shop.recent = [left]
     assert reader.start(QUERY).id == "gid://shopify/BulkOperation/1"
+
+
+@pytest.mark.parametrize(
+    ("left", "can_be"),
+    [
+        (node(status="CREATED"), True),
+        (node(status="RUNNING"), True),
+        (node(status="COMPLETED", objectCount="2", url="https://storage.example/result"), True),
+        (node(status="COMPLETED", objectCount="0"), True),
+        (node(status="COMPLETED", objectCount="2"), False),  # its result has expired
+        (node(status="CANCELING"), False),
+        *((node(status=status), False) for status in ("CANCELED", "FAILED", "EXPIRED")),
+    ],
+)
+def test_what_is_being_cancelled_or_has_no_result_is_not_adopted(left: dict[str, Any], can_be: bool) -> None:
+    assert BulkOperation.from_node(left).can_be_adopted is can_be
+
+
+def test_an_operation_that_was_denied_is_told_apart_from_one_that_failed(
+    bulk_shop: BulkShop, reader: BulkReader
+) -> None:
+    bulk_shop.polls = [node(status="FAILED", errorCode="ACCESS_DENIED")]
+    with pytest.raises(BulkDeniedError, match=r"acme: bulk operation \S+ was denied \(ACCESS_DENIED\)"):
+        reader.wait(BulkOperation.from_node(node()))
 
 
 @pytest.mark.parametrize("code", ["OPERATION_IN_PROGRESS", "LIMIT_REACHED"])

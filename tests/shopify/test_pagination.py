@@ -421,6 +421,15 @@ def test_a_read_by_id_starts_anew_before_paging_would_end(
     assert [id_ for page in pages for id_ in ids(page.nodes)] == list(range(1, 100))
 
 
+def test_a_search_starts_anew_before_paging_would_end(
+    shop: FakeShop, client: ShopifyClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pagination, "REANCHOR_AFTER", 20)
+    shop.respond = Listing({n: at(n % 3) for n in range(1, 100)}, limit=25, cost_each=200)
+    batches = list(Pager(client, CHECKOUTS).matching("updated_at:>='2026-05-01T00:00:00Z'"))
+    assert [id_ for batch in batches for id_ in ids(batch)] == list(range(1, 100))
+
+
 # --- odd pages ---
 
 

@@ -24,6 +24,7 @@ class SyncState:
         history_loaded_at: when the history was loaded whole; None until then.
         synced_at: when a sync last came to its end.
         bulk_operation_id: a bulk operation under way whose result is not loaded yet.
+        bulk_failures: how many bulk operations of its history failed in a row.
     """
 
     cursor_at: datetime | None = None
@@ -31,13 +32,14 @@ class SyncState:
     history_loaded_at: datetime | None = None
     synced_at: datetime | None = None
     bulk_operation_id: str | None = None
+    bulk_failures: int = 0
 
 
 def load_state(connection: Connection, tenant_id: str, stream: str) -> SyncState:
     """The state of a stream; a fresh one where it was never read."""
     cursor = connection.cursor(row_factory=class_row(SyncState))
     query = """
-        select cursor_at, query_version, history_loaded_at, synced_at, bulk_operation_id
+        select cursor_at, query_version, history_loaded_at, synced_at, bulk_operation_id, bulk_failures
         from ops.sync_state where tenant_id = %s and stream = %s
         """
     return cursor.execute(query, [tenant_id, stream]).fetchone() or SyncState()
@@ -46,7 +48,7 @@ def load_state(connection: Connection, tenant_id: str, stream: str) -> SyncState
 def load_states(connection: Connection, tenant_id: str) -> dict[str, SyncState]:
     """The states of all streams of a tenant that were ever read, by name."""
     query = """
-        select stream, cursor_at, query_version, history_loaded_at, synced_at, bulk_operation_id
+        select stream, cursor_at, query_version, history_loaded_at, synced_at, bulk_operation_id, bulk_failures
         from ops.sync_state where tenant_id = %s order by stream
         """
     return {name: SyncState(*state) for name, *state in connection.execute(query, [tenant_id])}
@@ -66,6 +68,36 @@ def remember_bulk_operation(connection: Connection, tenant_id: str, stream: str,
         on conflict (tenant_id, stream) do update set bulk_operation_id = excluded.bulk_operation_id
         """,
         [tenant_id, stream, operation_id],
+    )
+
+
+def record_bulk_failure(connection: Connection, tenant_id: str, stream: str) -> int:
+    """Forget the bulk operation of a history, which brought nothing.
+
+    Returns:
+        How many did so in a row, this one included.
+    """
+    row = connection.execute(
+        """
+        insert into ops.sync_state (tenant_id, stream, bulk_failures) values (%s, %s, 1)
+        on conflict (tenant_id, stream) do update
+        set bulk_failures = sync_state.bulk_failures + 1, bulk_operation_id = null
+        returning bulk_failures
+        """,
+        [tenant_id, stream],
+    ).fetchone()
+    assert row is not None
+    failures: int = row[0]
+    return failures
+
+
+def record_bulk_success(connection: Connection, tenant_id: str, stream: str) -> None:
+    """Note, in the transaction that writes its rows, that the result of the bulk operation is loaded."""
+    connection.execute(
+        """
+        update ops.sync_state set bulk_failures = 0, bulk_operation_id = null where tenant_id = %s and stream = %s
+        """,
+        [tenant_id, stream],
     )
 
 

@@ -24,16 +24,19 @@ from xeno_pipeline.extraction.state import (
     advance_cursor,
     history_was_loaded,
     load_state,
+    record_bulk_failure,
+    record_bulk_success,
     remember_bulk_operation,
     were_synced,
 )
 from xeno_pipeline.extraction.streams import Stream
-from xeno_pipeline.shopify.bulk import UNFINISHED, BulkOperation, BulkReader
+from xeno_pipeline.shopify.bulk import BulkOperation, BulkReader
 from xeno_pipeline.shopify.client import ShopifyClient
-from xeno_pipeline.shopify.errors import BulkFailedError, BulkRefusedError, BulkResultError
+from xeno_pipeline.shopify.errors import AccessDeniedError, BulkDeniedError, BulkError, BulkRefusedError
 from xeno_pipeline.shopify.pagination import Node, Page, Pager
 from xeno_pipeline.shopify.queries import bulk_query, operation
 from xeno_pipeline.tenants import usage
+from xeno_pipeline.tenants.onboarding import withheld
 from xeno_pipeline.tenants.registry import Tenant
 from xeno_pipeline.warehouse.connection import Connection, Database
 from xeno_pipeline.warehouse.copying import Row
@@ -44,6 +47,9 @@ log = logging.getLogger(__name__)
 
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 """Before the first shop."""
+
+_BULK_FAILURES = 2
+"""Of a stream's history in a row, after which it is read in pages."""
 
 _NODES_A_LOAD = 500
 _TELL_EVERY = 5_000
@@ -110,37 +116,62 @@ class StreamSync:
         with self.database.connect() as connection:
             usage.refuse_history(connection, self.tenant.tenant_id)
         report = self._report("bulk", state)
-        announced = self.count_at_shopify()
-        reader = BulkReader(self.client, lambda running: self._tell("collecting", running.root_object_count, announced))
         try:
-            running = self._adopt(reader, state) or reader.start(self._bulk_query())
+            self._read_history_in_bulk(state, report, accept_deletions)
         except BulkRefusedError as refusal:
-            if self.span is not None:
-                raise  # pages are by the last change, whenever something was created
-            report.mode = "pages"
             report.notes.append(f"Bulk refused the query, so the history was read in pages. {refusal}")
             self._read_history_in_pages(state, report)
-            return report
-        try:
-            self._remember(running)
-            waited = time.monotonic()
-            completed = reader.wait(running)
-            report.seconds_waiting += time.monotonic() - waited
-            self._load_history(reader, completed, report, accept_deletions)
-        except (BulkFailedError, BulkResultError):
-            self._remember(None)  # the next sync starts another one
-            raise
+        except BulkError as failure:
+            with self.database.connect() as connection:
+                failures = record_bulk_failure(connection, self.tenant.tenant_id, self.stream.name)
+            if failures < _BULK_FAILURES:
+                raise  # the next sync starts another one
+            log.warning("%s Pages are read instead.", failure)
+            report.notes.append(
+                f"{self.tenant.tenant_id}: bulk operations of {self.stream.name} failed {failures} times in a row (the "
+                f"last {failure.reason}), so the history was read in pages, which mark nothing as deleted."
+            )
+            self._read_history_in_pages(state, report)
+        except BulkDeniedError as denial:
+            self._remember(None)
+            raise self._denied(denial) from denial
         return report
+
+    def _read_history_in_bulk(self, state: SyncState, report: StreamReport, accept_deletions: bool) -> None:
+        announced = self.count_at_shopify()
+        reader = BulkReader(self.client, lambda running: self._tell("collecting", running.root_object_count, announced))
+        running = self._adopt(reader, state) or reader.start(self._bulk_query())
+        self._remember(running)
+        waited = time.monotonic()
+        completed = reader.wait(running)
+        report.seconds_waiting += time.monotonic() - waited
+        self._load_history(reader, completed, report, accept_deletions)
 
     def _adopt(self, reader: BulkReader, state: SyncState) -> BulkOperation | None:
         """The bulk operation that a dead run of this stream left behind, if its result can still be had."""
         left_behind = reader.find(state.bulk_operation_id) if state.bulk_operation_id else None
         if left_behind is None or left_behind.query.strip() != self._bulk_query().strip():
             return None
-        if left_behind.status in UNFINISHED or left_behind.status == "COMPLETED":
+        if left_behind.can_be_adopted:
             log.info("%s: %s takes over %s.", self.tenant.tenant_id, self.stream.name, left_behind.id)
             return left_behind
         return None
+
+    def _denied(self, denial: BulkDeniedError) -> AccessDeniedError:
+        """Why a bulk operation was denied, which it does not say itself."""
+        needed = " and ".join((", ".join(self.stream.scopes[:-1]), self.stream.scopes[-1])).removeprefix(" and ")
+        missing = withheld(self.stream.scopes, self.tenant.access_scopes)
+        if missing:
+            remedy = f"and lacks {', '.join(missing)}: grant the app what is missing, and approve it in the store."
+        elif self.stream.is_personal:
+            remedy = (
+                "and has them, so the app lacks its approval for protected customer data: request it in the Partner "
+                "Dashboard (API access)."
+            )
+        else:
+            remedy = "and has them: install the app in the store again."
+        problem = f"was denied (ACCESS_DENIED): to read {self.stream.name} the token needs {needed}, {remedy}"
+        return AccessDeniedError(self.tenant.tenant_id, denial.operation, problem)
 
     def _bulk_query(self) -> str:
         return bulk_query(self.stream.bulk, query=self._filter(self.stream.created_filter))
@@ -182,24 +213,49 @@ class StreamSync:
                 if self.span is None:
                     self._history_is_in(connection, completed.created_at, visible_since)
                     report.cursor_after = completed.created_at
-                else:
-                    remember_bulk_operation(connection, self.tenant.tenant_id, self.stream.name, None)
+                record_bulk_success(connection, self.tenant.tenant_id, self.stream.name)
 
     def _read_history_in_pages(self, state: SyncState, report: StreamReport) -> None:
-        """The slow way, for the times when bulk refuses the query. It resumes, and marks nothing as gone."""
-        since = BEGINNING if state.history_loaded_at or state.cursor_at is None else state.cursor_at - OVERLAP
+        """The slow way, for the times when bulk refuses the query or fails. It resumes, and marks nothing as gone."""
+        report.mode = "pages"
         announced = self.count_at_shopify()
+        if self.span is not None:
+            self._read_span_in_pages(report, announced)
+            return
+        since = BEGINNING if state.history_loaded_at or state.cursor_at is None else state.cursor_at - OVERLAP
         pages = Pager(self.client, self.stream.pages).changes(since)
-        report.cursor_after = self._load_pages(self._told_pages(pages, announced), report) or BEGINNING
+        read_up_to = self._load_pages(self._told_pages(pages, announced), report)
+        report.cursor_after = max(filter(None, (read_up_to, state.cursor_at)), default=BEGINNING)
         with self.database.connect() as connection:
-            loaded = self._count_in_raw(connection)
-            if loaded < announced:
-                raise IncompleteReadError(
-                    f"{self.tenant.tenant_id}: {loaded:,} {self.stream.name} came where Shopify counts "
-                    f"{announced:,}; what came is kept, run the sync again."
-                )
+            self._check_complete(self._count_in_raw(connection), announced)
             visible_since = self.stream.visible_since(self.tenant, datetime.now(UTC))
             self._history_is_in(connection, report.cursor_after, visible_since)
+
+    def _read_span_in_pages(self, report: StreamReport, announced: int) -> None:
+        filter_ = self._filter(self.stream.created_filter)
+        assert filter_ is not None
+        came = 0
+
+        def counted() -> Iterator[Page]:
+            nonlocal came
+            for nodes in Pager(self.client, self.stream.pages).matching(filter_):
+                came += len(nodes)
+                yield Page(nodes, None)
+
+        self._load_pages(self._told_pages(counted(), announced), report)
+        self._check_complete(came, announced)
+
+    def _check_complete(self, came: int, announced: int) -> None:
+        """Do nothing where as many objects came as Shopify has.
+
+        Raises:
+            IncompleteReadError: fewer did.
+        """
+        if came < announced:
+            raise IncompleteReadError(
+                f"{self.tenant.tenant_id}: {came:,} {self.stream.name} came where Shopify counts {announced:,}; "
+                "what came is kept, run the sync again."
+            )
 
     def _history_is_in(self, connection: Connection, cursor_at: datetime, visible_since: datetime | None) -> None:
         history_was_loaded(

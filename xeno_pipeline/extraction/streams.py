@@ -35,6 +35,8 @@ class Stream:
         absence_means_gone: whether a complete read that lacks one says that it was deleted.
         visible_for: how far back a token without `read_all_orders` sees.
         created_filter: what the list of them calls the filter by their creation.
+        scopes: the access scopes without which they cannot be read with all that hangs on them.
+        is_personal: whether they hold what Shopify calls protected customer data, which an app must be approved for.
     """
 
     name: str
@@ -47,6 +49,8 @@ class Stream:
     absence_means_gone: bool = True
     visible_for: timedelta | None = None
     created_filter: str = "created_at"
+    scopes: tuple[str, ...] = ("read_orders", "read_customers", "read_products")
+    is_personal: bool = True
 
     @property
     def query_version(self) -> int:
@@ -71,6 +75,8 @@ STREAMS: tuple[Stream, ...] = (
         ids="ProductsIds",
         count="ProductsCount",
         pages=PagedQuery("ProductsPage", "ProductsById", "products", "UPDATED_AT", first=20),
+        scopes=("read_products",),
+        is_personal=False,
     ),
     Stream(
         name="customers",
@@ -81,6 +87,7 @@ STREAMS: tuple[Stream, ...] = (
         count="CustomersCount",
         pages=PagedQuery("CustomersPage", "CustomersById", "customers", "UPDATED_AT", first=50),
         created_filter="customer_date",
+        scopes=("read_customers",),
     ),
     Stream(
         name="orders",

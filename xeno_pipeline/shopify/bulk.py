@@ -17,6 +17,7 @@ import requests
 from xeno_pipeline.shopify.backoff import pause_after
 from xeno_pipeline.shopify.client import ShopifyClient, is_loopback
 from xeno_pipeline.shopify.errors import (
+    BulkDeniedError,
     BulkFailedError,
     BulkRefusedError,
     BulkResultError,
@@ -24,6 +25,7 @@ from xeno_pipeline.shopify.errors import (
     OverloadedError,
     ShopifyError,
 )
+from xeno_pipeline.shopify.graphql_errors import ACCESS_DENIED
 from xeno_pipeline.shopify.queries import operation
 from xeno_pipeline.shopify.records import loads
 
@@ -75,6 +77,12 @@ class BulkOperation:
             url=node["url"],
         )
 
+    @property
+    def can_be_adopted(self) -> bool:
+        """Whether it is under way, or has a result that can still be had; one that is being cancelled never will."""
+        has_result = self.url is not None or self.object_count == 0
+        return self.status in ("CREATED", "RUNNING") or (self.status == "COMPLETED" and has_result)
+
 
 class BulkReader:
     """Runs bulk operations of one store.
@@ -121,6 +129,7 @@ class BulkReader:
             The completed operation; its `url` is None where it found nothing.
 
         Raises:
+            BulkDeniedError: the token may not read what it asks for.
             BulkFailedError: it failed, expired, was cancelled, or got stuck.
         """
         current, pause = started, _FIRST_POLL_SECONDS
@@ -139,6 +148,9 @@ class BulkReader:
                 raise self._failed(found, f"made no progress for {hours} and was cancelled")
             current = found
             self._on_progress(current)
+        if current.error_code == ACCESS_DENIED:
+            problem = "was denied (ACCESS_DENIED): the token lacks an access scope, or the app an approval."
+            raise BulkDeniedError(self._client.tenant, f"bulk operation {current.id}", problem)
         if current.status != "COMPLETED":
             why = f" ({current.error_code})" if current.error_code else ""
             raise self._failed(current, f"ended as {current.status}{why}")
@@ -268,19 +280,11 @@ class BulkReader:
         if completed.file_size is not None and have != completed.file_size:
             raise _IncompleteError(f"{have:,} of {completed.file_size:,} bytes came")
 
-    def _failed(self, current: BulkOperation, problem: str) -> ShopifyError:
-        return BulkFailedError(
-            self._client.tenant,
-            f"bulk operation {current.id}",
-            f"{problem}; nothing was loaded. Run the sync again.",
-        )
+    def _failed(self, current: BulkOperation, reason: str) -> ShopifyError:
+        return BulkFailedError(self._client.tenant, f"bulk operation {current.id}", reason)
 
-    def _bad_result(self, completed: BulkOperation, problem: str) -> ShopifyError:
-        return BulkResultError(
-            self._client.tenant,
-            f"the result of bulk operation {completed.id}",
-            f"{problem}; nothing was loaded. Run the sync again.",
-        )
+    def _bad_result(self, completed: BulkOperation, reason: str) -> ShopifyError:
+        return BulkResultError(self._client.tenant, f"the result of bulk operation {completed.id}", reason)
 
 
 class _IncompleteError(Exception):

@@ -77,9 +77,27 @@ class BulkRefusedError(ShopifyError):
     """Shopify refuses to run a query as a bulk operation."""
 
 
-class BulkFailedError(ShopifyError):
+class BulkDeniedError(AccessDeniedError):
+    """A bulk operation failed since the token lacks an access scope (or the app an approval)."""
+
+
+class BulkError(ShopifyError):
+    """A bulk operation brought nothing that can be loaded.
+
+    Args:
+        tenant: the handle of the store.
+        operation: the bulk operation, or its result.
+        reason: what happened; a sentence without its subject.
+    """
+
+    def __init__(self, tenant: str, operation: str, reason: str) -> None:
+        super().__init__(tenant, operation, f"{reason}; nothing was loaded. Run the sync again.")
+        self.reason = reason
+
+
+class BulkFailedError(BulkError):
     """A bulk operation failed, expired or was cancelled."""
 
 
-class BulkResultError(ShopifyError):
+class BulkResultError(BulkError):
     """The file of a bulk operation is truncated, malformed or not the size that was announced."""

@@ -151,8 +151,17 @@ class Pager:
             raise SlowObjectError(self._client.tenant, what, failure.problem, gid) from failure
 
     def matching(self, filter_: str) -> Iterator[list[Node]]:
-        """The objects that a search finds, in batches; no more than 25,000, at which Shopify ends its pages."""
-        return self._walk(filter_, "ID")
+        """The objects that a search finds, in batches and in the order of their ids."""
+        beyond, last_id, exhausted = "", 0, False
+        while not exhausted:
+            count, exhausted = 0, True
+            for nodes in self._walk(f"{filter_}{beyond}", "ID"):
+                last_id = max(last_id, *(number_of(node.get("id")) or 0 for node in nodes))
+                count += len(nodes)
+                yield nodes
+                if count >= REANCHOR_AFTER:
+                    beyond, exhausted = f" id:>{last_id}", False
+                    break
 
     def _changes_by_id(self, since: datetime) -> Iterator[Page]:
         started = self._client.clock()
