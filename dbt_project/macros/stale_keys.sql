@@ -95,20 +95,22 @@
     {{ note_changed("carts", "carts", [source("raw", "carts"), "core.carts"]) }}
 
     {# What was dated too far ahead may be plausible by the shop's new day. #}
-    insert into stale.orders
-    select tenant_id, orders.order_id
-    from {{ transform_scope() }} scope
-    join ops.tenants using (tenant_id)
-    join ops.tenant_marts marts using (tenant_id)
-    join marts.fct_orders orders using (tenant_id)
-    where
-        orders.is_redated
-        and (
-            marts.as_of_date <> scope.as_of_date
-            or (marts.transformed_at at time zone tenants.iana_timezone)::date
-            <> (now() at time zone tenants.iana_timezone)::date
-        )
-    on conflict do nothing;
+    {% for dated in ["marts.fct_orders", "core.refunds"] %}
+        insert into stale.orders
+        select tenant_id, dated.order_id
+        from {{ transform_scope() }} scope
+        join ops.tenants using (tenant_id)
+        join ops.tenant_marts marts using (tenant_id)
+        join {{ dated }} dated using (tenant_id)
+        where
+            dated.is_redated
+            and (
+                marts.as_of_date <> scope.as_of_date
+                or (marts.transformed_at at time zone tenants.iana_timezone)::date
+                <> (now() at time zone tenants.iana_timezone)::date
+            )
+        on conflict do nothing;
+    {% endfor %}
 
     analyze stale.orders
     ;

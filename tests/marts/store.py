@@ -196,11 +196,30 @@ class Store:
             order, "ORDER_EDIT", hour, ("ORDER", "PRODUCT", 1, "7.00", line), ("RETURN", "PRODUCT", -1, "-10.00", first)
         )
 
-    def refund(self, number: int, hour: int) -> None:
-        order = self._touch(ORDERS, self.orders[number])
+    def refund(self, number: int, hour: int, *, money: str = "3.50") -> int:
+        """Take something back, and pay so much for it."""
+        refund = self.pay_back(number, hour, money)
+        order = self.orders[number]
         first = order["lineItems"][0]["id"]
         sales = ("RETURN", "PRODUCT", -1, "-4.00", first), ("RETURN", "ADJUSTMENT", None, "0.50", None)
         self._agree(order, "REFUND", hour, *sales)
+        order["agreements"][-1]["refund"] = {"id": f"gid://shopify/Refund/{refund}"}
+        return refund
+
+    def pay_back(self, number: int, hour: int, money: str) -> int:
+        """A refund of money alone, as after an edit that made the order cheaper: the ledger has no sale of it."""
+        order = self._touch(ORDERS, self.orders[number])
+        self._clock += 1
+        order["refunds"].append(
+            {
+                "__typename": "Refund",
+                "id": f"gid://shopify/Refund/{self._clock}",
+                "createdAt": _at(hour),
+                "processedAt": _at(hour),
+                "totalRefundedSet": _money(money),
+            }
+        )
+        return self._clock
 
     def exchange(self, number: int, hour: int, product: int | None) -> None:
         order = self._touch(ORDERS, self.orders[number])

@@ -49,16 +49,15 @@ union all
 
 select
     tenant_id,
-    customer_id,
-    happened_at,
-    'refund/' || min(sale_id),
+    orders.customer_id,
+    refunds.refunded_at,
+    'refund/' || refunds.refund_id,
     'refund',
-    'Refund of ' || coalesce(min(orders.order_name), order_id::text),
-    sum(sales.total_sales)::numeric(20, 4)
-from {{ ref("fct_sales") }} sales
-join {{ ref("fct_orders") }} orders using (tenant_id, customer_id, order_id)
-where reason = 'REFUND'
-group by tenant_id, customer_id, order_id, happened_at
+    'Refund of ' || coalesce(orders.order_name, order_id::text),
+    - refunds.amount
+from {{ ref("refunds") }} refunds
+join {{ ref("fct_orders") }} orders using (tenant_id, order_id)
+where orders.customer_id is not null
 
 union all
 
