@@ -80,7 +80,9 @@ def _replace(random: Random, container: Any, key: Any) -> None:
 def _swap_type(random: Random, container: Any, key: Any) -> None:
     value = container[key]
     if isinstance(value, str):
-        container[key] = random.choice([[value], {"value": value}, len(value), value.encode().hex()])
+        container[key] = random.choice(
+            [[value], {"value": value}, len(value), value.encode(errors="surrogatepass").hex()]
+        )
     elif isinstance(value, int | float):
         container[key] = random.choice([str(value), float(value), [value], -value, value * 10**12])
     else:

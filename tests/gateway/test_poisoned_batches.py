@@ -16,6 +16,7 @@ from tests.gateway.gateway_process import GatewayProcess
 from tests.gateway.test_deliveries import CART, ORDER
 from tests.installation import Installation
 from xeno_pipeline.gateway.inbox import Inbox, InboxUnavailableError, Outcome, UnstorableError
+from xeno_pipeline.shopify.carts import MOST_LINES
 from xeno_pipeline.shopify.webhooks import Delivery, Event
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.registry import Tenant
@@ -192,6 +193,24 @@ def test_what_was_never_validated_is_refused_alone_too(stores: Installation, odd
     first, guilty, last = put_together(stores.database, [*orders(before), odd, *orders(after)])
     assert (first, last) == (Outcome.STORED, Outcome.STORED)
     assert isinstance(guilty, UnstorableError)
+
+
+def test_one_stores_huge_carts_hold_up_no_delivery_of_another(stores: Installation) -> None:
+    cart = {"token": "c1", "line_items": [{"quantity": 1, "title": "\U0001f600" * 255}] * MOST_LINES}
+    huge = [Event(event.delivery, "carts", payload=cart) for event in orders(*(str(uuid4()) for _ in range(12)))]
+    (small,) = orders(str(uuid4()), shop=f"{STORES[0]}.myshopify.com")
+    kept: list[str] = []
+
+    async def put(inbox: Inbox, event: Event) -> None:
+        assert await inbox.put(event) == Outcome.STORED
+        kept.append(event.delivery.webhook_id)
+
+    async def put_all() -> None:
+        async with Inbox(stores.database) as inbox:
+            await asyncio.gather(*(put(inbox, event) for event in [*huge, small]))
+
+    asyncio.run(put_all())
+    assert kept == [event.delivery.webhook_id for event in [small, *huge]]
 
 
 @pytest.mark.parametrize("sqlstate", ["53100", "53200", "55P03", "57014", "25006", "42501", "40P01"])

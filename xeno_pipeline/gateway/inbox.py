@@ -10,8 +10,9 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import count
 
 import orjson
 import psycopg
@@ -25,6 +26,10 @@ from xeno_pipeline.warehouse.error_texts import kind_of, lies_in_values
 log = logging.getLogger(__name__)
 
 _MOST_AT_ONCE = 500
+_MOST_BYTES_AT_ONCE = 2 << 20
+"""Of carts, beyond the first: a transaction of fifty carts of 500 lines each took longer than anybody waits."""
+
+_A_CLASS_OF_BYTES = 64 << 10
 _SECONDS_TO_CONNECT = 2
 _SECONDS_TO_WRITE = 2.0
 _ATTEMPTS = 2
@@ -90,10 +95,20 @@ class UnstorableError(Exception):
     """The database is there, and refuses a delivery for what is in it; the text is the kind of its error."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class _Waiting:
-    event: Event
-    outcome: asyncio.Future[Outcome]
+    """An event that waits to be written. The smaller goes first, lest one store's huge carts hold up all others."""
+
+    heaviness: int
+    number: int
+    event: Event = field(compare=False)
+    payload: bytes | None = field(compare=False)
+    outcome: asyncio.Future[Outcome] = field(compare=False)
+
+    @property
+    def size(self) -> int:
+        """The bytes of the payload."""
+        return len(self.payload or b"")
 
 
 class Inbox:
@@ -105,7 +120,8 @@ class Inbox:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._waiting: asyncio.Queue[_Waiting] = asyncio.Queue()
+        self._waiting: asyncio.PriorityQueue[_Waiting] = asyncio.PriorityQueue()
+        self._numbers = count()
         self._connection: psycopg.AsyncConnection | None = None
         self._writer: asyncio.Task[None] | None = None
 
@@ -117,7 +133,12 @@ class Inbox:
             UnstorableError: it never can be.
         """
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiting.put_nowait(_Waiting(event, outcome))
+        try:
+            payload = orjson.dumps(event.payload) if event.payload is not None else None
+        except orjson.JSONEncodeError as error:
+            raise UnstorableError(kind_of(error)) from None
+        heaviness = len(payload or b"") // _A_CLASS_OF_BYTES
+        self._waiting.put_nowait(_Waiting(heaviness, next(self._numbers), event, payload, outcome))
         return await outcome
 
     async def __aenter__(self) -> Inbox:
@@ -134,8 +155,10 @@ class Inbox:
     async def _write_for_ever(self) -> None:
         while True:
             batch = [await self._waiting.get()]
-            while len(batch) < _MOST_AT_ONCE and not self._waiting.empty():
+            size = batch[0].size
+            while len(batch) < _MOST_AT_ONCE and size < _MOST_BYTES_AT_ONCE and not self._waiting.empty():
                 batch.append(self._waiting.get_nowait())
+                size += batch[-1].size
             batch = [waiting for waiting in batch if not waiting.outcome.done()]  # its client may have gone
             if batch:
                 await self._settle(batch)
@@ -152,7 +175,7 @@ class Inbox:
             if not part:
                 continue
             try:
-                outcomes = await self._insert([waiting.event for waiting in part])
+                outcomes = await self._insert(part)
             except InboxUnavailableError:
                 for waiting in [*part, *(waiting for later in parts for waiting in later)]:
                     _tell(waiting, InboxUnavailableError())
@@ -167,7 +190,7 @@ class Inbox:
                 for waiting, outcome in zip(part, outcomes, strict=True):
                     _tell(waiting, outcome)
 
-    async def _insert(self, events: Sequence[Event]) -> list[Outcome]:
+    async def _insert(self, events: Sequence[_Waiting]) -> list[Outcome]:
         """What became of each event.
 
         Raises:
@@ -186,7 +209,7 @@ class Inbox:
                 await self._disconnect()
         raise InboxUnavailableError
 
-    async def _insert_once(self, events: Sequence[Event]) -> list[Outcome]:
+    async def _insert_once(self, events: Sequence[_Waiting]) -> list[Outcome]:
         if self._connection is None:
             self._connection = await psycopg.AsyncConnection.connect(
                 self._database.url,
@@ -199,7 +222,7 @@ class Inbox:
         outcomes = [Outcome.UNKNOWN_SHOP] * len(events)
         stored: set[tuple[str, str]] = set()
         for place, is_new in sorted(await cursor.fetchall()):
-            delivery = events[place - 1].delivery
+            delivery = events[place - 1].event.delivery
             key = (delivery.shop_domain, delivery.webhook_id)
             outcomes[place - 1] = Outcome.STORED if is_new and key not in stored else Outcome.DUPLICATE
             stored.add(key)
@@ -223,11 +246,10 @@ def _tell(waiting: _Waiting, outcome: Outcome | Exception) -> None:
         waiting.outcome.set_result(outcome)
 
 
-def _values(event: Event) -> tuple[object, ...]:
-    delivery = event.delivery
+def _values(waiting: _Waiting) -> tuple[object, ...]:
+    event, delivery = waiting.event, waiting.event.delivery
     return (
         *(delivery.shop_domain, delivery.webhook_id, delivery.event_id, delivery.topic, event.stream),
         *(event.read_gid, event.deleted_gid, event.changed_at, event.object_created_at, delivery.triggered_at),
-        *(Jsonb(event.payload, orjson.dumps) if event.payload is not None else None, event.shop_gid),
-        event.named_domain,
+        *(Jsonb(waiting.payload, bytes) if waiting.payload is not None else None, event.shop_gid, event.named_domain),
     )
