@@ -342,3 +342,22 @@ def test_a_tenant_that_is_connected_again_has_the_new_tokens(
     assert browser.connect(shop.handle).status_code == 200
     with connected.database.connect() as connection:
         assert load_grant(connection, connected.ring, tenant.tenant_id).kind is GrantKind.EXPIRING
+
+
+@pytest.mark.parametrize("value", ["\0", "\x01\x7f", "\U0001f600", "%ED%A0%80", "%FF", "%00"])
+@pytest.mark.parametrize("name", ["state", "code", "timestamp", "hmac", "a\0"])
+def test_odd_characters_in_a_signed_query_are_refused_like_others(
+    browser: Browser, connected: Installation, shelf: Shop, name: str, value: str
+) -> None:
+    before = connected.tenants()
+    query = {"shop": f"{shelf.handle}.myshopify.com", "timestamp": now(), "state": "s", "code": "c"}
+    encoded = {**signed(query | {name: value}), **({"hmac": value} if name == "hmac" else {})}
+    assert browser.come_back(encoded).status_code in (400, 401, 403)
+    raw = "&".join(f"{key}={value if key == name else encoded[key]}" for key in query)
+    assert browser.come_back(raw).status_code in (400, 401, 403)
+    assert connected.tenants() == before
+
+
+def test_a_code_with_odd_characters_is_refused_by_the_store(browser: Browser, shop: Shop) -> None:
+    query = {name: value for name, value in browser.let_in(shop.handle).items() if name != "hmac"}
+    assert browser.come_back(signed(query | {"code": "\0\U0001f600"})).status_code == 400
