@@ -77,6 +77,12 @@ def _place_gift_card(store: Store, event: Event) -> None:
     store.place_order(_pick_or_guest(store, event), event.hour, product=None, line_type="GIFT_CARD")
 
 
+def _place_abroad(store: Store, event: Event) -> None:
+    """Before the shop had the currency that it has."""
+    product = _pick(store.products, event.second)
+    store.place_order(_pick_or_guest(store, event), event.hour, product=product, currencyCode="USD")
+
+
 def _merge(store: Store, event: Event) -> None:
     winner, loser = _pick(store.customers, event.first), _pick(store.customers, event.second)
     if winner is not None and loser is not None and winner != loser:
@@ -134,6 +140,7 @@ _HAPPEN: dict[str, Callable[[Store, Event], object]] = {
     "order_cart": _order_cart,
     "place_order": _place,
     "place_gift_card": _place_gift_card,
+    "place_abroad": _place_abroad,
     "edit_order": _to_order(lambda s, order, event: s.edit_order(order, event.hour, _pick(s.products, event.second))),
     "refund": _to_order(lambda store, order, event: store.refund(order, event.hour)),
     "exchange": _to_order(lambda s, order, event: s.exchange(order, event.hour, _pick(s.products, event.second))),

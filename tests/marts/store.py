@@ -93,7 +93,7 @@ class Store:
         self._unloaded.add(PRODUCTS.name)
         del self.products[number]
 
-    def leave_checkout(self, customer: int | None, hour: int) -> int:
+    def leave_checkout(self, customer: int | None, hour: int, currency: str = "EUR") -> int:
         number = self._next(ABANDONED_CHECKOUTS, self.checkouts)
         self.checkouts[number] = {
             "__typename": "AbandonedCheckout",
@@ -105,7 +105,7 @@ class Store:
             "completedAt": None,
             "abandonedCheckoutUrl": f"https://shop/checkouts/t{number}/recover",
             "discountCodes": [],
-            "totalPriceSet": _money("12.00"),
+            "totalPriceSet": _money("12.00", currency),
         }
         return number
 
@@ -120,14 +120,14 @@ class Store:
 
     # -- carts
 
-    def fill_cart(self, hour: int) -> int:
+    def fill_cart(self, hour: int, currency: str = "EUR") -> int:
         number = self._next(CARTS, self.carts)
         self.carts[number] = {
             "__typename": "Cart",
             "token": f"cart-{number}",
             "created_at": _at(hour),
             "updated_at": _at(hour),
-            "line_items": [_cart_line(1)],
+            "line_items": [_cart_line(1, currency)],
         }
         return number
 
@@ -320,8 +320,8 @@ class Store:
         )
 
 
-def _cart_line(units: int) -> Node:
-    price = {"shop_money": {"amount": f"{units}.50", "currency_code": "EUR"}}
+def _cart_line(units: int, currency: str = "EUR") -> Node:
+    price = {"shop_money": {"amount": f"{units}.50", "currency_code": currency}}
     return {"quantity": units, "line_price": "0.00", "line_price_set": price}
 
 
@@ -329,8 +329,8 @@ def _at(hour: int) -> str:
     return (OPENED + timedelta(hours=hour)).isoformat()
 
 
-def _money(amount: str) -> Node:
-    return {"shopMoney": {"amount": amount, "currencyCode": "EUR"}}
+def _money(amount: str, currency: str = "EUR") -> Node:
+    return {"shopMoney": {"amount": amount, "currencyCode": currency}}
 
 
 def _reference(kind: str, number: int | None) -> Node | None:

@@ -16,7 +16,7 @@ from xeno_pipeline.warehouse.connection import connection_variables
 
 
 def test_build_makes_all_marts_and_every_test_passes(warehouse: Warehouse, tmp_path: Path) -> None:
-    warehouse.register([("acme", "Asia/Tokyo", "JPY")])
+    warehouse.register([("acme", "Asia/Tokyo", "EUR")])
     store = Store("acme")
     product = store.add_product()
     orders = [store.place_order(store.add_customer(), hour=1000 + hour, product=product) for hour in range(9)]

@@ -27,7 +27,7 @@ KEPT = ("ops.tenants", "ops.tenant_credentials", "ops.sync_state")
 def test_a_first_release_with_rows_in_it_comes_to_the_newest_schema_and_to_the_same_marts(
     warehouse: Warehouse, empty_database: Database, ring: KeyRing, tmp_path: Path
 ) -> None:
-    warehouse.register([("acme", "America/New_York", "USD")])
+    warehouse.register([("acme", "America/New_York", "EUR")])
     _trade(warehouse, "acme")
     with warehouse.database.connect() as connection:
         store_grant(connection, ring, "acme", Grant.permanent("shpat_old"))

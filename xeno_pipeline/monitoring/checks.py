@@ -302,6 +302,45 @@ DATES = Check(
     reads_marts=True,
 )
 
+CURRENCIES = Check(
+    "all_money_is_in_the_shops_currency",
+    "No order, abandoned checkout or cart is in another currency than the shop has now: no money of these counts.",
+    ["marts.fct_orders", "marts.abandoned_checkouts", "marts.abandoned_carts"],
+    """
+    with others as (
+        select 'marts.fct_orders' as subject, 'orders' as what, tenant_id, currency,
+            count(*) as number, min(ordered_on) as first_on, max(ordered_on) as last_on
+        from marts.fct_orders where is_in_other_currency
+        group by tenant_id, currency
+        union all
+        select 'marts.abandoned_checkouts', 'checkouts', tenant_id, currency,
+            count(*), min(abandoned_on), max(abandoned_on)
+        from core.checkouts where is_in_other_currency
+        group by tenant_id, currency
+        union all
+        select 'marts.abandoned_carts', 'carts', tenant_id, 'another currency', count(*),
+            min((carts.updated_at at time zone iana_timezone)::date),
+            max((carts.updated_at at time zone iana_timezone)::date)
+        from core.carts join ops.tenants using (tenant_id) where is_in_other_currency
+        group by tenant_id
+    )
+
+    select subject, tenant_id, null::timestamptz as since,
+        string_agg(
+            number || ' ' || what || ' are in ' || coalesce(others.currency, 'no currency')
+                || ' (' || to_char(first_on::timestamp, 'YYYY-MM-DD') || ' to '
+                || to_char(last_on::timestamp, 'YYYY-MM-DD') || ')',
+            ', ' order by last_on desc, others.currency
+        ) || ', the shop is in ' || tenants.currency || ': no sum holds their money' as told,
+        'xeno tenant show ' || tenant_id as command
+    from others
+    join ops.tenants using (tenant_id)
+    where tenants.status = 'active'
+    group by subject, tenant_id, tenants.currency
+    """,
+    reads_marts=True,
+)
+
 VOLUME = Check(
     "volume_is_as_usual",
     "The orders of the last whole day are about as many as on the same weekday of the eight weeks before.",
@@ -367,7 +406,10 @@ DBT_TESTS = Check(
     """,
 )
 
-CHECKS: Sequence[Check] = (COUNTS, FRESHNESS, LAG, DEAD, SCOPES, TOKENS, MARTS, LEDGER, SALES, DATES, VOLUME, DBT_TESTS)
+CHECKS: Sequence[Check] = (
+    *(COUNTS, FRESHNESS, LAG, DEAD, SCOPES, TOKENS, MARTS),
+    *(LEDGER, SALES, DATES, CURRENCIES, VOLUME, DBT_TESTS),
+)
 
 SUBSCRIPTIONS = Check(
     "stores_tell_of_changes",

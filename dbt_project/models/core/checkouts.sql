@@ -5,6 +5,7 @@
             {"columns": ["tenant_id", "abandoned_on"]},
             {"columns": ["tenant_id", "customer_id"]},
         ],
+        post_hook="{{ partial_index(this, 'in_other_currency', ['tenant_id', 'currency', 'abandoned_on'], 'is_in_other_currency') }}",
         meta={"stale": "checkouts"},
     )
 }}
@@ -20,6 +21,8 @@ with
                     otherwise="checkouts.loaded_at",
                 )
             }} as left_at,
+            checkouts.currency
+            is distinct from tenants.currency as is_in_other_currency,
             tenants.iana_timezone,
             true as is_there
         from {{ ref("stg_abandoned_checkouts") }} checkouts
@@ -42,9 +45,13 @@ select
     checkouts.left_at as abandoned_at,
     (checkouts.left_at at time zone checkouts.iana_timezone)::date as abandoned_on,
     coalesce(lines.line_count, 0) as line_count,
-    coalesce(checkouts.total_price, 0) as value,
+    case
+        when not checkouts.is_in_other_currency then checkouts.total_price
+    end as value,
     checkouts.completed_at is not null as is_recovered,
-    checkouts.checkout_token
+    checkouts.checkout_token,
+    checkouts.currency,
+    checkouts.is_in_other_currency
 -- A full join, because the planner has no nested loop for it: see the strategy
 -- `scoped`.
 from checkouts

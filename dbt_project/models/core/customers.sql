@@ -27,6 +27,9 @@ with
             min(ordered_on) filter (where is_counted) as first_order_on,
             max(ordered_on) filter (where is_counted) as last_order_on,
             count(*) filter (where is_counted) as orders_count,
+            count(*) filter (
+                where is_counted and not is_in_other_currency
+            ) as priced_orders,
             coalesce(sum(ordered_sales) filter (where is_counted), 0) as ordered_sales,
             {{ sum_measures() }}
         from {{ ref("fct_orders") }}
@@ -51,6 +54,7 @@ select
     orders.last_order_on,
     date_trunc('month', orders.first_order_on::timestamp)::date as cohort_month,
     coalesce(orders.orders_count, 0) as orders_count,
+    coalesce(orders.priced_orders, 0) as priced_orders,
     coalesce(orders.ordered_sales, 0)::numeric(20, 4) as ordered_sales,
     {{ select_measures("orders") }}
 from profiles

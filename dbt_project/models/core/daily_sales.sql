@@ -12,6 +12,9 @@ with
             ordered_on as date_day,
             count(*) as all_orders,
             count(*) filter (where is_counted) as orders,
+            count(*) filter (
+                where is_counted and not is_in_other_currency
+            ) as priced_orders,
             count(*) filter (where is_first_order) as new_customers,
             {% for period in ["day", "week", "month", "quarter", "year"] %}
                 count(*) filter (
@@ -44,6 +47,7 @@ select
     coalesce(orders.customers_of_month, 0) as customers_of_month,
     coalesce(orders.customers_of_quarter, 0) as customers_of_quarter,
     coalesce(orders.customers_of_year, 0) as customers_of_year,
+    coalesce(orders.priced_orders, 0) as priced_orders,
     coalesce(orders.ordered_sales, 0)::numeric(20, 4) as ordered_sales,
     {{ select_measures("sales") }}
 from orders

@@ -11,7 +11,7 @@ with
     refunds as (
         select
             refunds.*,
-            orders.currency,
+            orders.is_in_other_currency,
             orders.placed_at,
             orders.iana_timezone,
             true as is_there
@@ -34,7 +34,7 @@ with
             tenant_id,
             refund_id,
             refunds.order_id,
-            refunds.currency,
+            refunds.is_in_other_currency,
             refunds.total_refunded,
             coalesce(
                 {% for instant in [
@@ -61,10 +61,6 @@ select
     dated.refund_id,
     dated.order_id,
     dated.refunded_at,
-    case
-        when coalesce(dated.currency, tenants.currency) = tenants.currency
-        then dated.total_refunded
-    end as amount,
+    case when not dated.is_in_other_currency then dated.total_refunded end as amount,
     dated.told_at is distinct from dated.refunded_at as is_redated
 from dated
-join {{ ref("stg_tenants") }} tenants using (tenant_id)

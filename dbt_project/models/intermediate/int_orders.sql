@@ -9,6 +9,7 @@ select
     (ordered_at at time zone iana_timezone)::date as ordered_on,
     is_redated,
     currency,
+    currency is distinct from shop_currency as is_in_other_currency,
     presentment_currency,
     financial_status,
     fulfillment_status,
@@ -70,7 +71,8 @@ from
                     orders.discount_codes,
                     orders.checkout_token,
                     orders.cart_token,
-                    tenants.iana_timezone
+                    tenants.iana_timezone,
+                    tenants.currency as shop_currency
                 from {{ ref("stg_orders") }} orders
                 join
                     {{ ref("stg_tenants") }} tenants

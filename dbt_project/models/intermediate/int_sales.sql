@@ -35,31 +35,33 @@ from
             *,
             (happened_at at time zone iana_timezone)::date as happened_on,
             case
-                when is_product_sold and action_type = 'ORDER'
+                when is_product_sold and action_type = 'ORDER' and counts
                 then abs(coalesce(quantity, 0))
-                when is_product_returned
+                when is_product_returned and counts
                 then - abs(coalesce(quantity, 0))
                 else 0
             end as units,
-            case when is_product_sold then amount + discount else 0 end as gross_sales,
-            case when is_product_sold then - discount else 0 end as discounts,
             case
-                when is_product_returned or (line_type = 'ADJUSTMENT' and is_known)
+                when is_product_sold and counts then amount + discount else 0
+            end as gross_sales,
+            case
+                when is_product_sold and counts then - discount else 0
+            end as discounts,
+            case
+                when (is_product_returned or line_type = 'ADJUSTMENT') and counts
                 then amount
                 else 0
             end as returns,
             case
-                when line_type = 'SHIPPING' and is_known then amount else 0
+                when line_type = 'SHIPPING' and counts then amount else 0
             end as shipping,
+            case when line_type <> 'GIFT_CARD' and counts then tax else 0 end as taxes,
             case
-                when line_type <> 'GIFT_CARD' and is_known then tax else 0
-            end as taxes,
-            case
-                when line_type in ('DUTY', 'FEE', 'ADDITIONAL_FEE') and is_known
+                when line_type in ('DUTY', 'FEE', 'ADDITIONAL_FEE') and counts
                 then amount
                 else 0
             end as duties_and_fees,
-            case when line_type = 'TIP' and is_known then amount else 0 end as tips
+            case when line_type = 'TIP' and counts then amount else 0 end as tips
         from
             (
                 select
@@ -105,12 +107,12 @@ from
                     sales.discount_amount as discount,
                     sales.tax_amount as tax,
                     {{ is_known_sale("sales") }} as is_known,
+                    {{ is_known_sale("sales") }}
+                    and not coalesce(orders.is_in_other_currency, false) as counts,
                     sales.line_type = 'PRODUCT'
-                    and sales.action_type in ('ORDER', 'UPDATE')
-                    and {{ is_known_sale("sales") }} as is_product_sold,
+                    and sales.action_type in ('ORDER', 'UPDATE') as is_product_sold,
                     sales.line_type = 'PRODUCT'
-                    and sales.action_type = 'RETURN'
-                    and {{ is_known_sale("sales") }} as is_product_returned,
+                    and sales.action_type = 'RETURN' as is_product_returned,
                     orders.iana_timezone
                 from {{ ref("stg_order_sales") }} sales
                 join

@@ -2,7 +2,7 @@ select
     tenant_id,
     abandoned_on as date_day,
     count(*) as checkouts,
-    sum(value)::numeric(20, 4) as value,
+    coalesce(sum(value), 0)::numeric(20, 4) as value,
     count(*) filter (where is_recovered) as recovered,
     coalesce(sum(value) filter (where is_recovered), 0)::numeric(
         20, 4

@@ -28,7 +28,7 @@ select
     'order/' || order_id,
     'order',
     'Ordered ' || coalesce(order_name, order_id::text),
-    ordered_total
+    case when not is_in_other_currency then ordered_total end
 from {{ ref("fct_orders") }}
 where customer_id is not null
 

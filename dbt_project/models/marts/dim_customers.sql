@@ -14,7 +14,7 @@ select
     customers.cohort_month,
     customers.orders_count,
     {{ select_measures("customers") }},
-    (customers.ordered_sales / nullif(customers.orders_count, 0))::numeric(
+    (customers.ordered_sales / nullif(customers.priced_orders, 0))::numeric(
         20, 4
     ) as average_order_value,
     case

@@ -16,7 +16,7 @@ with
             coalesce(sales.customers_of_day, 0)
             - coalesce(sales.new_customers, 0) as returning_customers,
             {{ select_measures("sales") }},
-            (sales.ordered_sales / nullif(sales.orders, 0))::numeric(
+            (sales.ordered_sales / nullif(sales.priced_orders, 0))::numeric(
                 20, 4
             ) as average_order_value
         from days

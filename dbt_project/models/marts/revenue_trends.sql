@@ -34,6 +34,7 @@ with
             )::bigint as customers,
             coalesce(sum(sales.new_customers), 0)::bigint as new_customers,
             sum(sales.ordered_sales) as ordered_sales,
+            sum(sales.priced_orders) as priced_orders,
             {{ sum_measures() }},
             -- Of its first days, as many as the running period of its grain has had.
             coalesce(
@@ -111,7 +112,7 @@ select
     new_customers,
     customers - new_customers as returning_customers,
     {{ select_measures("like_with_like") }},
-    (ordered_sales / nullif(orders, 0))::numeric(20, 4) as average_order_value,
+    (ordered_sales / nullif(priced_orders, 0))::numeric(20, 4) as average_order_value,
     net_sales_previous::numeric(20, 4) as net_sales_previous,
     {{ growth("net_sales_compared", "net_sales_previous_compared") }}
     as net_sales_growth,

@@ -28,6 +28,7 @@ with
             sum(customers.orders_count) as orders,
             sum(customers.net_sales) as net_sales,
             sum(customers.ordered_sales) as ordered_sales,
+            sum(customers.priced_orders) as priced_orders,
             avg(
                 greatest(figures.as_of_date - customers.last_order_on, 0)
             ) as average_recency_days
@@ -50,7 +51,9 @@ select
         coalesce(summed.net_sales, 0)
         / nullif(greatest(sum(summed.net_sales) over tenant, 0), 0)
     )::numeric(20, 6) as share_of_net_sales,
-    (summed.ordered_sales / summed.orders)::numeric(20, 4) as average_order_value,
+    (summed.ordered_sales / nullif(summed.priced_orders, 0))::numeric(
+        20, 4
+    ) as average_order_value,
     summed.average_recency_days::numeric(20, 4) as average_recency_days,
     coalesce(tenants.rfm_is_meaningful, false) as rfm_is_meaningful
 from {{ ref("tenant_figures") }} tenants

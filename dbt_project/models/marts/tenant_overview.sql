@@ -23,11 +23,17 @@ with
             sum(orders) as orders,
             sum(net_sales) as net_sales,
             sum(ordered_sales) as ordered_sales,
+            sum(priced_orders) as priced_orders,
             {% for window, days in [
                 ("last_30d", "between 0 and 29"),
                 ("previous_30d", "between 30 and 59"),
             ] %}
-                {% for measure in ["orders", "net_sales", "ordered_sales"] %}
+                {% for measure in [
+                    "orders",
+                    "net_sales",
+                    "ordered_sales",
+                    "priced_orders",
+                ] %}
                     coalesce(
                         sum({{ measure }}) filter (
                             where figures.as_of_date - date_day {{ days }}
@@ -65,7 +71,7 @@ select
     coalesce(customers.customers, 0) as customers,
     coalesce(sales.orders, 0)::bigint as orders,
     coalesce(sales.net_sales, 0)::numeric(20, 4) as net_sales,
-    (sales.ordered_sales / nullif(sales.orders, 0))::numeric(
+    (sales.ordered_sales / nullif(sales.priced_orders, 0))::numeric(
         20, 4
     ) as average_order_value,
     coalesce(customers.high_value_customers, 0) as high_value_customers,
@@ -77,7 +83,8 @@ select
             20, 4
         ) as net_sales_{{ window }},
         (
-            sales.ordered_sales_{{ window }} / nullif(sales.orders_{{ window }}, 0)
+            sales.ordered_sales_{{ window }}
+            / nullif(sales.priced_orders_{{ window }}, 0)
         )::numeric(20, 4) as average_order_value_{{ window }},
     {% endfor %}
     tenants.last_loaded_at,

@@ -10,5 +10,6 @@ select
     completed_at,
     updated_at,
     deleted_at,
-    loaded_at
+    loaded_at,
+    payload #>> '{totalPriceSet,shopMoney,currencyCode}' as currency
 from {{ source("raw", "abandoned_checkouts") }}

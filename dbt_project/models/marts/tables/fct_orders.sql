@@ -7,7 +7,10 @@
             {"columns": ["tenant_id", "checkout_token"]},
             {"columns": ["tenant_id", "cart_token"]},
         ],
-        post_hook="{{ partial_index(this, 'redated', ['tenant_id', 'order_id'], 'is_redated') }}",
+        post_hook=[
+            "{{ partial_index(this, 'redated', ['tenant_id', 'order_id'], 'is_redated') }}",
+            "{{ partial_index(this, 'in_other_currency', ['tenant_id', 'currency', 'ordered_on'], 'is_in_other_currency') }}",
+        ],
         meta={
             "stale": "order_numbers",
             "marks": {"customers": ["customer_id"], "days": ["ordered_on"]},
@@ -94,7 +97,8 @@ select
     {% endfor %}
     orders.checkout_token,
     orders.cart_token,
-    orders.is_redated or coalesce(sales.is_redated, false) as is_redated
+    orders.is_redated or coalesce(sales.is_redated, false) as is_redated,
+    coalesce(orders.is_in_other_currency, false) as is_in_other_currency
 -- Full joins, because the planner has no nested loops for them: see the strategy
 -- `scoped`.
 from numbered orders
