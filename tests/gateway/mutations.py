@@ -48,6 +48,19 @@ _TEXTS = (
     *("\0", "a\0b", "\x01\x1f\x7f\x85", "\u2028\u2029", "\ud800", "\udc00a", "a\ud83d", "\U0001f600" * 300, "é" * 300),
     *("x" * 255, "x" * 256, "x" * 20_000, "'; drop table ops.tenants; --", "\\", "\\N", "\t\n\r", "{}", "%s", "$1"),
 )
+_AMOUNTS = (
+    *(
+        "1000000000000.00",
+        "99999999999999.99",
+        "-99999999999999",
+        "999999999999.999999",
+        "1e17",
+        "NaN",
+        "-0",
+        "0.00000001",
+    ),
+    *(10**12, 10**17, 1e16, -1e300, 0.1, 5),
+)
 _THINGS = (None, True, False, [], {}, [None], [[]], {"": None}, {"\0": "\0"}, [{"quantity": 1}] * 501)
 
 _Place = tuple[Any, Any]
@@ -61,7 +74,8 @@ def mutated(random: Random, payload: Any) -> bytes:
         places = list(_places(root)) or [(root := [None], 0)]
         looked_at = [place for place in places if place[1] in _LOOKED_AT]
         container, key = random.choice(looked_at if looked_at and random.random() < 0.8 else places)
-        random.choice(_CHANGES)(random, container, key)
+        likely = _LIKELY.get(key) if random.random() < 0.6 else None
+        (likely or random.choice(_CHANGES))(random, container, key)
     body = json.dumps(root[0] if root else None, ensure_ascii=random.random() < 0.7).encode(errors="surrogatepass")
     return random.choice(_SPOILINGS)(random, body) if random.random() < 0.15 else body
 
@@ -92,11 +106,16 @@ def _swap_type(random: Random, container: Any, key: Any) -> None:
 def _spoil_text(random: Random, container: Any, key: Any) -> None:
     text = str(container[key])[:2000]
     place = random.randint(0, len(text))
-    container[key] = text[:place] + random.choice(["\0", "\x0b", "\ud83d", "\udfff", "\u202e", "\ufeff"]) + text[place:]
+    spoilt = random.choice(["\0", "\0", "\x0b", "\ud83d", "\udfff", "\ufeff"])
+    container[key] = text[:place] + spoilt + text[place:]
 
 
 def _date(random: Random, container: Any, key: Any) -> None:
     container[key] = random.choice(ODD_DATES)
+
+
+def _amount(random: Random, container: Any, key: Any) -> None:
+    container[key] = random.choice(_AMOUNTS)
 
 
 def _remove(_: Random, container: Any, key: Any) -> None:
@@ -122,6 +141,13 @@ def _nest(random: Random, container: Any, key: Any) -> None:
     for _ in range(random.choice([1, 20, 100])):
         container[key] = [container[key]] if random.random() < 0.5 else {"a": container[key]}
 
+
+_LIKELY: dict[Any, Callable[[Random, Any, Any], None]] = {
+    **dict.fromkeys(("created_at", "updated_at"), _date),
+    **dict.fromkeys(("amount", "line_price"), _amount),
+    **dict.fromkeys(("title", "sku", "token", "myshopify_domain", "currency_code"), _spoil_text),
+}
+"""What is most likely to do harm there."""
 
 _CHANGES = (_replace, _replace, _replace, _swap_type, _spoil_text, _date, _remove, _add, _multiply, _nest)
 
