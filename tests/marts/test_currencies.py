@@ -11,6 +11,8 @@ import pytest
 
 from tests.marts.store import Store
 from tests.marts.warehouse import Warehouse, differences
+from xeno_pipeline.doctor.figures import examine_figures
+from xeno_pipeline.doctor.finding import State
 from xeno_pipeline.monitoring.checks import CURRENCIES, Finding, find
 from xeno_pipeline.settings import load_settings
 
@@ -106,6 +108,12 @@ def test_the_check_names_the_store_the_currencies_how_many_and_the_days(sold: Wa
             "3 orders are in USD (2026-01-30 to 2026-02-11), the shop is in EUR: no sum holds their money",
         ),
     ]
+
+
+def test_the_doctor_says_so_too(sold: Warehouse) -> None:
+    findings = examine_figures(load_settings(), sold.database)
+    assert [(finding.subject, finding.state) for finding in findings] == [("store acme", State.WARNING)] * 3
+    assert findings[-1].told.startswith("3 orders are in USD (2026-01-30 to 2026-02-11), the shop is in EUR")
 
 
 def test_a_shop_may_change_its_currency_and_change_it_back(warehouse: Warehouse) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from xeno_pipeline.doctor.dagster_instance import examine_code_location, examine_dagster
 from xeno_pipeline.doctor.database import examine_inbox, examine_schema, reach_database
-from xeno_pipeline.doctor.finding import Finding
+from xeno_pipeline.doctor.figures import examine_figures
+from xeno_pipeline.doctor.finding import Finding, State
 from xeno_pipeline.doctor.installation import examine_dbt_project, examine_disk, examine_packages, examine_python
 from xeno_pipeline.doctor.secrets import examine_keys
 from xeno_pipeline.doctor.stores import examine_stores
@@ -36,6 +37,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from findings
     if not is_migrated:
         return
+    if all(finding.state is State.OK for finding in findings):
+        yield from examine_figures(settings, database)
     yield examine_inbox(database)
     ring, findings = examine_keys(settings, database)
     yield from findings

@@ -247,7 +247,7 @@ LEDGER = Check(
         group by recent.tenant_id, recent.id
     )
 
-    select 'raw.order_sales' as subject, tenant_id, min(recent.updated_at) as since,
+    select 'raw.order_sales' as subject, tenant_id, least(min(recent.updated_at), now()) as since,
         count(*) || ' of the orders of the last 60 days differ from their ledger, such as ' || min(id) as told,
         'xeno sync ' || tenant_id || ' --stream orders --full' as command
     from recent
