@@ -155,11 +155,12 @@ def tenant_list() -> None:
 
 @tenant_app.command("show")
 def tenant_show(handle: Handle) -> None:
-    """Show one tenant, how far each of its streams was read, and what its last reconciliation found."""
-    from xeno_pipeline.console import show_absent, show_reconciliations, show_tenant
+    """Show one tenant, how far each stream was read, what the last reconciliation found, and what was set aside."""
+    from xeno_pipeline.console import show_absent, show_reconciliations, show_set_aside, show_tenant
     from xeno_pipeline.extraction import inbox, reconciliation_results
     from xeno_pipeline.extraction.state import load_states
     from xeno_pipeline.tenants import registry, usage
+    from xeno_pipeline.warehouse import set_aside
     from xeno_pipeline.warehouse.migrate import open_migrated
 
     with open_migrated(load_settings()).connect() as connection:
@@ -167,6 +168,7 @@ def tenant_show(handle: Handle) -> None:
         show_tenant(tenant, load_states(connection, handle), used)
         show_reconciliations(reconciliation_results.of_tenants(connection, [handle]))
         show_absent(handle, inbox.count_absent(connection, handle))
+        show_set_aside(set_aside.listed(connection, handle))
 
 
 @tenant_app.command("limit")

@@ -24,11 +24,13 @@ from xeno_pipeline.tenants.subscriptions import Registration
 from xeno_pipeline.tenants.usage import Usage
 from xeno_pipeline.warehouse.error_texts import told
 from xeno_pipeline.warehouse.roles import Address, BiRole
+from xeno_pipeline.warehouse.set_aside import SetAside
 
 if TYPE_CHECKING:
     from xeno_pipeline.transformation.transform import TransformReport  # it brings dbt, which takes a second to import
 
 _WIDTH_OF_A_PIPE = 160
+_MOST_SET_ASIDE = 20
 
 out = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -203,6 +205,20 @@ def show_absent(tenant_id: str, counts: Mapping[tuple[str, str], int]) -> None:
             say(f"{what} named what Shopify did not show for hours, so it was deleted.")
 
 
+def show_set_aside(found: Sequence[SetAside]) -> None:
+    """Print what of a tenant does not fit, the longest first, as far as there is any."""
+    if not found:
+        return
+    shown = found[:_MOST_SET_ASIDE]
+    of = f"the first {len(shown)} of {len(found):,}" if len(shown) < len(found) else f"{len(found)}"
+    warn(f"Set aside, since they do not fit ({of}); each is read again when it changes at Shopify:")
+    table = _table("set aside", "of", "since", "reason")
+    for aside in shown:
+        since = f"{aside.first_seen_at:%Y-%m-%d %H:%M %Z}"
+        table.add_row(Text(aside.name), aside.object, since, Text(aside.reason))
+    out.print(table)
+
+
 def show_registrations(registrations: Iterable[Registration]) -> None:
     """Print what became of tenants' webhook subscriptions as a table, and why some are missing."""
     table = _table("tenant", "created", "updated", "deleted", "missing", "of others")
@@ -260,7 +276,20 @@ def show_findings(findings: Sequence[Finding]) -> None:
 
 def _table(*headers: str) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
-    words = {"tenant", "stream", "read by", "shop", "currency", "time zone", "plan", "status", "sees all orders"}
+    words = {
+        "set aside",
+        "of",
+        "reason",
+        "tenant",
+        "stream",
+        "read by",
+        "shop",
+        "currency",
+        "time zone",
+        "plan",
+        "status",
+        "sees all orders",
+    }
     for header in headers:
         table.add_column(header, justify="left" if header in words else "right", no_wrap=not sys.stdout.isatty())
     return table

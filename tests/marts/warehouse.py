@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from xeno_pipeline.extraction.mapping import flatten, rows
+from xeno_pipeline.extraction.mapping import RowMapping
 from xeno_pipeline.transformation.dbt import DbtProject
 from xeno_pipeline.transformation.transform import TransformReport, TransformRequest, transform
 from xeno_pipeline.warehouse.connection import Database
@@ -49,7 +49,7 @@ class Warehouse:
         """Load everything that the store has of a kind; what it has no longer is marked as gone."""
         with self.database.connect() as connection:
             load = Load(handle, root, datetime.now(UTC), Completeness(accept=True))
-            load.run(connection, lambda suppressed: rows(flatten(nodes), handle, 1, suppressed))
+            load.run(connection, RowMapping(root, handle, 1).of_objects(list(nodes)))
 
     def transform(self, *tenant_ids: str, **how: Any) -> TransformReport:
         """Bring the marts of tenants (all of them by default) up to date; all of it must succeed."""

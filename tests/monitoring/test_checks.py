@@ -105,6 +105,25 @@ WRONG: Mapping[str, tuple[Check, str, str, str]] = {
         "raw.shops",
         "1 webhooks of shop were given up: The shop is away.",
     ),
+    "an order does not fit": (
+        checks.SET_ASIDE,
+        """
+        insert into ops.set_aside (tenant_id, object, object_id, gid, reason, first_seen_at, last_seen_at)
+        select %(tenant)s, 'orders', id, 'gid://shopify/Order/' || id, 'name is no text', day, now()
+        from generate_series(1, 3) as id cross join lateral (select now() - id * interval '1 day' as day) as first
+        """,
+        "raw.orders",
+        "3 orders do not fit and are set aside, such as gid://shopify/Order/3: name is no text",
+    ),
+    "records name no object": (
+        checks.SET_ASIDE,
+        """
+        insert into ops.set_aside (tenant_id, object, object_id, gid, reason, records, first_seen_at, last_seen_at)
+        values (%(tenant)s, 'products', 0, '', 'id is missing', 2, now(), now())
+        """,
+        "raw.products",
+        "2 products do not fit and are set aside, such as one without id: id is missing",
+    ),
     "a scope was withdrawn": (
         checks.SCOPES,
         """

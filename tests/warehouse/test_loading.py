@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 
 from tests.installation import Installation
 from tests.warehouse.nodes import OPENED, Node, at, order, product
-from xeno_pipeline.extraction.mapping import flatten, rows
+from xeno_pipeline.extraction.mapping import Refuse, RowMapping
 from xeno_pipeline.extraction.state import advance_cursor, load_state, remember_bulk_operation
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.registry import Tenant
 from xeno_pipeline.warehouse.loading import Completeness, Load, TableCounts, TooManyGoneError
 from xeno_pipeline.warehouse.raw_tables import ORDERS, PRODUCTS, RawTable
-from xeno_pipeline.warehouse.suppression import NOBODY, Suppressed
+from xeno_pipeline.warehouse.suppression import Suppressed
 
 ALL_SEEN = Completeness()
 ALL_GONE = Completeness(accept=True)
@@ -47,9 +47,9 @@ class Warehouse:
         """Load some nodes, read at a minute (later than all before, by default)."""
         minute = next(self._minutes) if read_at is None else read_at
         load = Load(self.tenant_id, root, OPENED + timedelta(minutes=minute), complete)
-        mapped = list(rows(flatten(deepcopy(nodes)), self.tenant_id, version or self.version, NOBODY))
+        mapping = RowMapping(root, self.tenant_id, version or self.version)
         with self.installation.database.connect() as connection:
-            return load.run(connection, lambda _: mapped)
+            return load.run(connection, mapping.of_objects(deepcopy(nodes)))
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         return self.installation.query(statement, self.tenant_id)
@@ -287,8 +287,8 @@ def test_several_loads_share_a_transaction(warehouse: Warehouse) -> None:
     warehouse.load(ORDERS, order(1, 0))
     with warehouse.installation.database.connect() as connection:
         for root, node in ((PRODUCTS, product(1, 1)), (ORDERS, order(1, 1)), (PRODUCTS, product(2, 1))):
-            mapped = list(rows(flatten([node]), warehouse.tenant_id, warehouse.version, NOBODY))
-            Load(warehouse.tenant_id, root, OPENED + timedelta(minutes=2000)).run(connection, lambda _, m=mapped: m)
+            load = Load(warehouse.tenant_id, root, OPENED + timedelta(minutes=2000))
+            load.run(connection, RowMapping(root, warehouse.tenant_id, warehouse.version).of_objects([node]))
     assert set(warehouse.products()) == {1, 2}
     assert warehouse.query("select updated_at from raw.orders where tenant_id = %s") == [
         (OPENED + timedelta(minutes=1),)
@@ -313,8 +313,8 @@ def test_a_load_that_breaks_off_leaves_nothing_and_moves_no_cursor(warehouse: Wa
         remember_bulk_operation(connection, "acme", "products", None)
     before = warehouse.installation.row_versions()
 
-    def breaking_off(suppressed: Suppressed) -> Iterator[Any]:
-        yield from rows(flatten([product(1, 6), product(2, 6)]), "acme", 1, suppressed)
+    def breaking_off(suppressed: Suppressed, refuse: Refuse) -> Iterator[Any]:
+        yield from RowMapping(PRODUCTS, "acme", 1).of_objects([product(1, 6), product(2, 6)])(suppressed, refuse)
         raise ConnectionResetError
 
     def load() -> None:

@@ -12,20 +12,20 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import partial
 
 import psycopg
 
 from xeno_pipeline.extraction import inbox
 from xeno_pipeline.extraction.inbox import PendingEvent
-from xeno_pipeline.extraction.mapping import UnknownNodeError, flatten, rows
+from xeno_pipeline.extraction.mapping import RowMapping
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult, empty_report
 from xeno_pipeline.extraction.state import load_state
 from xeno_pipeline.extraction.stream_sync import StreamSync, UnloadableError
 from xeno_pipeline.extraction.streams import CARTS, SHOP, STREAMS, Stream
 from xeno_pipeline.extraction.sync import Syncer
 from xeno_pipeline.extraction.visibility import too_old
-from xeno_pipeline.shopify.client import Patience, ShopifyClient
+from xeno_pipeline.shopify.client import Patience, ShopifyClient, Usage
 from xeno_pipeline.shopify.errors import (
     OverloadedError,
     SlowObjectError,
@@ -35,16 +35,16 @@ from xeno_pipeline.shopify.errors import (
 )
 from xeno_pipeline.shopify.ids import kind, number
 from xeno_pipeline.shopify.pagination import Node, Pager
+from xeno_pipeline.shopify.records import changed_at
 from xeno_pipeline.tenants.credentials import CredentialError
 from xeno_pipeline.tenants.offboarding import uninstall
 from xeno_pipeline.tenants.registry import Tenant
 from xeno_pipeline.warehouse import raw_tables as raw
 from xeno_pipeline.warehouse.connection import Connection, Database
-from xeno_pipeline.warehouse.copying import Row
 from xeno_pipeline.warehouse.error_texts import told
 from xeno_pipeline.warehouse.loading import Load, TableCounts
 from xeno_pipeline.warehouse.redaction import redact_customer
-from xeno_pipeline.warehouse.suppression import Suppressed, load_suppressed
+from xeno_pipeline.warehouse.suppression import load_suppressed
 
 TENANTS_AT_ONCE = 8
 
@@ -129,9 +129,10 @@ def _land_carts(syncer: Syncer, tenant: Tenant, events: Sequence[PendingEvent]) 
     load = Load(tenant.tenant_id, raw.CARTS, datetime.now(UTC))
     with syncer.database.connect() as connection:
         if nodes:
-            report.add(load.run(connection, lambda nobody: rows(nodes, tenant.tenant_id, _CARTS_VERSION, nobody)))
+            mapping = RowMapping(raw.CARTS, tenant.tenant_id, _CARTS_VERSION)
+            report.add(load.run(connection, mapping.of_objects(nodes)))
         inbox.are_done(connection, [event.id for event in events])
-    report.seconds = time.monotonic() - started
+    report.cost(Usage(), time.monotonic() - started)
     return report
 
 
@@ -209,23 +210,20 @@ class _Reading:
                 stream, self.tenant, client, self.syncer.database, self.syncer.spool, self.syncer.on_progress
             ).run()
             with self.syncer.database.connect() as connection:
-                shown = inbox.shown_are_done(connection, self.tenant.tenant_id, stream.name, stream.root.name)
-            events = [event for event in events if event.id not in shown]
+                in_raw = inbox.shown_are_done(connection, self.tenant.tenant_id, stream.name, stream.root.name)
+            events = [event for event in events if event.id not in in_raw]
         nodes, slow = self._read(client, stream, events)
-        done = {event.id for event in events if self._is_done(event, nodes)}
+        shown = {gid: changed_at(node) for gid, node in nodes.items()}
+        done = {event.id for event in events if self._is_done(event, shown)}
         too_slow = {event.id for event in events if slow is not None and event.read_gid == slow.gid}
         absent = {event.id for event in events if self._is_absent(event, nodes)} - done - too_slow
         behind = {event.id for event in events} - done - absent - too_slow
         visible_since = stream.visible_since(self.tenant, read_at)
-
-        @cache  # nodes are used up by mapping them, and a load may ask twice
-        def loadable(suppressed: Suppressed) -> list[Row]:
-            return list(rows(flatten(nodes.values()), self.tenant.tenant_id, stream.query_version, suppressed))
-
+        mapping = RowMapping(stream.root, self.tenant.tenant_id, stream.query_version)
         load = Load(self.tenant.tenant_id, stream.root, read_at)
         with self.syncer.database.connect() as connection:
             if nodes:
-                report.add(load.run(connection, loadable))
+                report.add(load.run(connection, mapping.of_objects(list(nodes.values()))))
             gone = [number(event.deleted_gid) for event in events if event.deleted_gid]
             if gone:
                 report.add({stream.root.name: TableCounts(deleted=load.bury(connection, gone))})
@@ -256,7 +254,7 @@ class _Reading:
         except SlowObjectError as error:
             slow = error
         if stream.root.name in self.forsaken:
-            self.forsaken[stream.root.name] &= {node["customer"]["id"] for node in nodes.values() if node["customer"]}
+            self.forsaken[stream.root.name] &= set(map(_customer_of, nodes.values()))
         return nodes, slow
 
     def _waits_for_orders(self, event: PendingEvent) -> bool:
@@ -266,16 +264,21 @@ class _Reading:
         """Whether Shopify shows nothing of what the event names, which is all that is amiss."""
         return event.read_gid is not None and event.read_gid not in nodes and not self._waits_for_orders(event)
 
-    def _is_done(self, event: PendingEvent, nodes: dict[str, Node]) -> bool:
-        """Whether Shopify shows what the event told of."""
+    def _is_done(self, event: PendingEvent, shown: dict[str, datetime | None]) -> bool:
+        """Whether Shopify shows what the event told of; what it shows may not fit, and be set aside.
+
+        Args:
+            event: the event.
+            shown: when each object that Shopify shows says it was changed; None: it says nothing that can be.
+        """
         if self._waits_for_orders(event):
             return False
         if event.read_gid is None or event.read_gid in self.deleted:
             return True
-        node = nodes.get(event.read_gid)
-        return node is not None and (
-            event.changed_at is None or datetime.fromisoformat(node["updatedAt"]) >= event.changed_at
-        )
+        if event.read_gid not in shown:
+            return False
+        changed = shown[event.read_gid]
+        return changed is None or event.changed_at is None or changed >= event.changed_at
 
     def _report(self, stream: Stream) -> StreamReport:
         with self.syncer.database.connect() as connection:
@@ -307,6 +310,12 @@ class _Reading:
             self.forsaken[table.name] = {f"gid://shopify/Customer/{customer_id}" for _, customer_id in found}
 
 
+def _customer_of(node: Node) -> str | None:
+    customer = node.get("customer")
+    gid = customer.get("id") if isinstance(customer, dict) else None
+    return gid if isinstance(gid, str) else None
+
+
 def _of(stream: str, events: Collection[PendingEvent]) -> list[PendingEvent]:
     return [event for event in events if event.stream == stream]
 
@@ -325,7 +334,7 @@ def _failed(
     syncer: Syncer, tenant: Tenant, stream: str, events: Sequence[PendingEvent], error: Exception
 ) -> StreamFailure:
     """Note why events could not be read; nothing of a value that did not fit, which may be personal."""
-    if isinstance(error, psycopg.DataError | UnknownNodeError):
+    if isinstance(error, psycopg.DataError):
         error = UnloadableError(f"{tenant.tenant_id}: {stream} that events name do not fit the tables.")
     with syncer.database.connect() as connection:
         inbox.have_failed(connection, [event.id for event in events], told(error), is_held=True)

@@ -1,7 +1,7 @@
 """Whether a store has anything new, asked in one query: most stores have not, most hours.
 
-It decides as a read of changes would: what changed within the overlap before the cursor is looked for in raw, and only
-what is not there, or may lie behind what the query shows, is news.
+It decides as a read of changes would: what changed within the overlap before the cursor is looked for in raw and among
+what is set aside, and only what is not there, or may lie behind what the query shows, is news.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from xeno_pipeline.shopify.client import ShopifyClient
 from xeno_pipeline.shopify.errors import TimedOutError
 from xeno_pipeline.shopify.pagination import updated_since
 from xeno_pipeline.shopify.queries import operation
+from xeno_pipeline.shopify.records import changed_at, number_of
 from xeno_pipeline.warehouse.connection import Connection
+from xeno_pipeline.warehouse.set_aside import UNIDENTIFIED
 
 log = logging.getLogger(__name__)
 
@@ -84,15 +86,30 @@ def _begin(state: SyncState) -> datetime:
 def _has_news(
     connection: Connection, tenant_id: str, stream: Stream, shown: Mapping[str, Any], begin: datetime
 ) -> bool:
-    updated = {node["id"].rpartition("/")[2]: datetime.fromisoformat(node["updatedAt"]) for node in shown["nodes"]}
-    recent = {id_: at for id_, at in updated.items() if at >= begin}
+    nodes = [node if isinstance(node, dict) else {} for node in shown["nodes"]]
+    updated = {number_of(node.get("id"), stream.kind) or UNIDENTIFIED: changed_at(node) for node in nodes}
+    recent = {id_: at for id_, at in updated.items() if at is None or at >= begin}
     if shown["pageInfo"]["hasNextPage"] and len(recent) == len(updated):
         return True
     query = f"""
         select count(*)
-        from unnest(%s::bigint[], %s::timestamptz[]) as shown (id, updated_at)
-        join raw.{stream.root.name} held on held.tenant_id = %s and held.id = shown.id
-        where held.updated_at >= shown.updated_at and held.deleted_at is null
+        from unnest(%(ids)s::bigint[], %(updated_at)s::timestamptz[]) as shown (id, updated_at)
+        where exists (
+            select from raw.{stream.root.name} held
+            where held.tenant_id = %(tenant)s and held.id = shown.id
+            and held.updated_at >= shown.updated_at and held.deleted_at is null
+        )
+        or exists (
+            select from ops.set_aside aside
+            where aside.tenant_id = %(tenant)s and aside.object = %(object)s and aside.object_id = shown.id
+            and (aside.updated_at >= shown.updated_at or num_nulls(aside.updated_at, shown.updated_at) = 2)
+        )
         """
-    row = connection.execute(query, [list(recent), list(recent.values()), tenant_id]).fetchone()
+    bound = {
+        "ids": list(recent),
+        "updated_at": list(recent.values()),
+        "tenant": tenant_id,
+        "object": stream.root.name,
+    }
+    row = connection.execute(query, bound).fetchone()
     return row != (len(recent),)

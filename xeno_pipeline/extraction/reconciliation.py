@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -28,9 +28,9 @@ from xeno_pipeline.extraction.stream_sync import StreamSync
 from xeno_pipeline.extraction.streams import STREAMS, Stream
 from xeno_pipeline.extraction.sync import TENANTS_AT_ONCE, Syncer
 from xeno_pipeline.shopify.bulk import BulkReader
-from xeno_pipeline.shopify.ids import number
 from xeno_pipeline.shopify.pagination import Pager
 from xeno_pipeline.shopify.queries import bulk_query
+from xeno_pipeline.shopify.records import changed_at, number_of
 from xeno_pipeline.tenants import usage
 from xeno_pipeline.tenants.registry import Tenant
 from xeno_pipeline.warehouse import raw_tables as raw
@@ -38,6 +38,7 @@ from xeno_pipeline.warehouse.census import Census, Seen
 from xeno_pipeline.warehouse.connection import Connection
 from xeno_pipeline.warehouse.error_texts import told, traced
 from xeno_pipeline.warehouse.loading import Completeness
+from xeno_pipeline.warehouse.set_aside import only_set_aside
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,8 @@ _FULL_EVERY = timedelta(days=6, hours=12)
 
 _MOST_READ_AGAIN = 20_000
 """By their ids. Where more is missing, the history is to be read again."""
+
+_DIGITS_OF_BIGINT = 19
 
 _MOST_CUSTOMERS = 100
 """Whose orders are searched for in one night."""
@@ -179,17 +182,26 @@ class _StreamReconciliation:
         ]
 
     def _counts(self, span: Span) -> tuple[int, int]:
-        """How many were created in a span: as Shopify counts, and as raw does."""
+        """How many were created in a span: as Shopify counts, and as raw does.
+
+        Whatever is set aside counts as if it were in raw; what does not say when it was created is taken to be in the
+        span as far as something is missing there.
+        """
+        created = "(%(since)s::timestamptz is null or created_at >= %(since)s) and created_at < %(until)s"
+        root = self.sync.stream.root
         query = f"""
-            select count(*) from raw.{self.sync.stream.root.name}
-            where tenant_id = %(tenant)s and deleted_at is null
-            and (%(since)s::timestamptz is null or created_at >= %(since)s) and created_at < %(until)s
+            with aside as ({only_set_aside(root)})
+            select
+                (select count(*) from raw.{root.name} where tenant_id = %(tenant)s and deleted_at is null and {created})
+                + (select count(*) from aside where {created}),
+                (select count(*) from aside where created_at is null)
             """
         bound = {"tenant": self.sync.tenant.tenant_id, "since": span.since, "until": span.until}
         with self.sync.database.connect() as connection:
             row = connection.execute(query, bound).fetchone()
         assert row is not None
-        return replace(self.sync, span=span).count_at_shopify(), row[0]
+        at_shopify, (known, undated) = replace(self.sync, span=span).count_at_shopify(), row
+        return at_shopify, known + max(0, min(undated, at_shopify - known))
 
     def _compare_ids(self, span: Span, report: StreamReport) -> None:
         """Read the ids of what was created in a span; read again what raw lacks, and mark what is gone."""
@@ -203,7 +215,8 @@ class _StreamReconciliation:
         ):
             reader.download(completed, result)
             census = Census(connection, tenant.tenant_id, stream.root, completed.created_at)
-            census.see(_seen(node) for node in reader.nodes(completed, result))
+            ids = _Ids(reader.nodes(completed, result, lambda: ids.lost), stream.kind)
+            census.see(ids)
             gaps = census.gaps()
             if len(gaps) > _MOST_READ_AGAIN:
                 raise TooManyGapsError(
@@ -213,7 +226,12 @@ class _StreamReconciliation:
             self._read_again(gaps, report)
             if stream.root is raw.CUSTOMERS:
                 self.found.refreshed += census.refresh_customers()
-            if stream.absence_means_gone:
+            if ids.lost:
+                report.notes.append(
+                    f"{tenant.tenant_id}: {ids.lost:,} {stream.name} came without an id, so that nothing can be said "
+                    "to be gone; none was marked so."
+                )
+            elif stream.absence_means_gone:
                 # What the token sees moved on while the operation ran.
                 visible_since = stream.visible_since(tenant, max(completed.created_at, datetime.now(UTC)))
                 complete = Completeness(visible_since, self.depth.accept_deletions).within(span.since, span.until)
@@ -245,8 +263,16 @@ class _StreamReconciliation:
 
 
 def _customers_differing(connection: Connection, tenant_id: str) -> list[int]:
-    """The customers who have another number of orders in raw than Shopify tells; neither counts tests."""
-    query = """
+    """The customers who have another number of orders in raw than Shopify tells; neither counts tests.
+
+    Orders that are set aside may be tests or not.
+    """
+    query = f"""
+        with aside as (
+            select customer_id, count(*) as orders
+            from ({only_set_aside(raw.ORDERS)}) as orders
+            where customer_id is not null group by 1
+        )
         select customers.id
         from raw.customers
         left join (
@@ -255,14 +281,41 @@ def _customers_differing(connection: Connection, tenant_id: str) -> list[int]:
             where tenant_id = %(tenant)s and deleted_at is null and not is_test and customer_id is not null
             group by 1
         ) held using (id)
+        left join aside on aside.customer_id = customers.id
         where tenant_id = %(tenant)s and deleted_at is null
-        and number_of_orders <> coalesce(held.orders, 0)
+        and number_of_orders - coalesce(held.orders, 0) not between 0 and coalesce(aside.orders, 0)
         order by 1
         """
     return [id_ for (id_,) in connection.execute(query, {"tenant": tenant_id})]
 
 
-def _seen(node: dict[str, Any]) -> Seen:
-    orders = node.get("numberOfOrders")
-    statistics = node.get("statistics") or {}
-    return number(node["id"]), node["updatedAt"], None if orders is None else int(orders), statistics.get("rfmGroup")
+@dataclass
+class _Ids:
+    """What the nodes of ids say, read once; those without a usable id are counted.
+
+    Args:
+        nodes: as they came.
+        kind: of what.
+        lost: how many had none so far.
+    """
+
+    nodes: Iterable[dict[str, Any]]
+    kind: str
+    lost: int = 0
+
+    def __iter__(self) -> Iterator[Seen]:
+        for node in self.nodes:
+            id_ = number_of(node.get("id"), self.kind)
+            if id_ is None:
+                self.lost += 1
+                continue
+            yield id_, changed_at(node), *_figures(node.get("numberOfOrders"), node.get("statistics"))
+
+
+def _figures(orders: Any, statistics: Any) -> tuple[int | None, str | None]:
+    """A customer's number of orders and RFM group; neither where one of them is misshapen."""
+    group = statistics.get("rfmGroup") if isinstance(statistics, dict) else None
+    digits = str(orders) if isinstance(orders, str | int) else ""
+    if not (digits.isascii() and digits.isdecimal() and len(digits) < _DIGITS_OF_BIGINT):
+        return None, None
+    return (int(digits), group) if group is None or (isinstance(group, str) and "\x00" not in group) else (None, None)

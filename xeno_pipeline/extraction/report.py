@@ -79,8 +79,18 @@ class StreamReport:
         """Whether the store said that there is nothing new, so that nothing was read."""
         return self.mode == "idle"
 
+    @property
+    def set_aside(self) -> int:
+        """Objects that do not fit, and were set aside."""
+        return sum(counts.set_aside for counts in self.tables.values())
+
     def cost(self, usage: Usage, seconds: float) -> None:
-        """Note what it cost, of which the store's points, and how long it took."""
+        """Note what it cost, of which the store's points, and how long it took; and what did not fit."""
+        if self.set_aside:
+            self.notes.append(
+                f"{self.tenant_id}: {self.set_aside:,} {self.stream} do not fit and were set aside; "
+                f"`xeno tenant show {self.tenant_id}` names them."
+            )
         self.requests, self.points, self.bytes = usage.requests, usage.points, self.bytes + usage.bytes
         self.seconds_waiting += usage.seconds_waiting
         self.seconds = seconds

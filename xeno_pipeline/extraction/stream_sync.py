@@ -9,13 +9,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 
 import psycopg
 
 from xeno_pipeline.errors import XenoError
-from xeno_pipeline.extraction.mapping import UnknownNodeError, flatten, rows
+from xeno_pipeline.extraction.mapping import Refuse, RowMapping
 from xeno_pipeline.extraction.report import Progress, ProgressSink, StreamReport, empty_report
 from xeno_pipeline.extraction.spans import Span
 from xeno_pipeline.extraction.state import (
@@ -41,6 +40,7 @@ from xeno_pipeline.tenants.registry import Tenant
 from xeno_pipeline.warehouse.connection import Connection, Database
 from xeno_pipeline.warehouse.copying import Row
 from xeno_pipeline.warehouse.loading import Completeness, Load
+from xeno_pipeline.warehouse.set_aside import UNIDENTIFIED, Refused, ids_of, only_set_aside
 from xeno_pipeline.warehouse.suppression import Suppressed
 
 log = logging.getLogger(__name__)
@@ -61,6 +61,12 @@ class UnloadableError(XenoError):
 
 class IncompleteReadError(XenoError):
     """Fewer objects came than Shopify had announced."""
+
+
+def node_key(node: Node) -> object:
+    """What tells an object from others: its gid; one without is like no other."""
+    gid = node.get("id")
+    return gid if isinstance(gid, str) else object()
 
 
 @dataclass(frozen=True)
@@ -202,11 +208,21 @@ class StreamSync:
                 complete = Completeness(seen_to_the_end, accept_deletions)
                 if self.span:
                     complete = complete.within(self.span.since, self.span.until)
-            load = Load(self.tenant.tenant_id, self.stream.root, completed.created_at, complete)
+            load = Load(
+                *(self.tenant.tenant_id, self.stream.root, completed.created_at, complete),
+                is_history=self.span is None,
+            )
 
-            def loadable(suppressed: Suppressed) -> Iterator[Row]:
-                nodes = reader.nodes(completed, result)
-                return self._rows(self._told("loading", nodes, completed.object_count), suppressed)
+            def loadable(suppressed: Suppressed, refuse: Refuse) -> Iterator[Row]:
+                refused: list[Refused] = []
+
+                def note(misfit: Refused) -> None:
+                    refused.append(misfit)
+                    refuse(misfit)
+
+                nodes = reader.nodes(completed, result, lambda: len(refused))
+                told = self._told("loading", nodes, completed.object_count)
+                return self._mapping().of_lines(told, suppressed, note)
 
             with self._writing() as connection:
                 report.add(load.run(connection, loadable))
@@ -227,7 +243,8 @@ class StreamSync:
         read_up_to = self._load_pages(self._told_pages(pages, announced), report)
         report.cursor_after = max(filter(None, (read_up_to, state.cursor_at)), default=BEGINNING)
         with self.database.connect() as connection:
-            self._check_complete(self._count_in_raw(connection), announced)
+            if UNIDENTIFIED not in ids_of(connection, self.tenant.tenant_id, self.stream.root):
+                self._check_complete(self._count_known(connection), announced)
             visible_since = self.stream.visible_since(self.tenant, datetime.now(UTC))
             self._history_is_in(connection, report.cursor_after, visible_since)
 
@@ -273,9 +290,14 @@ class StreamSync:
         (count,) = answer.data.values()
         return int(count["count"])
 
-    def _count_in_raw(self, connection: Connection) -> int:
-        query = f"select count(*) from raw.{self.stream.root.name} where tenant_id = %s and deleted_at is null"
-        row = connection.execute(query, [self.tenant.tenant_id]).fetchone()
+    def _count_known(self, connection: Connection) -> int:
+        """How many objects of Shopify's are in raw, or set aside because they do not fit."""
+        query = f"""
+            select
+                (select count(*) from raw.{self.stream.root.name} where tenant_id = %(tenant)s and deleted_at is null)
+                + (select count(*) from ({only_set_aside(self.stream.root)}) as aside)
+            """
+        row = connection.execute(query, {"tenant": self.tenant.tenant_id}).fetchone()
         return row[0] if row else 0
 
     # --- changes ---
@@ -302,12 +324,12 @@ class StreamSync:
         Raises:
             Exception: the pages broke off; what came before is loaded, so that the next sync goes on there.
         """
-        batch: dict[str, Node] = {}
+        batch: dict[object, Node] = {}
         read_up_to: datetime | None = None
         read_at = datetime.now(UTC)  # before the first page is asked for: a deletion told meanwhile is newer
         failures: list[Exception] = []
         for page in _until_failure(pages, failures):
-            batch |= {node["id"]: node for node in page.nodes}  # of an object that came twice, the later one
+            batch |= {node_key(node): node for node in page.nodes}  # of an object that came twice, the later one
             read_up_to = page.read_up_to or read_up_to
             if len(batch) >= _NODES_A_LOAD:
                 self._load_batch(batch, read_at, read_up_to, report)
@@ -319,16 +341,12 @@ class StreamSync:
         return read_up_to
 
     def _load_batch(
-        self, batch: dict[str, Node], read_at: datetime, read_up_to: datetime | None, report: StreamReport
+        self, batch: dict[object, Node], read_at: datetime, read_up_to: datetime | None, report: StreamReport
     ) -> None:
-        @cache  # nodes are used up by mapping them, and a load may ask twice
-        def loadable(suppressed: Suppressed) -> list[Row]:
-            return list(self._rows(flatten(batch.values()), suppressed))
-
         load = Load(self.tenant.tenant_id, self.stream.root, read_at)
         with self._writing() as connection:
             if batch:
-                report.add(load.run(connection, loadable))
+                report.add(load.run(connection, self._mapping().of_objects(list(batch.values()))))
             if read_up_to is not None:
                 advance_cursor(connection, self.tenant.tenant_id, self.stream.name, read_up_to)
 
@@ -346,8 +364,8 @@ class StreamSync:
     def _report(self, mode: str, state: SyncState) -> StreamReport:
         return empty_report(self.tenant.tenant_id, self.stream, mode, state.cursor_at)
 
-    def _rows(self, nodes: Iterable[Node], suppressed: Suppressed) -> Iterator[Row]:
-        return rows(nodes, self.tenant.tenant_id, self.stream.query_version, suppressed)
+    def _mapping(self) -> RowMapping:
+        return RowMapping(self.stream.root, self.tenant.tenant_id, self.stream.query_version)
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
@@ -355,16 +373,11 @@ class StreamSync:
         try:
             with self.database.connect() as connection:
                 yield connection
-        except UnknownNodeError as error:
-            raise self._unloadable(str(error)) from error
         except psycopg.DataError as error:
-            raise self._unloadable(f"a value that its column cannot hold ({type(error).__name__})") from None
-
-    def _unloadable(self, problem: str) -> UnloadableError:
-        return UnloadableError(
-            f"{self.tenant.tenant_id}: {self.stream.name} from Shopify hold {problem}; nothing was loaded. "
-            "Run the sync again; if it stays so, report it."
-        )
+            raise UnloadableError(
+                f"{self.tenant.tenant_id}: {self.stream.name} from Shopify hold a value that its column cannot hold "
+                f"({type(error).__name__}); nothing was loaded. Run the sync again; if it stays so, report it."
+            ) from None
 
     def _tell(self, phase: str, done: int, total: int | None = None) -> None:
         self.on_progress(Progress(self.tenant.tenant_id, self.stream.name, phase, done, total))

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from xeno_pipeline.errors import UsageError, XenoError
-from xeno_pipeline.extraction.mapping import rows
+from xeno_pipeline.extraction.mapping import RowMapping
 from xeno_pipeline.extraction.news import ask_for_news, is_current, streams_with_news
 from xeno_pipeline.extraction.report import (
     ProgressSink,
@@ -41,6 +41,7 @@ from xeno_pipeline.tenants.onboarding import check_same_shop, history_warning, o
 from xeno_pipeline.tenants.registry import Tenant
 from xeno_pipeline.warehouse import raw_tables as raw
 from xeno_pipeline.warehouse.connection import Connection, Database
+from xeno_pipeline.warehouse.copy_format import without_nul
 from xeno_pipeline.warehouse.error_texts import traced
 from xeno_pipeline.warehouse.loading import Load, TableCounts
 
@@ -198,9 +199,10 @@ class Syncer:
         return report
 
     def _take_facts(self, connection: Connection, tenant: Tenant, data: Mapping[str, Any]) -> StreamReport:
-        """Write what a store tells of itself, where it is not what is known."""
+        """Write what a store tells of itself, where it is not what is known; what does not fit is set aside."""
         report = StreamReport(tenant.tenant_id, SHOP, "facts", {raw.SHOPS.name: TableCounts(read=1)})
-        facts = tenant_from(data, tenant.tenant_id, tenant.api_url)
+        data = without_nul(data)
+        facts = _facts_of(data, tenant)
         check_same_shop(tenant, facts)
         now = datetime.now(UTC)
         node = {**data["shop"], "__typename": "Shop", "accessScopes": list(facts.access_scopes)}
@@ -211,9 +213,8 @@ class Syncer:
             node["read_at"] = now.isoformat()
             load = Load(tenant.tenant_id, raw.SHOPS, now)
             report.tables.clear()
-            report.add(
-                load.run(connection, lambda suppressed: rows([dict(node)], tenant.tenant_id, version, suppressed))
-            )
+            mapping = RowMapping(raw.SHOPS, tenant.tenant_id, version)
+            report.add(load.run(connection, mapping.of_objects([node])))
         warning = history_warning(facts)
         if warning:
             report.notes.append(warning)
@@ -224,6 +225,19 @@ class Syncer:
         with self.database.connect() as connection:
             read = with_history(connection)
         return sorted(tenants, key=lambda tenant: tenant.tenant_id not in read)
+
+
+def _facts_of(data: Mapping[str, Any], tenant: Tenant) -> Tenant:
+    """The facts that a store tells of itself; where they are misshapen, those that are known of the shop."""
+    try:
+        facts = tenant_from(data, tenant.tenant_id, tenant.api_url)
+        texts = (facts.shop_gid, facts.shop_domain, facts.name, facts.currency, facts.iana_timezone, facts.plan)
+        if all(isinstance(text, str) for text in (*texts, *facts.access_scopes)):
+            return facts
+    except (KeyError, TypeError, AttributeError):
+        if data["shop"]["id"] != tenant.shop_gid:
+            raise
+    return replace(tenant, shop_gid=data["shop"]["id"])
 
 
 def _failure(tenant: Tenant, stream: str, error: Exception) -> StreamFailure:

@@ -16,7 +16,7 @@ from xeno_pipeline.extraction.streams import CARTS, SHOP, STREAM_NAMES, STREAMS
 from xeno_pipeline.privacy.requests import NEAR_DEADLINE
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.warehouse.connection import Connection
-from xeno_pipeline.warehouse.raw_tables import SHOPS
+from xeno_pipeline.warehouse.raw_tables import RAW_TABLES, SHOPS
 
 _NEEDED_SCOPES = ("read_customers", "read_orders", "read_products")
 
@@ -156,6 +156,23 @@ DEAD = Check(
     join ops.tenants using (tenant_id)
     where dead_at is not null and tenants.status = 'active'
     group by stream, tenant_id
+    """,
+)
+
+SET_ASIDE = Check(
+    "records_fit",
+    "Every object that Shopify has could be loaded as it is; what does not fit its table is set aside until it does.",
+    [f"raw.{table.name}" for table in RAW_TABLES if table.parent is None],
+    """
+    select 'raw.' || object as subject, tenant_id, min(first_seen_at) as since,
+        sum(records) || ' ' || object || ' do not fit and are set aside, such as '
+            || (array_agg(coalesce(nullif(gid, ''), 'one without id') || ': ' || reason order by first_seen_at, gid))[1]
+            as told,
+        'xeno tenant show ' || tenant_id as command
+    from ops.set_aside
+    join ops.tenants using (tenant_id)
+    where tenants.status = 'active'
+    group by object, tenant_id
     """,
 )
 
@@ -407,7 +424,7 @@ DBT_TESTS = Check(
 )
 
 CHECKS: Sequence[Check] = (
-    *(COUNTS, FRESHNESS, LAG, DEAD, SCOPES, TOKENS, MARTS),
+    *(COUNTS, FRESHNESS, LAG, DEAD, SET_ASIDE, SCOPES, TOKENS, MARTS),
     *(LEDGER, SALES, DATES, CURRENCIES, VOLUME, DBT_TESTS),
 )
 

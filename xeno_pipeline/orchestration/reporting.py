@@ -55,6 +55,7 @@ def metadata_of(report: StreamReport, table: str) -> Metadata:
         "rows_inserted": counts.inserted,
         "rows_updated": counts.updated,
         "rows_deleted": counts.deleted,
+        "set_aside": counts.set_aside,
         "read_by": report.mode,
         "bytes_received": report.bytes,
         "api_requests": report.requests,

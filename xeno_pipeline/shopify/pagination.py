@@ -139,7 +139,7 @@ class Pager:
             whole: list[Node] = []
             for gid, node in zip(ids, nodes, strict=False):
                 try:
-                    whole += [self._complete(node)] if node else []
+                    whole += [] if node is None else [self._complete(_of_gid(node, gid))]
                 except TimedOutError as error:
                     slow[gid] = error
             if whole:
@@ -286,6 +286,11 @@ class Pager:
             name,
             f"no longer finds {gid}, of which a first part was read a moment ago: run the sync again.",
         )
+
+
+def _of_gid(node: Any, gid: str) -> Node:
+    """What was asked for by its id; where it bears another one, nothing is known of it but that it is there."""
+    return node if isinstance(node, dict) and node.get("id") == gid else {"id": gid}
 
 
 def search_time(instant: datetime) -> str:

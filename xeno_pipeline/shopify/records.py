@@ -44,9 +44,17 @@ def changed_at(record: Any) -> datetime | None:
     return clock(record.get("updatedAt")) if isinstance(record, dict) else None
 
 
-def number_of(gid: object) -> int | None:
-    """The number at the end of a gid, as `ids.number` gives it; None where there is none that an id can be."""
-    if not isinstance(gid, str):
+def number_of(gid: object, kind: str | None = None) -> int | None:
+    """The number at the end of a gid, as `ids.number` gives it.
+
+    Args:
+        gid: the gid.
+        kind: of what it is to be, such as `Order`; None: of anything.
+
+    Returns:
+        None where it has none that an id can be, or is of another kind.
+    """
+    if not isinstance(gid, str) or (kind and not gid.startswith(f"gid://shopify/{kind}/")):
         return None
     digits = gid.partition("?")[0].rpartition("/")[2]
     if not (digits.isascii() and digits.isdecimal()) or len(digits) > len(str(LARGEST_ID)):

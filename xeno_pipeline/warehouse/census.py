@@ -17,19 +17,30 @@ from xeno_pipeline.warehouse.connection import Connection
 from xeno_pipeline.warehouse.loading import Completeness, ids_of, lock, note_changes, refuse_too_many_gone
 from xeno_pipeline.warehouse.raw_tables import CUSTOMERS, RawTable
 
-Seen = tuple[int, str, int | None, str | None]
-"""An object's id and time of change; of a customer the number of orders and RFM group too."""
+Seen = tuple[int, datetime | None, int | None, str | None]
+"""An object's id and time of change (None: it tells none that can be); of a customer the number of orders and RFM group
+too, where it tells them."""
 
-_CREATE_SEEN = """
-    create temporary table seen (
-        id bigint primary key, updated_at timestamptz not null, number_of_orders bigint, rfm_group text
-    )
+_CREATE_COPIED = """
+    create temporary table copied (
+        id bigint not null, updated_at timestamptz, number_of_orders bigint, rfm_group text
+    ) on commit drop
     """
+
+_CREATE_SEEN = (
+    "create temporary table seen as select distinct on (id) * from copied order by id, updated_at desc nulls last"
+)
 
 _GAPS = """
     select seen.id
-    from seen left join raw.{root} held on held.tenant_id = %s and held.id = seen.id
-    where held.id is null or held.deleted_at < %s or (held.deleted_at is null and held.updated_at < seen.updated_at)
+    from seen
+    left join raw.{root} held on held.tenant_id = %(tenant)s and held.id = seen.id
+    left join ops.set_aside aside on aside.tenant_id = %(tenant)s and object = %(object)s and object_id = seen.id
+    where (
+        held.id is null or held.deleted_at < %(read_at)s
+        or (held.deleted_at is null and held.updated_at < seen.updated_at)
+    )
+    and (aside.object_id is null or aside.updated_at is distinct from seen.updated_at)
     order by seen.id
     """
 
@@ -43,6 +54,7 @@ _REFRESH_CUSTOMERS = """
         loaded_at = now()
     from seen
     where held.tenant_id = %s and held.id = seen.id and held.deleted_at is null and held.updated_at <= seen.updated_at
+    and seen.number_of_orders is not null
     and (held.number_of_orders, held.rfm_group) is distinct from (seen.number_of_orders, seen.rfm_group)
     returning held.id
     """
@@ -68,17 +80,22 @@ class Census:
         """Take down what Shopify has."""
         with self.connection.transaction():
             self.connection.execute("drop table if exists seen")
-            self.connection.execute(_CREATE_SEEN)
-            with self.connection.cursor() as cursor, cursor.copy("copy seen from stdin") as copy:
+            self.connection.execute(_CREATE_COPIED)
+            with self.connection.cursor() as cursor, cursor.copy("copy copied from stdin") as copy:
                 for row in seen:
                     copy.write_row(row)
+            self.connection.execute(_CREATE_SEEN)
             self.connection.execute("analyze seen")
 
     def gaps(self) -> Sequence[int]:
-        """What was seen, and is not in raw as it is at Shopify; what was buried since then is no gap."""
+        """What was seen, and is not in raw as it is at Shopify.
+
+        What was marked as deleted since then is no gap, nor what is set aside and has not changed since.
+        """
         query = sql.SQL(_GAPS).format(root=sql.Identifier(self.root.name))
+        bound = {"tenant": self.tenant_id, "object": self.root.name, "read_at": self.read_at}
         with self.connection.transaction():
-            return [id_ for (id_,) in self.connection.execute(query, [self.tenant_id, self.read_at])]
+            return [id_ for (id_,) in self.connection.execute(query, bound)]
 
     def refresh_customers(self) -> int:
         """Take over what changes of a customer without its time of change. Returns how many differed."""
@@ -116,4 +133,5 @@ class Census:
             gone = self.connection.execute(merging.tombstone_missing(self.root), bound).fetchone()
             assert gone is not None
             note_changes(self.connection, self.tenant_id, self.root, "select id from changed_roots")
+            self.connection.execute(merging.unlist_missing(self.root), bound)
         return int(gone[0])

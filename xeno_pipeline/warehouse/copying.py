@@ -7,9 +7,10 @@ import queue
 import sys
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
+import psycopg
 from psycopg import sql
 
 from xeno_pipeline.warehouse.connection import Connection
@@ -23,24 +24,42 @@ _SECONDS_A_TURN = 0.0005
 
 _Batch = tuple[str, list[bytes]]
 
+REFUSALS = (
+    psycopg.DataError,
+    psycopg.errors.NotNullViolation,
+    psycopg.errors.ProgramLimitExceeded,
+    psycopg.errors.StatementTooComplex,
+)
+"""How PostgreSQL says that it does not take a row for what is in it."""
 
-def copy_rows(connection: Connection, rows: Iterable[Row], targets: Mapping[str, sql.Composable]) -> Counter[str]:
+RefuseRow = Callable[[str, bytes, psycopg.Error], None]
+"""Told of a table's row that PostgreSQL does not take."""
+
+
+def copy_rows(
+    connection: Connection,
+    rows: Iterable[Row],
+    targets: Mapping[str, sql.Composable],
+    refuse: RefuseRow | None = None,
+) -> Counter[str]:
     """Copy rows into the tables they name, holding no more than a few megabytes at once.
 
     Args:
         connection: used by this call alone until it returns.
         rows: what to copy, in any order of tables.
         targets: for each table's name, the table and columns to copy into.
+        refuse: told, in another thread, of each row that PostgreSQL refuses, and the others are copied; it takes a
+            savepoint for each megabyte. None: the first such row is an error.
 
     Returns:
-        How many rows went into each table.
+        How many rows went into each table, those that were refused apart.
 
     Raises:
-        psycopg.Error: PostgreSQL refused a row; the transaction is then void.
+        psycopg.Error: PostgreSQL refused a row, or failed; the transaction is then void.
     """
     counts: Counter[str] = Counter()
     _take_short_turns()
-    with _one_cpu(), _Sender(connection, targets) as sender:
+    with _one_cpu(), _Sender(connection, targets, refuse) as sender:
         buffers: defaultdict[str, list[bytes]] = defaultdict(list)
         sizes: Counter[str] = Counter()
         for table, row in rows:
@@ -55,6 +74,7 @@ def copy_rows(connection: Connection, rows: Iterable[Row], targets: Mapping[str,
             if buffer:
                 counts[table] += len(buffer)
                 sender.send((table, buffer))
+    counts.subtract(sender.refused)
     return counts
 
 
@@ -88,9 +108,11 @@ def _one_cpu() -> Iterator[None]:
 class _Sender:
     """A thread that sends batches one after the other; whatever stops it is raised to whoever feeds it."""
 
-    def __init__(self, connection: Connection, targets: Mapping[str, sql.Composable]) -> None:
+    def __init__(self, connection: Connection, targets: Mapping[str, sql.Composable], refuse: RefuseRow | None) -> None:
+        self.refused: Counter[str] = Counter()
         self._connection = connection
         self._targets = targets
+        self._refuse = refuse
         self._batches: queue.Queue[_Batch | None] = queue.Queue(_BATCHES_IN_FLIGHT)
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="copy", daemon=True)
@@ -118,9 +140,24 @@ class _Sender:
         while (batch := self._batches.get()) is not None:
             if self._failure is None:  # after a failure the rest is drained, so that nobody waits in vain
                 try:
-                    self._copy(*batch)
+                    (self._copy if self._refuse is None else self._copy_what_fits)(*batch)
                 except BaseException as failure:  # noqa: BLE001 - raised again where the rows are made
                     self._failure = failure
+
+    def _copy_what_fits(self, table: str, rows: list[bytes]) -> None:
+        """Copy rows but for those that PostgreSQL refuses, which are found by halves."""
+        assert self._refuse is not None
+        try:
+            with self._connection.transaction():
+                self._copy(table, rows)
+        except REFUSALS as error:
+            if len(rows) == 1:
+                self.refused[table] += 1
+                self._refuse(table, rows[0], error)
+                return
+            middle = len(rows) // 2
+            self._copy_what_fits(table, rows[:middle])
+            self._copy_what_fits(table, rows[middle:])
 
     def _copy(self, table: str, rows: list[bytes]) -> None:
         statement = sql.SQL("copy {} from stdin").format(self._targets[table])

@@ -7,6 +7,8 @@ moves with the rows. Its lock on (tenant, root table) keeps two loads apart for 
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,12 +19,16 @@ from psycopg import sql
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.warehouse import merging
 from xeno_pipeline.warehouse.connection import Connection
-from xeno_pipeline.warehouse.copying import Row, copy_rows
-from xeno_pipeline.warehouse.raw_tables import RawTable, tree
+from xeno_pipeline.warehouse.copying import REFUSALS, Row, copy_rows
+from xeno_pipeline.warehouse.raw_tables import KINDS, RawTable, tree
+from xeno_pipeline.warehouse.set_aside import Refusals, Refused, forget
 from xeno_pipeline.warehouse.suppression import Suppressed, load_suppressed
 
 EVERYTHING = 0
 """The id under which a change of all objects of a kind is noted."""
+
+RowSource = Callable[[Suppressed, Callable[[Refused], None]], Iterable[Row]]
+"""Makes the rows of a load without what tells of suppressed persons, and tells of the records that do not fit."""
 
 _MOST_GONE = 0.01
 """The share of a stream that may disappear between two complete reads without a question."""
@@ -41,6 +47,8 @@ class TableCounts:
     updated: int = 0
     deleted: int = 0
     """Rows removed, and roots marked as gone."""
+    set_aside: int = 0
+    """Objects that do not fit, told of their root table; and records of which nobody can say what they belong to."""
 
     @property
     def changed(self) -> int:
@@ -52,6 +60,7 @@ class TableCounts:
         self.inserted += other.inserted
         self.updated += other.updated
         self.deleted += other.deleted
+        self.set_aside += other.set_aside
         return self
 
 
@@ -84,20 +93,25 @@ class Load:
         root: the root table.
         read_at: when Shopify was read, by its clock.
         complete: set where the read holds everything there is.
+        is_history: whether the whole history was read, be it complete or not.
     """
 
     tenant_id: str
     root: RawTable
     read_at: datetime
     complete: Completeness | None = None
+    is_history: bool = False
 
-    def run(self, connection: Connection, rows: Callable[[Suppressed], Iterable[Row]]) -> dict[str, TableCounts]:
+    def run(self, connection: Connection, rows: RowSource) -> dict[str, TableCounts]:
         """Load the rows, in the connection's current transaction.
+
+        Objects of which a record is refused, by whoever makes the rows or by PostgreSQL, are set aside; the others are
+        loaded.
 
         Args:
             connection: not in autocommit mode.
-            rows: gives the rows from the first on, without what tells of persons who were redacted; it may be
-                called twice, with the same argument.
+            rows: gives the rows from the first on, without what tells of persons who were redacted, and tells of the
+                records that it refuses; it may be called several times.
 
         Returns:
             What happened, by table.
@@ -107,13 +121,20 @@ class Load:
         """
         lock(connection, self.tenant_id, self.root)
         suppressed = load_suppressed(connection, self.tenant_id)  # no redaction comes in between: it takes that lock
+        try:
+            with connection.transaction():
+                return self._run(connection, _Source(rows, suppressed))
+        except REFUSALS:
+            return self._run(connection, _Source(rows, suppressed, self.root))
+
+    def _run(self, connection: Connection, source: _Source) -> dict[str, TableCounts]:
         if self._is_first(connection):
             try:
                 with connection.transaction():
-                    return self._copy(connection, rows(suppressed))
+                    return self._copy(connection, source)
             except psycopg.errors.UniqueViolation:
                 pass  # an object came twice: the merge sorts that out
-        return self._merge(connection, rows(suppressed))
+        return self._merge(connection, source)
 
     def bury(self, connection: Connection, ids: Collection[int]) -> int:
         """Mark roots as gone that Shopify said it deleted, in the connection's current transaction.
@@ -128,6 +149,7 @@ class Load:
         buried = connection.execute(merging.tombstone(self.root), bound).fetchall()
         if buried:
             note_changes(connection, self.tenant_id, self.root, ids_of(buried))
+        forget(connection, self.tenant_id, self.root, ids)
         return len(buried)
 
     def _is_first(self, connection: Connection) -> bool:
@@ -137,31 +159,106 @@ class Load:
         row = connection.execute(f"select {found}", {"tenant": self.tenant_id}).fetchone()
         return row == (False,)
 
-    def _copy(self, connection: Connection, rows: Iterable[Row]) -> dict[str, TableCounts]:
+    def _copy(self, connection: Connection, source: _Source) -> dict[str, TableCounts]:
         """Copy the rows into the raw tables themselves."""
-        copied = copy_rows(connection, rows, {t.name: _target("raw", t.name, t) for t in tree(self.root)})
+        tables = tree(self.root)
+        copied, refusals = source.copy(connection, {t.name: _target("raw", t.name, t) for t in tables})
+        counts = {name: TableCounts(read=count, inserted=count) for name, count in copied.items()}
+        if refusals.count:
+            self._drop_from_raw(connection, refusals, tables, counts)
+        self._unlist_read(connection, refusals, "raw")
         if copied:
             note_changes(connection, self.tenant_id, self.root, f"values ({EVERYTHING}::bigint)")
-        return {name: TableCounts(read=count, inserted=count) for name, count in copied.items()}
+        return counts
 
-    def _merge(self, connection: Connection, rows: Iterable[Row]) -> dict[str, TableCounts]:
+    def _drop_from_raw(
+        self,
+        connection: Connection,
+        refusals: Refusals,
+        tables: Iterable[RawTable],
+        counts: dict[str, TableCounts],
+    ) -> None:
+        """Take out again, of what was copied into the raw tables, all of the objects that are to be set aside."""
+        bound = {"tenant": self.tenant_id}
+        set_aside = self._set_aside(connection, refusals, "raw")
+        # Without statistics of the rows that have just come, the planner would look for each parent by itself.
+        connection.execute("set local enable_nestloop = off")
+        for table in tables:
+            drop = merging.drop_refused(f"raw.{table.name}") if table is self.root else merging.drop_parentless(table)
+            dropped = connection.execute(drop, bound).rowcount
+            if table.name in counts:
+                counts[table.name].inserted -= dropped
+        connection.execute("set local enable_nestloop = on")
+        connection.execute("drop table refused")
+        counts.setdefault(self.root.name, TableCounts()).set_aside = set_aside
+
+    def _merge(self, connection: Connection, source: _Source) -> dict[str, TableCounts]:
         """Copy the rows into temporary twins, and merge these."""
         tables = tree(self.root)
         connection.execute(merging.CREATE_CHANGED_ROOTS)
         for table in tables:
             connection.execute(merging.create_staged(table))
         targets = {t.name: _target("pg_temp", f"staged_{t.name}", t) for t in tables}
-        copied = copy_rows(connection, rows, targets)
+        copied, refusals = source.copy(connection, targets)
         counts = {table.name: TableCounts(read=copied[table.name]) for table in tables}
-        if copied or self.complete:
+        if copied or self.complete or refusals.count:
             if self.complete:
                 connection.execute(merging.note_seen(self.root))
+            if refusals.count:
+                counts[self.root.name].set_aside = self._set_aside(connection, refusals, "staged")
+                if self.complete:
+                    connection.execute(merging.see_refused())
+                connection.execute(merging.drop_refused(f"staged_{self.root.name}"), {"tenant": self.tenant_id})
+                connection.execute("drop table refused")
+            self._unlist_read(connection, refusals, "staged")
             self._sift(connection, tables)
-            self._apply(connection, tables, counts)
+            self._apply(connection, tables, counts, refusals)
             note_changes(connection, self.tenant_id, self.root, "select distinct id from changed_roots")
             connection.execute("drop table if exists seen")
         connection.execute(merging.drop_temporary(tables))  # the caller may load more in the same transaction
         return counts
+
+    def _set_aside(self, connection: Connection, refusals: Refusals, where: str) -> int:
+        """Put what was refused on the list, and into the temporary table `refused`.
+
+        Args:
+            connection: in the transaction of the load.
+            refusals: what was refused; where it belongs is found out.
+            where: `raw` or `staged`, whatever the other rows were copied into.
+
+        Returns:
+            How many objects these are, and records that belong to none that is known.
+        """
+        bound = {"tenant": self.tenant_id, "read_at": self.read_at, "object": self.root.name}
+        found: dict[str, int] = {}
+        for table in {table.parent for table in tree(self.root) if table.parent not in (None, self.root)}:
+            assert table is not None
+            query = merging.owners(table, _place(where, table))
+            found |= dict(connection.execute(query, {**bound, "ids": list(refusals.within)}).fetchall())
+        refusals.resolve(found)
+        roots = refusals.roots
+        columns = {
+            "ids": list(roots),
+            "gids": [refused.gid or f"gid://shopify/{KINDS[self.root.name]}/{id_}" for id_, refused in roots.items()],
+            "reasons": [refused.reason for refused in roots.values()],
+            "updated_at": [refused.updated_at for refused in roots.values()],
+            "created_at": [refused.created_at for refused in roots.values()],
+            "customer_ids": [refused.customer_id for refused in roots.values()],
+        }
+        connection.execute(merging.CREATE_REFUSED, columns)
+        connection.execute(merging.describe_refused(self.root, _place(where, self.root)), bound)
+        connection.execute(merging.list_refused(self.root), bound)
+        if refusals.lost:
+            lost = {"records": refusals.lost, "reason": refusals.lost_reason}
+            connection.execute(merging.LIST_UNIDENTIFIED, {**bound, **lost})
+        return len(roots) + refusals.lost
+
+    def _unlist_read(self, connection: Connection, refusals: Refusals, where: str) -> None:
+        """Take off the list what was read in a good shape."""
+        bound = {"tenant": self.tenant_id, "read_at": self.read_at, "object": self.root.name}
+        connection.execute(merging.unlist_read(self.root, _place(where, self.root)), bound)
+        if self.is_history and not refusals.lost:
+            connection.execute(merging.UNLIST_UNIDENTIFIED, bound)
 
     def _sift(self, connection: Connection, tables: Iterable[RawTable]) -> None:
         """Leave in the twins one row per object, and only objects that are not older than what is there."""
@@ -173,16 +270,22 @@ class Load:
             else:
                 connection.execute(merging.drop_orphans(table))
 
-    def _apply(self, connection: Connection, tables: tuple[RawTable, ...], counts: Mapping[str, TableCounts]) -> None:
-        """Bring the raw tables to what the twins hold."""
+    def _apply(
+        self,
+        connection: Connection,
+        tables: tuple[RawTable, ...],
+        counts: Mapping[str, TableCounts],
+        refusals: Refusals,
+    ) -> None:
+        """Bring the raw tables to what the twins hold; what a lost record may stand for is not missing."""
         bound = {"tenant": self.tenant_id, "read_at": self.read_at}
         for table in tables:
             inserted, updated = _one_row(connection, merging.upsert(table), bound)
             counts[table.name].inserted, counts[table.name].updated = inserted, updated
         for table in reversed(tables):
-            if table.parent is not None:
+            if table.parent is not None and not refusals.lost_children:
                 (counts[table.name].deleted,) = _one_row(connection, merging.delete_missing(table), bound)
-        if self.complete is not None:
+        if self.complete is not None and not refusals.lost_roots:
             counts[self.root.name].deleted = self._tombstone(connection, self.complete)
 
     def _tombstone(self, connection: Connection, complete: Completeness) -> int:
@@ -195,6 +298,7 @@ class Load:
         missing, live = _one_row(connection, merging.count_missing(self.root), bound)
         refuse_too_many_gone(self.tenant_id, self.root, missing, live, complete=complete)
         (gone,) = _one_row(connection, merging.tombstone_missing(self.root), bound)
+        connection.execute(merging.unlist_missing(self.root), bound)
         return gone
 
 
@@ -254,6 +358,52 @@ def note_changes(connection: Connection, tenant_id: str, root: RawTable, ids: st
 def ids_of(rows: Iterable[tuple[int, ...]]) -> str:
     """The query of one column for the ids in the first place of some rows; of one row at least."""
     return "values " + ", ".join(f"({row[0]}::bigint)" for row in rows)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """The rows of a load.
+
+    Args:
+        rows: makes them.
+        suppressed: of whom nothing personal is to be kept.
+        careful: the root table, where rows that PostgreSQL refuses are to be found out; None: they are errors.
+    """
+
+    rows: RowSource
+    suppressed: Suppressed
+    careful: RawTable | None = None
+
+    def copy(self, connection: Connection, targets: Mapping[str, sql.Composable]) -> tuple[Counter[str], Refusals]:
+        """Copy the rows. Returns how many went into each table, and what did not fit."""
+        refusals = Refusals()
+        refuse = None
+        if self.careful is not None:
+            tables = {table.name: table for table in tree(self.careful)}
+
+            def refuse(name: str, row: bytes, error: psycopg.Error) -> None:
+                refusals.add(_refused(tables[name], row, error))
+
+        return copy_rows(connection, self.rows(self.suppressed, refusals.add), targets, refuse), refusals
+
+
+def _refused(table: RawTable, row: bytes, error: psycopg.Error) -> Refused:
+    """What is known of a row that PostgreSQL refused, from its first columns: tenant, id and parent."""
+    _, id_, parent, _ = row.decode().split("\t", 3)
+    column = _COLUMN.search(error.diag.context or "")
+    reason = f"{column.group(1) if column else 'a value'} is refused by PostgreSQL ({error.sqlstate})"
+    if table.parent is None:
+        return Refused(reason, root_id=int(id_), is_root=True)
+    if table.parent.parent is None:
+        return Refused(reason, root_id=int(parent), own_id=id_, is_root=False)
+    return Refused(reason, within=parent, is_root=False)
+
+
+_COLUMN = re.compile(r", column (\w+)")
+
+
+def _place(where: str, table: RawTable) -> str:
+    return f"raw.{table.name}" if where == "raw" else f"staged_{table.name}"
 
 
 def _target(schema: str, name: str, table: RawTable) -> sql.Composable:

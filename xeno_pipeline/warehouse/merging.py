@@ -1,8 +1,8 @@
 """The SQL that merges staged rows into the raw tables, made from what the tables declare.
 
 Staged rows lie in temporary twins, `staged_<table>`; the ids of root rows that a merge changed gather in
-`changed_roots`, those that a complete read has seen in `seen`. `%(tenant)s` and `%(read_at)s` are bound by whoever runs
-the statements.
+`changed_roots`, those that a complete read has seen in `seen`, those that are to be set aside in `refused`.
+`%(tenant)s` and `%(read_at)s` are bound by whoever runs the statements.
 """
 
 from __future__ import annotations
@@ -17,6 +17,121 @@ CREATE_CHANGED_ROOTS = "create temporary table changed_roots (id bigint not null
 def note_seen(root: RawTable) -> str:
     """Note the ids of the staged roots, before any of them is dropped: what a read has seen exists, however old."""
     return f"create temporary table seen on commit drop as select distinct id from staged_{root.name}"
+
+
+CREATE_REFUSED = """
+    create temporary table refused on commit drop as
+    select * from unnest(
+        %(ids)s::bigint[], %(gids)s::text[], %(reasons)s::text[], %(updated_at)s::timestamptz[],
+        %(created_at)s::timestamptz[], %(customer_ids)s::bigint[]
+    ) as refused (id, gid, reason, updated_at, created_at, customer_id)
+    """
+
+
+def describe_refused(root: RawTable, rows: str) -> str:
+    """Note of refused roots what those of their records say that were copied.
+
+    Args:
+        root: their table.
+        rows: the table that they were copied into.
+    """
+    customer = "rows.customer_id" if "customer_id" in root.columns else "null"
+    return f"""
+        update refused
+        set updated_at = coalesce(refused.updated_at, rows.updated_at),
+            created_at = coalesce(refused.created_at, rows.created_at),
+            customer_id = coalesce(refused.customer_id, {customer})
+        from {rows} rows
+        where rows.tenant_id = %(tenant)s and rows.id = refused.id
+        """
+
+
+def see_refused() -> str:
+    """Note that refused roots were seen."""
+    return "insert into seen select id from refused except select id from seen"
+
+
+def drop_refused(rows: str) -> str:
+    """Delete copied roots that are refused."""
+    return f"delete from {rows} rows using refused where rows.tenant_id = %(tenant)s and rows.id = refused.id"
+
+
+def list_refused(root: RawTable) -> str:
+    """Put refused roots on the list, but for those that have become newer in raw meanwhile."""
+    return f"""
+        insert into ops.set_aside as known
+            (tenant_id, object, object_id, gid, reason, first_seen_at, last_seen_at,
+            updated_at, created_at, customer_id)
+        select %(tenant)s, '{root.name}', id, gid, reason, %(read_at)s, %(read_at)s, updated_at, created_at, customer_id
+        from refused
+        where not exists (
+            select from raw.{root.name} held
+            where held.tenant_id = %(tenant)s and held.id = refused.id and held.updated_at > refused.updated_at
+        )
+        on conflict (tenant_id, object, object_id) do update
+        set reason = excluded.reason, last_seen_at = excluded.last_seen_at, updated_at = excluded.updated_at,
+            created_at = excluded.created_at, customer_id = excluded.customer_id
+        where known.last_seen_at <= excluded.last_seen_at
+        """
+
+
+LIST_UNIDENTIFIED = """
+    insert into ops.set_aside as known
+        (tenant_id, object, object_id, gid, reason, records, first_seen_at, last_seen_at)
+    values (%(tenant)s, %(object)s, 0, '', %(reason)s, %(records)s, %(read_at)s, %(read_at)s)
+    on conflict (tenant_id, object, object_id) do update
+    set reason = excluded.reason, records = excluded.records, last_seen_at = excluded.last_seen_at
+    where known.last_seen_at <= excluded.last_seen_at
+    """
+
+
+def unlist_read(root: RawTable, rows: str) -> str:
+    """Take off the list what was copied, and so fits, unless it was refused by a later read."""
+    return f"""
+        delete from ops.set_aside aside
+        where tenant_id = %(tenant)s and object = '{root.name}' and last_seen_at <= %(read_at)s
+        and exists (select from {rows} rows where rows.tenant_id = %(tenant)s and rows.id = aside.object_id)
+        """
+
+
+def unlist_missing(root: RawTable) -> str:
+    """Take off the list what a complete read has not seen (see `count_missing`)."""
+    return f"""
+        delete from ops.set_aside old
+        where tenant_id = %(tenant)s and object = '{root.name}' and last_seen_at <= %(read_at)s and object_id <> 0
+        and (
+            (created_at is null and %(visible_until)s::timestamptz is null)
+            or (
+                (%(visible_since)s::timestamptz is null or created_at >= %(visible_since)s)
+                and (%(visible_until)s::timestamptz is null or created_at < %(visible_until)s)
+            )
+        )
+        and not exists (select from seen where seen.id = object_id)
+        """
+
+
+UNLIST_UNIDENTIFIED = """
+    delete from ops.set_aside
+    where tenant_id = %(tenant)s and object = %(object)s and object_id = 0 and last_seen_at <= %(read_at)s
+    """
+
+
+def drop_parentless(table: RawTable) -> str:
+    """Delete the rows in raw of which the parent is not there (any more)."""
+    assert table.parent is not None
+    return f"""
+        delete from raw.{table.name} child
+        where tenant_id = %(tenant)s and not exists (
+            select from raw.{table.parent.name} parent
+            where parent.tenant_id = %(tenant)s and parent.id = child.{table.parent_column}
+        )
+        """
+
+
+def owners(table: RawTable, rows: str) -> str:
+    """The roots of copied rows that have children and are children of roots: id and root's id of each of `%(ids)s`."""
+    assert table.parent is not None
+    return f"select id, {table.parent_column} from {rows} where tenant_id = %(tenant)s and id = any(%(ids)s)"
 
 
 def create_staged(table: RawTable) -> str:

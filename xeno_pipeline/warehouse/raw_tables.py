@@ -159,6 +159,16 @@ RAW_TABLES: tuple[RawTable, ...] = (
     CARTS,
 )
 
+KINDS: dict[str, str] = {
+    SHOPS.name: "Shop",
+    CUSTOMERS.name: "Customer",
+    ORDERS.name: "Order",
+    PRODUCTS.name: "Product",
+    ABANDONED_CHECKOUTS.name: "AbandonedCheckout",
+    CARTS.name: "Cart",
+}
+"""What Shopify calls the objects of each root table."""
+
 
 def tree(root: RawTable) -> tuple[RawTable, ...]:
     """A root table and all below it, each parent before its children."""
