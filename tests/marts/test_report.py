@@ -10,8 +10,10 @@ import pytest
 from tests.installation import Installation, Shop
 from tests.marts.report import sales_in_marts, sales_reported
 from tests.marts.warehouse import Warehouse
+from xeno_pipeline.monitoring.checks import HISTORY, find
 from xeno_pipeline.sandbox.process import SandboxProcess
 from xeno_pipeline.sandbox.spec import StoreSpec
+from xeno_pipeline.settings import load_settings
 from xeno_pipeline.tenants.credentials import KeyRing
 
 STORES = (
@@ -50,10 +52,37 @@ def stores(
             control.refund()
             control.cancel_order()
             control.update_order(test=True)
+            control.delete_order()
         for tenant in tenants:
             installation.sync(tenant, "orders")
         warehouse.transform()
         yield Stores(sandbox, warehouse)
+
+
+def test_where_all_orders_are_read_the_history_is_complete(stores: Stores) -> None:
+    """Though some were cancelled, deleted or made tests since customers told how many they are."""
+    complete = stores.warehouse.query("select tenant_id, history_is_complete from marts.dim_tenants")
+    assert dict(complete) == {spec.handle: True for spec in STORES}
+    with stores.warehouse.database.connect() as connection:
+        assert find(connection, load_settings(), HISTORY) == []
+
+
+def test_the_timeline_has_the_money_of_every_refund(stores: Stores) -> None:
+    paid_back = stores.warehouse.query(
+        """
+        select tenant_id, count(*), -sum(total_refunded)
+        from raw.refunds
+        join marts.fct_orders orders using (tenant_id, order_id)
+        where orders.customer_id is not null and total_refunded > 0 group by 1 order by 1
+        """
+    )
+    assert len(paid_back) == len(STORES)
+    assert paid_back == stores.warehouse.query(
+        """
+        select tenant_id, count(*), sum(amount)
+        from marts.customer_timeline where event_type = 'refund' group by 1 order by 1
+        """
+    )
 
 
 @pytest.mark.parametrize("handle", [spec.handle for spec in STORES])

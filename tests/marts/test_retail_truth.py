@@ -140,6 +140,7 @@ def test_the_best_products(retail: Warehouse) -> None:
 def test_everything(retail: Warehouse) -> None:
     totals = "select sum(orders), sum(gross_sales), sum(new_customers) from marts.revenue_daily"
     assert retail.query(totals) == [(18532, Decimal("8911407.9000"), 4338)]
+    assert retail.query("select history_is_complete from marts.dim_tenants") == [(True,)]
 
 
 def _folder() -> Path:

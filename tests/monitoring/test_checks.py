@@ -191,6 +191,25 @@ WRONG: Mapping[str, tuple[Check, str, str, str]] = {
         "marts.fct_orders",
         "1 orders have a date before 1990 or more than a year ahead, and count when they were created, such as ",
     ),
+    "a token is granted all orders and not shown them": (
+        checks.HISTORY,
+        """
+        with told as (update core.tenant_figures set orders_at_shopify = 1000 where tenant_id = %(tenant)s)
+        update raw.customers set number_of_orders = number_of_orders + 10 where tenant_id = %(tenant)s
+        """,
+        "raw.orders",
+        "Shopify counts ",
+    ),
+    "customers keep another number of orders": (
+        checks.HISTORY,
+        """
+        insert into ops.reconciliations (tenant_id, stream, night, started_at, at_shopify, in_raw, customers_differing)
+        values (%(tenant)s, 'orders', current_date, now(), 60, 60, 63),
+            (%(tenant)s, 'customers', current_date, now(), 80, 80, null)
+        """,
+        "raw.orders",
+        "the last reconciliation left 63 customers with another number of orders than Shopify counts",
+    ),
     "orders stay away": (
         checks.VOLUME,
         """

@@ -133,8 +133,11 @@ def test_a_field_whose_scope_is_missing_is_denied(local: Open, scope: str, field
     assert problem["path"] == [field]
 
 
-def test_without_read_all_orders_older_orders_are_not_there_and_nothing_says_so(local: Open) -> None:
-    client = local(orders=600, scopes=("read_orders", "read_customers", "read_products"))
+@pytest.mark.parametrize("withheld", [False, True], ids=["not granted", "granted in name only"])
+def test_without_read_all_orders_older_orders_are_not_there_and_nothing_says_so(local: Open, withheld: bool) -> None:
+    scopes = ("read_orders", "read_customers", "read_products", *(["read_all_orders"] if withheld else []))
+    client = local(orders=600, scopes=scopes)
+    client.store.overlay.set("withholds_orders", withheld)
     client.set_clock("2026-06-30T00:00:00Z")
     every = [client.store.document("Order", row) for row in range(600)]
     recent = {order["id"] for order in every if order["createdAt"] >= "2026-05-01T00:00:00Z"}

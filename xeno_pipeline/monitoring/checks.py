@@ -358,6 +358,69 @@ CURRENCIES = Check(
     reads_marts=True,
 )
 
+HISTORY = Check(
+    "history_is_complete",
+    "Where a token is granted all orders, there are as many of them as Shopify counts for the store's customers.",
+    ["raw.orders"],
+    """
+    with histories as (
+        select tenant_id, orders.history_loaded_at as since, orders_at_shopify, orders_held,
+            -- Of customers who changed since, orders may be on their way.
+            coalesce(orders.synced_at, orders.history_loaded_at) - interval '10 minutes' as asked_at
+        from ops.tenants
+        join core.tenant_figures using (tenant_id)
+        join ops.sync_state orders using (tenant_id)
+        join ops.sync_state customers using (tenant_id)
+        where tenants.status = 'active' and 'read_all_orders' = any(access_scopes)
+        and orders.stream = 'orders' and orders.history_loaded_at is not null and orders.history_since is null
+        and customers.stream = 'customers' and customers.history_loaded_at is not null
+    ),
+
+    -- The marts' sums say whom it is worth to count again, by what raw has by now.
+    recounted as (
+        select tenant_id, since, at_shopify, held
+        from histories
+        cross join lateral (
+            select coalesce(sum(number_of_orders), 0) as at_shopify
+            from raw.customers
+            where customers.tenant_id = histories.tenant_id and deleted_at is null and updated_at <= asked_at
+        ) as told
+        cross join lateral (
+            select count(*) as held
+            from raw.orders
+            left join raw.customers buyer on buyer.tenant_id = orders.tenant_id and buyer.id = orders.customer_id
+            where orders.tenant_id = histories.tenant_id and orders.deleted_at is null
+            and not coalesce(orders.is_test, false) and orders.customer_id is not null
+            -- Orders of who was merged into another stay his until they are read again.
+            and (buyer.id is null or buyer.deleted_at is not null or buyer.updated_at <= asked_at)
+        ) as kept
+        where orders_at_shopify > 1 + 1.01 * orders_held and at_shopify > 1 + 1.01 * held
+    ),
+
+    differing as (
+        select orders.tenant_id, orders.customers_differing, orders.started_at
+        from ops.reconciliations orders
+        join histories using (tenant_id)
+        left join ops.reconciliations customers
+            on customers.tenant_id = orders.tenant_id and customers.stream = 'customers'
+        where orders.stream = 'orders' and orders.customers_differing > 1 + 0.01 * coalesce(customers.at_shopify, 0)
+    )
+
+    select 'raw.orders' as subject, tenant_id, coalesce(recounted.since, differing.started_at) as since,
+        concat_ws(
+            '; ',
+            'Shopify counts ' || at_shopify || ' orders of its customers, and shows ' || held
+                || ' of them to a token that is granted read_all_orders',
+            'the last reconciliation left ' || customers_differing
+                || ' customers with another number of orders than Shopify counts'
+        ) as told,
+        'xeno sync ' || tenant_id || ' --stream orders --full' as command
+    from recounted
+    full join differing using (tenant_id)
+    """,
+    reads_marts=True,
+)
+
 VOLUME = Check(
     "volume_is_as_usual",
     "The orders of the last whole day are about as many as on the same weekday of the eight weeks before.",
@@ -425,7 +488,7 @@ DBT_TESTS = Check(
 
 CHECKS: Sequence[Check] = (
     *(COUNTS, FRESHNESS, LAG, DEAD, SET_ASIDE, SCOPES, TOKENS, MARTS),
-    *(LEDGER, SALES, DATES, CURRENCIES, VOLUME, DBT_TESTS),
+    *(LEDGER, SALES, DATES, CURRENCIES, HISTORY, VOLUME, DBT_TESTS),
 )
 
 SUBSCRIPTIONS = Check(

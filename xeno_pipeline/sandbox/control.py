@@ -133,6 +133,10 @@ class StoreControl:
         """The access scopes of all tokens."""
         self.post("scopes", scopes=list(scopes))
 
+    def withhold_orders(self, *, withhold: bool = True) -> None:
+        """Whether orders of more than 60 days are hidden even from a token that is granted `read_all_orders`."""
+        self.post("orders/withhold", withhold=withhold)
+
     def set_app(self, client_id: str, client_secret: str) -> None:
         """The app that OAuth knows, in place of the sandbox's own."""
         self.post("oauth", app={"client_id": client_id, "client_secret": client_secret})

@@ -31,6 +31,7 @@ with
                 where is_counted and not is_in_other_currency
             ) as priced_orders,
             coalesce(sum(ordered_sales) filter (where is_counted), 0) as ordered_sales,
+            count(*) as all_orders,
             {{ sum_measures() }}
         from {{ ref("fct_orders") }}
         join {{ stale("customers") }} stale_customers using (tenant_id, customer_id)
@@ -56,6 +57,8 @@ select
     coalesce(orders.orders_count, 0) as orders_count,
     coalesce(orders.priced_orders, 0) as priced_orders,
     coalesce(orders.ordered_sales, 0)::numeric(20, 4) as ordered_sales,
-    {{ select_measures("orders") }}
+    {{ select_measures("orders") }},
+    coalesce(orders.all_orders, 0) as all_orders,
+    profiles.number_of_orders as orders_at_shopify
 from profiles
 full join orders using (tenant_id, customer_id)

@@ -20,6 +20,16 @@ with
         group by tenant_id
     ),
 
+    orders as (
+        select
+            tenant_id,
+            sum(all_orders) as orders_held,
+            sum(orders_at_shopify) as orders_at_shopify
+        from {{ ref("customers") }}
+        join {{ stale("tenants") }} stale_tenants using (tenant_id)
+        group by tenant_id
+    ),
+
     days as (
         select tenant_id, min(date_day) as first_sale_on, max(date_day) as last_sale_on
         from {{ ref("daily_sales") }}
@@ -33,9 +43,12 @@ select
     days.first_sale_on,
     greatest(days.last_sale_on, scope.as_of_date) as last_day,
     customers.high_value_at_least::numeric as high_value_at_least,
-    coalesce(customers.rfm_is_meaningful, false) as rfm_is_meaningful
+    coalesce(customers.rfm_is_meaningful, false) as rfm_is_meaningful,
+    coalesce(orders.orders_held, 0) as orders_held,
+    coalesce(orders.orders_at_shopify, 0) as orders_at_shopify
 from {{ stale("tenants") }} stale_tenants
 join {{ transform_scope() }} scope using (tenant_id)
 join {{ ref("stg_tenants") }} tenants using (tenant_id)
 left join customers using (tenant_id)
+left join orders using (tenant_id)
 left join days using (tenant_id)

@@ -87,6 +87,12 @@ def _scopes(api: AdminApi, body: dict[str, Any]) -> Any:
     return {"scopes": api.store.scopes}
 
 
+def _withhold_orders(api: AdminApi, body: dict[str, Any]) -> Any:
+    """Show the orders of 60 days only, whatever scopes the token is granted; `withhold: false` ends it."""
+    api.store.overlay.set("withholds_orders", bool(body.get("withhold", True)))
+    return {"sees_all_orders": api.store.sees_all_orders}
+
+
 def _oauth(api: AdminApi, body: dict[str, Any]) -> Any:
     """Any of `app` (client_id, client_secret), `refuse` (whether the merchant declines), `expire` and `revoke`."""
     if "app" in body:
@@ -172,6 +178,7 @@ _ACTIONS: dict[str, Callable[[AdminApi, dict[str, Any]], Any]] = {
     "faults": _faults,
     "tokens": _tokens,
     "scopes": _scopes,
+    "orders/withhold": _withhold_orders,
     "oauth": _oauth,
     "plan": _plan,
     "latency": _latency,

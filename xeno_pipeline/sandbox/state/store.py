@@ -152,6 +152,11 @@ class Store:
         return list(self.overlay.setting("scopes", self.spec.scopes))
 
     @property
+    def sees_all_orders(self) -> bool:
+        """Whether the token sees orders of more than the last 60 days; it may be granted the scope and still not."""
+        return "read_all_orders" in self.scopes and not self.overlay.setting("withholds_orders", False)
+
+    @property
     def plan(self) -> str:
         """The shop's plan, which sets how fast API points are restored."""
         return str(self.overlay.setting("plan", self.spec.plan))
@@ -172,7 +177,7 @@ class Store:
         """Those of some rows that exist and that the token may see."""
         table = self.tables[kind]
         seen = table.alive[rows]
-        if kind == "Order" and "read_all_orders" not in self.scopes:
+        if kind == "Order" and not self.sees_all_orders:
             seen = seen & (table.columns["created_at"][rows] >= self.now() - VISIBLE_DAYS * DAY)
         return rows[seen]
 
