@@ -106,14 +106,41 @@ def tenant_add(
 def tenant_set_token(handle: Handle, token: TokenOption = None) -> None:
     """Give a store a new access token, after it was tried."""
     from xeno_pipeline.console import say
+    from xeno_pipeline.shopify.oauth import check_url_template
     from xeno_pipeline.tenants.credentials import load_key_ring
     from xeno_pipeline.tenants.onboarding import replace_token
     from xeno_pipeline.warehouse.migrate import open_migrated
 
     settings = load_settings()
     secret = _read_token(token, None)
-    replace_token(open_migrated(settings), load_key_ring(settings), handle=handle, token=secret)
+    urls = check_url_template(settings.shopify_url_template)
+    replace_token(open_migrated(settings), load_key_ring(settings), handle=handle, token=secret, urls=urls)
     say(f"{handle} has a new token.")
+
+
+@tenant_app.command("set-domain")
+def tenant_set_domain(
+    handle: Handle,
+    domain: Annotated[str, typer.Argument(help="The store's domain by now: `new-name.myshopify.com`.")],
+) -> None:
+    """Read a store that was renamed at its new domain, after the same shop has answered there; its id stays."""
+    from xeno_pipeline.console import say
+    from xeno_pipeline.shopify.oauth import check_url_template
+    from xeno_pipeline.tenants.apps import installation_app
+    from xeno_pipeline.tenants.credentials import load_key_ring
+    from xeno_pipeline.tenants.onboarding import set_domain
+    from xeno_pipeline.warehouse.migrate import open_migrated
+
+    settings = load_settings()
+    tenant = set_domain(
+        open_migrated(settings),
+        load_key_ring(settings),
+        handle=handle,
+        domain=domain,
+        app=installation_app(settings),
+        urls=check_url_template(settings.shopify_url_template),
+    )
+    say(f"{handle} is read at {tenant.api_url}; its shop's domain is {tenant.shop_domain}.")
 
 
 @tenant_app.command("set-app-secret")
@@ -128,13 +155,22 @@ def tenant_set_app_secret(
 ) -> None:
     """Give a store the secret of an app of its own, which signs its webhooks."""
     from xeno_pipeline.console import say
+    from xeno_pipeline.shopify.oauth import check_url_template
     from xeno_pipeline.tenants.credentials import load_key_ring
     from xeno_pipeline.tenants.onboarding import replace_app
     from xeno_pipeline.warehouse.migrate import open_migrated
 
     settings = load_settings()
     secret = _read_or_ask(client_secret, "client-secret", "Client secret")
-    replace_app(open_migrated(settings), load_key_ring(settings), handle=handle, secret=secret, client_id=client_id)
+    urls = check_url_template(settings.shopify_url_template)
+    replace_app(
+        open_migrated(settings),
+        load_key_ring(settings),
+        handle=handle,
+        secret=secret,
+        client_id=client_id,
+        urls=urls,
+    )
     say(f"{handle} has a new app secret.")
 
 

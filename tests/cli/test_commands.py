@@ -92,6 +92,27 @@ def test_a_new_token_and_a_new_key_leave_the_store_readable(xeno: Xeno, machine:
     assert after.sync(after.tenants()[0], "products")["products"].rows_read > 0
 
 
+def test_a_store_that_was_renamed_is_given_its_new_domain(
+    main: Callable[..., Said], machine: Installation, shop: Shop
+) -> None:
+    machine.connect(shop)
+    new = f"{shop.handle}-new"
+    shop.control.rename(new)
+    where = {"XENO_SHOPIFY_URL_TEMPLATE": f"{shop.sandbox.url}/{{handle}}"}
+
+    wrong = main("tenant", "set-domain", shop.handle, "renamed", **where)
+    assert (wrong.exit_code, wrong.err) == (
+        2,
+        "'renamed' is no store's domain: it is written as new-name.myshopify.com is.\n",
+    )
+    given = main("tenant", "set-domain", shop.handle, f"{new}.myshopify.com", **where)
+    assert (given.exit_code, given.err) == (0, "")
+    assert f"{shop.handle} is read at {shop.sandbox.url}/{new}" in given.out.replace("\n", " ")
+
+    shown = main("tenant", "show", shop.handle)
+    assert f"domain {new}.myshopify.com" in shown.out
+
+
 def test_a_store_is_connected_by_an_app_of_its_own_whose_secret_and_tokens_outlive_a_new_key(
     main: Callable[..., Said], machine: Installation, shop: Shop
 ) -> None:

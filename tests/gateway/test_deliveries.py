@@ -119,6 +119,30 @@ def test_a_shop_that_was_renamed_tells_so_under_its_new_name(gateway: GatewayPro
     assert kept_rows(kept, "another") == []
 
 
+def test_a_shop_is_known_by_its_former_domain_unless_the_body_names_another(
+    gateway: GatewayProcess, kept: Installation
+) -> None:
+    with kept.database.connect() as connection:
+        registry.add_domain(connection, "acme", "acme-former.myshopify.com")
+    former = {"shop": "acme-former.myshopify.com"}
+    for webhook_id, topic, payload, tenants in (
+        ("former/order", "orders/updated", ORDER, ["acme"]),
+        ("former/shop", "shop/update", {"id": 1, "myshopify_domain": "acme.myshopify.com"}, ["acme"]),
+        ("former/another", "app/uninstalled", {"id": 9, "myshopify_domain": "acme-former.myshopify.com"}, []),
+    ):
+        assert gateway.deliver(payload, webhook_id=webhook_id, topic=topic, **former).status_code == 200
+        assert [row[0] for row in kept_rows(kept, webhook_id)] == tenants
+
+
+def test_a_former_domain_that_is_anothers_by_now_is_that_ones(gateway: GatewayProcess, kept: Installation) -> None:
+    facts = ("gid://shopify/Shop/5", "taken.myshopify.com", "http://127.0.0.1:9/t", "T", "EUR", "UTC", "Plus", [])
+    with kept.database.connect() as connection:
+        registry.add_domain(connection, "acme", "taken.myshopify.com")
+        registry.add(connection, Tenant("taker", *facts))
+    assert gateway.deliver(ORDER, webhook_id="taken", shop="taken.myshopify.com").status_code == 200
+    assert [row[0] for row in kept_rows(kept, "taken")] == ["taker"]
+
+
 def test_what_is_signed_of_one_shop_cannot_be_sent_in_anothers_name(
     gateway: GatewayProcess, kept: Installation
 ) -> None:

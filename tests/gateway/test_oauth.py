@@ -113,6 +113,22 @@ def test_a_store_that_lets_the_app_in_becomes_a_tenant_whose_sync_is_requested(
     assert [secret for secret in secrets if secret in logged] == []
 
 
+def test_a_store_that_was_renamed_is_the_tenant_that_it_was_by_whatever_name_it_comes(
+    browser: Browser, other_browser: Browser, connected: Installation, shop: Shop
+) -> None:
+    browser.come_back(browser.let_in(shop.handle))
+    new = f"{shop.handle}-new"
+    shop.control.rename(new)
+
+    for name, someone in ((new, browser), (shop.handle, other_browser)):
+        query = someone.let_in(name)
+        assert query["shop"] == f"{new}.myshopify.com"
+        assert someone.come_back(query).status_code == 200
+
+    (tenant,) = [tenant for tenant in connected.tenants() if tenant.tenant_id.startswith(shop.handle)]
+    assert (tenant.tenant_id, tenant.shop_domain) == (shop.handle, f"{new}.myshopify.com")
+
+
 def test_the_merchant_is_asked_at_his_store_for_what_is_needed_and_nothing_more(browser: Browser, shelf: Shop) -> None:
     answer = browser.install("shelf.myshopify.com")
 

@@ -277,6 +277,19 @@ def test_scopes_can_be_taken_away(control: StoreControl, client: AdminClient) ->
     assert "errors" not in client.post(ORDERS).json()
 
 
+def test_a_store_that_was_renamed_sends_on_from_its_former_address(control: StoreControl, client: AdminClient) -> None:
+    control.rename("renamed")
+    answer = client.session.post(client.url, json={"query": SHOP}, allow_redirects=False, timeout=30)
+    assert answer.status_code == 301
+    assert answer.headers["Location"] == "https://renamed.myshopify.com/admin/api/2026-10/graphql.json"
+    renamed = AdminClient(control.api_url.replace("faulty", "renamed"))
+    query = "query Shop { shop { id myshopifyDomain } }"
+    told = renamed.post(query).json()["data"]["shop"]
+    assert told["myshopifyDomain"] == "renamed.myshopify.com"
+    control.rename("faulty")
+    assert client.post(query).json()["data"]["shop"]["id"] == told["id"]
+
+
 def test_a_plan_changes_the_bucket(control: StoreControl, client: AdminClient) -> None:
     control.set_plan("Standard")
     status = client.post(SHOP).json()["extensions"]["cost"]["throttleStatus"]

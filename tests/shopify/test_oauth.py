@@ -10,9 +10,14 @@ import pytest
 
 from tests.shopify.fake_shop import Answered, FakeShop
 from xeno_pipeline.errors import UsageError
-from xeno_pipeline.shopify.errors import MalformedAnswerError, OverloadedError, ShopifyError, UnreachableError
+from xeno_pipeline.shopify.errors import (
+    MalformedAnswerError,
+    MovedError,
+    OverloadedError,
+    ShopifyError,
+    UnreachableError,
+)
 from xeno_pipeline.shopify.oauth import (
-    SHOPIFY_URLS,
     App,
     GrantRefusedError,
     authorize_url,
@@ -21,9 +26,9 @@ from xeno_pipeline.shopify.oauth import (
     is_signed_query,
     refresh,
     request_token,
-    shop_handle,
     sign_query,
 )
+from xeno_pipeline.shopify.shop_domains import SHOPIFY_URLS, shop_handle
 
 APP = App("key", "shpss_quiet")
 PAIR = {"access_token": "shpat_a", "scope": "read_orders,read_products", "expires_in": 3600, "refresh_token": "shprt_r"}
@@ -129,6 +134,18 @@ def test_what_may_pass_is_tried_again_but_for_a_code_which_opens_once(shop: Fake
     with pytest.raises(OverloadedError):
         exchange_code("acme", shop.url, APP, "the-code")
     assert len(shop.asked) == 1
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_store_that_was_renamed_is_told_apart_from_a_refusal(shop: FakeShop, status: int) -> None:
+    new = "https://acme-new.myshopify.com/admin/oauth/access_token"
+    shop.answer(Answered({"error": "x"}, status, {"Location": new}))
+    with pytest.raises(MovedError, match=r"was redirected .* which seems to be acme-new\.myshopify\.com now") as raised:
+        refresh("acme", shop.url, APP, "shprt_r")
+    assert raised.value.domain == "acme-new.myshopify.com"
+    shop.answer(Answered({"error": "x"}, status, {"Location": "https://["}))
+    with pytest.raises(GrantRefusedError):
+        refresh("acme", shop.url, APP, "shprt_r")
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 301, 302])

@@ -15,6 +15,7 @@ from xeno_pipeline.doctor.finding import Finding, from_error, ok, warning, wrong
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.shopify.client import Patience, is_loopback
+from xeno_pipeline.shopify.oauth import check_url_template
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.apps import installation_app
 from xeno_pipeline.tenants.credentials import KeyRing
@@ -62,7 +63,8 @@ def _examine_token(settings: Settings, database: Database, ring: KeyRing, tenant
     """What is wrong with one tenant's token; nothing where all is well."""
     subject = f"store {tenant.tenant_id}"
     try:
-        client = open_client(database, ring, tenant, app=installation_app(settings), patience=_PATIENCE)
+        app, urls = installation_app(settings), check_url_template(settings.shopify_url_template)
+        client = open_client(database, ring, tenant, app=app, patience=_PATIENCE, urls=urls)
         try:
             facts = read_facts(client, tenant.tenant_id, tenant.api_url)
         finally:

@@ -35,6 +35,7 @@ from xeno_pipeline.extraction.streams import SHOP, STREAMS, Stream, check_stream
 from xeno_pipeline.shopify.client import Patience, ShopifyClient
 from xeno_pipeline.shopify.oauth import App
 from xeno_pipeline.shopify.queries import operation, selection_version
+from xeno_pipeline.shopify.shop_domains import SHOPIFY_URLS
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.credentials import KeyRing
 from xeno_pipeline.tenants.onboarding import check_same_shop, history_warning, open_client, tenant_from
@@ -97,6 +98,7 @@ class Syncer:
         spool: a folder for the results of bulk operations while they are loaded.
         on_progress: told how far things are; called from several threads.
         app: the installation's app, with which expiring tokens are refreshed.
+        urls: where stores are that were renamed, see `shop_domains.store_url`.
     """
 
     database: Database
@@ -104,6 +106,7 @@ class Syncer:
     spool: Path
     on_progress: ProgressSink = no_progress
     app: App | None = None
+    urls: str = SHOPIFY_URLS
 
     def client_of(self, tenant: Tenant, patience: Patience | None = None) -> ShopifyClient:
         """A client of a tenant's store.
@@ -111,7 +114,7 @@ class Syncer:
         Raises:
             CredentialError: the tenant has no token that can be read.
         """
-        return open_client(self.database, self.ring, tenant, app=self.app, patience=patience)
+        return open_client(self.database, self.ring, tenant, app=self.app, patience=patience, urls=self.urls)
 
     def sync_tenants(self, tenants: Sequence[Tenant], request: SyncRequest) -> list[StreamResult]:
         """Sync several tenants side by side; the failure of one is a result like any other.

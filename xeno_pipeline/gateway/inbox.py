@@ -44,22 +44,28 @@ _INSERT = """
             as sent (shop_domain, webhook_id, event_id, topic, stream, read_gid, deleted_gid, changed_at,
                 object_created_at, triggered_at, payload, shop_gid, named_domain, place)
     ),
-    known as (
-        select sent.*, tenants.tenant_id
+    named as (
+        select sent.*, domains.tenant_id as named_id, domains.is_current
         from sent
+        left join ops.known_domains domains on domains.domain = sent.shop_domain
+    ),
+    known as (
+        select named.*, tenants.tenant_id
+        from named
         join ops.tenants
             on tenants.status <> 'removed'
             and (
                 -- The signature covers the body alone: where that names the shop's domain, as all but Shopify's samples
-                -- do (they bear another shop's id), the header must agree, or the id.
-                tenants.shop_domain = sent.shop_domain
+                -- do (they bear another shop's id), the header must agree, or the id. A domain that the shop had before
+                -- may be another's by now, so there it is the id alone.
+                tenants.tenant_id = named.named_id
                 and (
-                    coalesce(sent.named_domain, sent.shop_domain) = sent.shop_domain
-                    or sent.shop_gid = tenants.shop_gid
+                    named.is_current and coalesce(named.named_domain, named.shop_domain) = named.shop_domain
+                    or coalesce(named.shop_gid, case when not named.is_current then tenants.shop_gid end)
+                    = tenants.shop_gid
                 )
                 -- A shop that was renamed tells so under its new name.
-                or tenants.shop_gid = sent.shop_gid
-                and not exists (select from ops.tenants named where named.shop_domain = sent.shop_domain)
+                or named.named_id is null and tenants.shop_gid = named.shop_gid
             )
     ),
     kept as (

@@ -30,15 +30,14 @@ from xeno_pipeline.shopify.client import is_loopback
 from xeno_pipeline.shopify.errors import ShopifyError
 from xeno_pipeline.shopify.oauth import (
     App,
-    BadShopError,
     GrantRefusedError,
     authorize_url,
     check_url_template,
     exchange_code,
     is_signed_query,
-    shop_handle,
 )
-from xeno_pipeline.tenants import oauth_states
+from xeno_pipeline.shopify.shop_domains import BadShopError, shop_handle
+from xeno_pipeline.tenants import oauth_states, registry
 from xeno_pipeline.tenants.apps import installation_app
 from xeno_pipeline.tenants.credentials import KeyRing, load_key_ring
 from xeno_pipeline.tenants.onboarding import NEEDED_SCOPES, MissingScopeError, connect_authorized, withheld
@@ -143,8 +142,8 @@ class OAuthPages:
         query = _query(request)
         if "hmac" in query:  # Shopify's own link is signed; one in an email or on a page is not
             self._check_signature(query)
-        handle = _handle(query)
         with _available(self._database) as connection:
+            handle = _current_handle(connection, _handle(query))
             begun = oauth_states.begin(connection, handle)
         if begun is None:
             raise Refusal(503, "too_many", "Too many stores are being connected: try again in a few minutes.")
@@ -236,6 +235,15 @@ def _handle(query: dict[str, str]) -> str:
         return shop_handle(query.get("shop", ""))
     except BadShopError as error:
         raise Refusal(400, "bad_shop", str(error)) from None
+
+
+def _current_handle(connection: Connection, handle: str) -> str:
+    """The handle itself, or the one that the shop was renamed to, under which the merchant comes back."""
+    tenant = registry.find_by_domain(connection, f"{handle}.myshopify.com")
+    try:
+        return handle if tenant is None else shop_handle(tenant.shop_domain)
+    except BadShopError:
+        return handle
 
 
 def _check_fresh(query: dict[str, str]) -> None:

@@ -13,6 +13,7 @@ from xeno_pipeline.extraction.report import ProgressSink, no_progress
 from xeno_pipeline.extraction.sync import Syncer
 from xeno_pipeline.orchestration.instance import process_tags
 from xeno_pipeline.settings import Settings, load_settings
+from xeno_pipeline.shopify.oauth import check_url_template
 from xeno_pipeline.tenants.apps import installation_app
 from xeno_pipeline.tenants.credentials import load_key_ring
 from xeno_pipeline.transformation.dbt import DbtProject, NodeSink
@@ -58,7 +59,8 @@ class Pipeline:
         """What syncs tenants into the database."""
         ring = load_key_ring(self.settings)
         spool, app = self.settings.home / "spool", installation_app(self.settings)
-        return Syncer(self.database, ring, spool, self.on_progress, app)
+        urls = check_url_template(self.settings.shopify_url_template)
+        return Syncer(self.database, ring, spool, self.on_progress, app, urls)
 
 
 class PipelineResource(ConfigurableResource[Pipeline]):

@@ -61,8 +61,16 @@ class AdminApi:
         self.webhooks = WebhookSender(store, lambda: self.oauth.secret)
         self.bucket = CostBucket(store.plan, monotonic)
         self.stats = Stats()
+        self.handles = store.handles
+        """All that the store has had, the one that it has now last."""
         self.latency = 0.0
         """How many seconds every answer takes at least."""
+
+    def rename(self, handle: str) -> None:
+        """Give the store another handle; its former ones lead to that one."""
+        handles = [*(each for each in self.handles if each != handle), handle]
+        self.store.overlay.set("handles", handles)
+        self.handles = handles
 
     def admits(self, token: str | None) -> bool:
         """Whether a request with this access token may come in."""

@@ -338,6 +338,10 @@ class StoreControl:
         """Change what the shop tells of itself."""
         self._change("update_shop", _given(locals()))
 
+    def rename(self, handle: str) -> None:
+        """Give the store another handle, which the former one sends on to (HTTP 301); controls know both."""
+        self.post("rename", handle=handle)
+
     def uninstall(self) -> None:
         """Remove the app: its tokens and subscriptions are gone."""
         self.post("uninstall")

@@ -55,7 +55,7 @@ class OAuthServer:
         if redirect_uri.hostname not in ("127.0.0.1", "localhost"):
             raise OAuthError("invalid_request", "The redirect_uri is not whitelisted")
         asked = [scope for scope in query.get("scope", "").split(",") if scope]
-        answer = {"shop": f"{self._store.handle}.myshopify.com", "timestamp": str(int(time.time()))}
+        answer = {"shop": f"{self._store.handles[-1]}.myshopify.com", "timestamp": str(int(time.time()))}
         answer |= {"state": query["state"]} if "state" in query else {}
         if self._setting("refuses", default=False):
             answer["error"] = "access_denied"

@@ -84,6 +84,8 @@ class Sandbox:
         version = answered_version(request.path_params["version"])
         if api is None or version is None:
             return json_response({"errors": "Not Found"}, 404)
+        if (elsewhere := _elsewhere(request, api)) is not None:
+            return elsewhere
         api.stats.requests += 1
         if api.latency:
             await asyncio.sleep(api.latency)
@@ -125,6 +127,8 @@ class Sandbox:
         api = self.stores.get(request.path_params["handle"])
         if api is None:
             return json_response({"errors": "Not Found"}, 404)
+        if (elsewhere := _elsewhere(request, api)) is not None:
+            return elsewhere
         form = dict(parse_qsl((await request.body()).decode()))
         fault = api.faults.take_for_request(_GRANTS.get(form.get("grant_type", ""), "AuthorizationCode"))
         if fault is not None and not fault.get("executed"):
@@ -146,6 +150,15 @@ class Sandbox:
                 api.stats.downloads += 1
                 return downloads.download(request, api.bulk.result_path(operation), operation.take_download_fault())
         return Response("Not Found", 404)
+
+
+def _elsewhere(request: Request, api: AdminApi) -> Response | None:
+    """Where a store that was renamed sends who comes to its former address."""
+    handle, now = request.path_params["handle"], api.handles[-1]
+    if handle == now:
+        return None
+    location = f"https://{now}.myshopify.com{request.url.path.removeprefix(f'/{handle}')}"
+    return Response(status_code=301, headers={"Location": location})
 
 
 async def _broken(fault: dict[str, Any]) -> Response:

@@ -46,10 +46,12 @@ class Stores:
                 self.get(spec.handle)
 
     def get(self, handle: str) -> AdminApi | None:
-        """A store's API; None where there is no such store."""
+        """A store's API, by whatever handle it has or had; None where there is no such store."""
         api = self._open.get(handle)
-        if api is not None or handle not in self._specs:
+        if api is not None:
             return api
+        if handle not in self._specs:
+            return next((api for api in self.opened() if handle in api.handles), None)
         with self._lock:
             if handle not in self._open:
                 self._open[handle] = self._opened(self._specs[handle])

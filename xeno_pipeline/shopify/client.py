@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import re
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
@@ -21,6 +22,7 @@ from xeno_pipeline.shopify.errors import (
     AccessDeniedError,
     IgnoredFilterError,
     MalformedAnswerError,
+    MovedError,
     OverloadedError,
     QueryRejectedError,
     ShopifyError,
@@ -41,12 +43,16 @@ from xeno_pipeline.shopify.graphql_errors import (
 )
 from xeno_pipeline.shopify.queries import API_VERSION, Operation
 from xeno_pipeline.shopify.records import loads
+from xeno_pipeline.shopify.shop_domains import MOST_REDIRECTS, redirected_domain
 from xeno_pipeline.shopify.throttle import MAX_QUERY_COST, CostBucket, Reservation
 
 log = logging.getLogger(__name__)
 
 FIRST_COST = 300.0
 """The points that an operation is thought to cost until it was sent once: more than any of ours costs at first."""
+
+REDIRECTS = (301, 302, 307, 308)
+"""The statuses by which a store that was renamed sends on."""
 
 _TOKEN = re.compile(r"[!-~]+")
 _SECURITY_REJECTION = 430
@@ -115,6 +121,38 @@ class TokenSource(Protocol):
         """Another token than the one that the store refused; None where there is no other."""
 
 
+class PlainSession(requests.Session):
+    """A session that does not so much as read where it is redirected to: who asks does, and decides."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Nowhere."""
+
+
+class Mover(Protocol):
+    """Who decides whether to follow a store that was renamed; several threads ask it, one at a time."""
+
+    def follow(self, domain: str) -> str:
+        """The root of the API to go on with, after the store's address led to another domain of myshopify.com.
+
+        Raises:
+            XenoError: what answers there is not the same shop, or nothing does.
+        """
+
+
+@dataclass
+class _Address:
+    """The root of a store's API. The threads that read the store share it."""
+
+    root: str
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+
+    def follow(self, left: str, domain: str, mover: Mover) -> None:
+        """Go on at another domain, unless another thread has done so since the root was `left`."""
+        with self._lock:
+            if self.root == left:
+                self.root = mover.follow(domain).rstrip("/")
+
+
 @dataclass(frozen=True)
 class _FixedToken:
     """A token that stays."""
@@ -167,6 +205,7 @@ class ShopifyClient:
         api_url: the root that `/admin/api/<version>/graphql.json` is appended to.
         token: the access token, or where it comes from; it goes nowhere but into the request's header.
         patience: how long to keep trying.
+        mover: decides whether to follow the store where it was renamed; without one it is not followed.
         on_close: told at the end what the calls of the client and of its twins have cost together.
         clock: seconds that only go forward.
         sleep: waits for a number of seconds.
@@ -182,6 +221,7 @@ class ShopifyClient:
         api_url: str,
         token: str | TokenSource,
         patience: Patience | None = None,
+        mover: Mover | None = None,
         on_close: Callable[[Usage], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -197,9 +237,10 @@ class ShopifyClient:
         self.bucket = CostBucket(clock, sleep)
         self.clock = clock
         self.sleep = sleep
-        self._url = f"{api_url.rstrip('/')}/admin/api/{API_VERSION}/graphql.json"
+        self._address = _Address(api_url.rstrip("/"))
+        self._mover = mover
         self._tokens: TokenSource = _FixedToken(token) if isinstance(token, str) else token
-        self._session = requests.Session()
+        self._session = PlainSession()
         self._session.trust_env = not is_loopback(api_url)  # no proxy stands between us and ourselves
         self._costs: dict[str, float] = {}
 
@@ -227,19 +268,28 @@ class ShopifyClient:
             TimedOutError: it takes Shopify too long, at once where less can be asked for, else at the deadline.
             TokenRejectedError, AccessDeniedError, StoreUnavailableError, UnsupportedVersionError,
             QueryRejectedError, TooCostlyError, IgnoredFilterError: repeating cannot help.
+            MovedError: the store is at another domain by now, and there is no `mover` to follow it.
             UnreachableError, OverloadedError, MalformedAnswerError: it was tried until the deadline.
         """
-        failures, trying, slowness = 0, 0.0, 0
+        failures, trying, slowness, moves = 0, 0.0, 0, 0
         while True:
+            root = self._address.root
             cost = max(expected_cost or 0.0, self._costs.get(operation.name, FIRST_COST))
             with self.bucket.reserve(cost) as reservation:
                 self.usage.seconds_waiting += reservation.waited
                 sent_at = self.clock()
+                failure: _TransientError | MovedError
                 try:
-                    return self._send(operation, variables or {}, reservation)
-                except _TransientError as error:
+                    return self._send(root, operation, variables or {}, reservation)
+                except (_TransientError, MovedError) as error:
                     failure = error
                 trying += self.clock() - sent_at
+            if isinstance(failure, MovedError):
+                moves += 1
+                if self._mover is None or moves > MOST_REDIRECTS:
+                    raise failure
+                self._address.follow(root, failure.domain, self._mover)
+                continue
             failures += 1
             slowness += failure.slowness
             if can_shrink and slowness >= _SLOW:
@@ -275,50 +325,42 @@ class ShopifyClient:
         unreachable = failure.kind is UnreachableError
         return seconds > (self.patience.connect_deadline if unreachable else self.patience.deadline)
 
-    def _send(self, operation: Operation, variables: Mapping[str, Any], reservation: Reservation) -> Answer:
+    def _send(self, root: str, operation: Operation, variables: Mapping[str, Any], reservation: Reservation) -> Answer:
         token = self._tokens.current()
         try:
-            response = self._post(operation, variables, token)
+            response = self._post(root, operation, variables, token)
             if response.status_code == requests.codes.unauthorized:
                 other = self._tokens.instead_of(token)
                 if other is not None:
-                    response = self._post(operation, variables, other)
+                    response = self._post(root, operation, variables, other)
         except _BAD_URL as error:
             problem = "could not be sent: the API URL is none; it is written as https://acme.myshopify.com is."
             raise UnreachableError(self.tenant, operation.name, problem) from error
         except requests.ReadTimeout as error:
             raise _timed_out("got no answer in time.") from error
         except requests.ConnectionError as error:
-            failure = self._connection_failure(error)
+            failure = _connection_failure(root, error)
             reservation.spent = failure.sent
             raise failure from error
         except requests.RequestException as error:
             raise _TransientError("broke off while its answer came in.", slowness=_PERHAPS_SLOW) from error
         self.usage.bytes += len(response.content)
         reservation.spent = response.status_code == requests.codes.ok
-        self._check_status(operation, response)
+        self._check_status(root, operation, response)
         self._check_version(operation, response)
         return self._read(operation, response, reservation)
 
-    def _post(self, operation: Operation, variables: Mapping[str, Any], token: str) -> requests.Response:
+    def _post(self, root: str, operation: Operation, variables: Mapping[str, Any], token: str) -> requests.Response:
         self.usage.requests += 1
         return self._session.post(
-            self._url,
+            f"{root}/admin/api/{API_VERSION}/graphql.json",
             json={"query": operation.text, "variables": variables, "operationName": operation.name},
             headers={"X-Shopify-Access-Token": token},
             timeout=(self.patience.connect_timeout, self.patience.read_timeout),
-            allow_redirects=False,  # the token must not follow to another host
+            allow_redirects=False,  # the token must not follow to a host that was not looked at
         )
 
-    def _connection_failure(self, error: requests.ConnectionError) -> _TransientError:
-        host = urlsplit(self._url).netloc
-        never_connected = "NewConnectionError" in repr(error) or "NameResolutionError" in repr(error)
-        if never_connected or isinstance(error, _NO_CONNECTION):
-            problem = f"could not connect to {host}: check the API URL and that the host can be reached."
-            return _TransientError(problem, UnreachableError, sent=False)
-        return _TransientError(f"lost its connection to {host}.", slowness=_PERHAPS_SLOW)
-
-    def _check_status(self, operation: Operation, response: requests.Response) -> None:
+    def _check_status(self, root: str, operation: Operation, response: requests.Response) -> None:
         status = response.status_code
         if status == requests.codes.ok:
             return
@@ -336,7 +378,11 @@ class ShopifyClient:
                 "was refused: Shopify does not accept the access token (wrong, expired or revoked). "
                 + _new_token(self.tenant),
             )
-        raise StoreUnavailableError(self.tenant, operation.name, _unavailable(status, urlsplit(self._url).netloc))
+        host = urlsplit(root).netloc
+        domain = redirected_domain(response.headers.get("Location")) if status in REDIRECTS else None
+        if domain is not None:
+            raise MovedError(self.tenant, operation.name, f"was redirected away from {host} (HTTP {status})", domain)
+        raise StoreUnavailableError(self.tenant, operation.name, _unavailable(status, host))
 
     def _check_version(self, operation: Operation, response: requests.Response) -> None:
         served = response.headers.get("X-Shopify-API-Version", API_VERSION)
@@ -404,6 +450,15 @@ class ShopifyClient:
             raise IgnoredFilterError(
                 self.tenant, operation.name, f"had its filter ignored ({said}): upgrade xeno-pipeline."
             )
+
+
+def _connection_failure(root: str, error: requests.ConnectionError) -> _TransientError:
+    host = urlsplit(root).netloc
+    never_connected = "NewConnectionError" in repr(error) or "NameResolutionError" in repr(error)
+    if never_connected or isinstance(error, _NO_CONNECTION):
+        problem = f"could not connect to {host}: check the API URL and that the host can be reached."
+        return _TransientError(problem, UnreachableError, sent=False)
+    return _TransientError(f"lost its connection to {host}.", slowness=_PERHAPS_SLOW)
 
 
 def is_loopback(url: str) -> bool:

@@ -33,6 +33,22 @@ class StoreUnavailableError(ShopifyError):
     """There is no such store, or it is frozen, locked or closed."""
 
 
+class MovedError(StoreUnavailableError):
+    """The store's address leads to another shop's domain: it was renamed.
+
+    Args:
+        tenant: the handle of the store.
+        operation: what was asked.
+        problem: how it was redirected; a sentence without its subject and its end.
+        domain: where to, a domain of myshopify.com.
+    """
+
+    def __init__(self, tenant: str, operation: str, problem: str, domain: str) -> None:
+        remedy = f"use the store's myshopify.com address, which seems to be {domain} now."
+        super().__init__(tenant, operation, f"{problem}: {remedy}")
+        self.domain = domain
+
+
 class UnsupportedVersionError(ShopifyError):
     """Shopify answers with another version of the API than was asked for."""
 

@@ -19,20 +19,23 @@ from urllib.parse import urlencode, urlsplit
 
 import requests
 
-from xeno_pipeline.errors import UsageError, XenoError
+from xeno_pipeline.errors import UsageError
 from xeno_pipeline.shopify.backoff import pause_after
-from xeno_pipeline.shopify.client import is_loopback
-from xeno_pipeline.shopify.errors import MalformedAnswerError, OverloadedError, TokenRejectedError, UnreachableError
+from xeno_pipeline.shopify.client import REDIRECTS, PlainSession, is_loopback
+from xeno_pipeline.shopify.errors import (
+    MalformedAnswerError,
+    MovedError,
+    OverloadedError,
+    TokenRejectedError,
+    UnreachableError,
+)
+from xeno_pipeline.shopify.shop_domains import SHOPIFY_URLS, redirected_domain
 
 log = logging.getLogger(__name__)
-
-SHOPIFY_URLS = "https://{handle}.myshopify.com"
-"""Where a store is, by its handle."""
 
 _WHAT = "the token grant"
 """What errors call the request for a token."""
 
-_SHOP = re.compile(r"([a-z0-9][a-z0-9-]{0,59})\.myshopify\.com")
 _TOKEN = re.compile(r"[!-~]{1,4096}")
 _TIMEOUTS = (5.0, 15.0)
 """Seconds to connect, and to wait for an answer."""
@@ -40,10 +43,6 @@ _PASSING = (408, 429, 430)
 """What passes by itself, as every status from 500 on does."""
 _ATTEMPTS = 3
 _LONGEST_PAUSE_SECONDS = 4.0
-
-
-class BadShopError(XenoError):
-    """A text names no shop."""
 
 
 class GrantRefusedError(TokenRejectedError):
@@ -73,18 +72,6 @@ class IssuedToken:
     scopes: frozenset[str]
     expires_at: datetime | None = None
     refresh_token: str | None = field(default=None, repr=False)
-
-
-def shop_handle(domain: str) -> str:
-    """The handle of a shop's domain: `acme` of `acme.myshopify.com`.
-
-    Raises:
-        BadShopError: it is not exactly such a domain. A host taken from outside leads nowhere else this way.
-    """
-    found = _SHOP.fullmatch(domain)
-    if found is None:
-        raise BadShopError("The shop is written as acme.myshopify.com is.")
-    return found[1]
 
 
 def check_url_template(template: str) -> str:
@@ -140,6 +127,7 @@ def refresh(tenant: str, store_url: str, app: App, refresh_token: str) -> Issued
 
     Raises:
         GrantRefusedError: the refresh token was replaced, revoked, or is older than 90 days.
+        MovedError: the store is at another domain by now.
         UnreachableError, OverloadedError, MalformedAnswerError: no pair came.
     """
     issued = _grant(tenant, store_url, app, {"grant_type": "refresh_token", "refresh_token": refresh_token})
@@ -153,6 +141,7 @@ def request_token(tenant: str, store_url: str, app: App) -> IssuedToken:
 
     Raises:
         GrantRefusedError: the app is unknown, not installed in the store, or of another organisation.
+        MovedError: the store is at another domain by now.
         UnreachableError, OverloadedError, MalformedAnswerError: no token came.
     """
     return _grant(tenant, store_url, app, {"grant_type": "client_credentials"})
@@ -180,7 +169,7 @@ def _grant(
 
 def _ask(tenant: str, store_url: str, app: App, form: Mapping[str, str]) -> IssuedToken:
     asked_at = datetime.now(UTC)
-    with requests.Session() as session:
+    with PlainSession() as session:
         session.trust_env = not is_loopback(store_url)
         try:
             response = session.post(
@@ -195,6 +184,9 @@ def _ask(tenant: str, store_url: str, app: App, form: Mapping[str, str]) -> Issu
     status = response.status_code
     if status in _PASSING or status >= requests.codes.server_error:
         raise OverloadedError(tenant, _WHAT, f"met HTTP {status}: try again later.")
+    domain = redirected_domain(response.headers.get("Location")) if status in REDIRECTS else None
+    if domain is not None:
+        raise MovedError(tenant, _WHAT, f"was redirected (HTTP {status})", domain)
     if status != requests.codes.ok:
         raise GrantRefusedError(tenant, _WHAT, f"was refused (HTTP {status}{_reason(response)}).")
     try:

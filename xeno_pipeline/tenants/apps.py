@@ -65,20 +65,21 @@ def bringing_client_id(connection: Connection, tenant_id: str) -> str | None:
 
 
 def own_secrets(connection: Connection, ring: KeyRing) -> Mapping[str, str]:
-    """The secrets of tenants' own apps, by the domain of the shop whose webhooks they sign.
+    """The secrets of tenants' own apps, by the domains of the shop whose webhooks they sign, former ones too.
 
     One that cannot be decrypted is left out, and told of in the log: it concerns no other tenant.
     """
     rows = connection.execute(
         """
-        select shop_domain, tenant_id, key_id, sealed_secret from ops.tenant_apps
-        join ops.tenants using (tenant_id) where status <> 'removed'
+        select array_agg(domain), tenant_id, key_id, sealed_secret from ops.tenant_apps
+        join ops.known_domains using (tenant_id) group by tenant_id
         """
     )
     opened: dict[str, str] = {}
-    for shop_domain, tenant_id, key_id, sealed in rows:
+    for domains, tenant_id, key_id, sealed in rows:
         try:
-            opened[shop_domain] = ring.open(tenant_id, key_id, sealed, Purpose.APP_SECRET)
+            secret = ring.open(tenant_id, key_id, sealed, Purpose.APP_SECRET)
+            opened |= dict.fromkeys(domains, secret)
         except CredentialError as error:
             log.warning("%s", error)
     return opened

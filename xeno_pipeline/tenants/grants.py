@@ -11,6 +11,7 @@ import psycopg
 
 from xeno_pipeline.shopify.errors import OverloadedError, UnreachableError
 from xeno_pipeline.shopify.oauth import App, GrantRefusedError, IssuedToken, refresh, request_token
+from xeno_pipeline.shopify.shop_domains import SHOPIFY_URLS, where_it_leads
 from xeno_pipeline.tenants.apps import load_app
 from xeno_pipeline.tenants.credentials import CredentialError, KeyRing, Purpose
 from xeno_pipeline.tenants.registry import Tenant
@@ -131,16 +132,20 @@ class RenewingToken:
         ring: the keys it is sealed with.
         tenant: whose.
         app: the installation's app, with which expiring tokens are refreshed; None where there is none.
+        urls: where stores are, see `store_url`.
 
     Raises:
         CredentialError: the tenant has no grant that can be read.
     """
 
-    def __init__(self, database: Database, ring: KeyRing, tenant: Tenant, app: App | None) -> None:
+    def __init__(
+        self, database: Database, ring: KeyRing, tenant: Tenant, app: App | None, urls: str = SHOPIFY_URLS
+    ) -> None:
         self._database = database
         self._ring = ring
         self._tenant = tenant
         self._app = app
+        self._urls = urls
         self._lock = threading.Lock()
         with database.connect() as connection:
             self._grant = load_grant(connection, ring, tenant.tenant_id)
@@ -198,7 +203,15 @@ class RenewingToken:
         return issued
 
     def _next(self, connection: Connection, stored: Grant) -> Grant:
-        tenant_id, url = self._tenant.tenant_id, self._tenant.api_url
+        """The next token, from the store or from where its address leads to.
+
+        A refresh token opens no other shop. Nothing is read with what comes from there before the shop is known to be
+        the tenant's: its address still leads there when the token is used, see `domains.Follower`.
+        """
+        return where_it_leads(self._tenant.api_url, self._urls, lambda url: self._issued(connection, stored, url))
+
+    def _issued(self, connection: Connection, stored: Grant, url: str) -> Grant:
+        tenant_id = self._tenant.tenant_id
         if stored.refresh_token is None:
             return Grant.of_own_app(request_token(tenant_id, url, load_app(connection, self._ring, tenant_id)))
         if self._app is None:
@@ -210,5 +223,5 @@ class RenewingToken:
             return Grant.authorized(refresh(tenant_id, url, self._app, stored.refresh_token))
         except GrantRefusedError as error:
             problem = "was refused a new token: the store has uninstalled the app, or was not read for 90 days. "
-            remedy = f"Connect it again at the gateway's /auth/install?shop={tenant_id}.myshopify.com."
+            remedy = f"Connect it again at the gateway's /auth/install?shop={self._tenant.shop_domain}."
             raise GrantRefusedError(tenant_id, "the access token", problem + remedy) from error

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from xeno_pipeline.errors import UsageError, XenoError
 from xeno_pipeline.shopify.client import Patience, ShopifyClient, Usage, is_loopback
-from xeno_pipeline.shopify.oauth import SHOPIFY_URLS, App, IssuedToken, request_token
+from xeno_pipeline.shopify.errors import MovedError
+from xeno_pipeline.shopify.oauth import App, IssuedToken, request_token
 from xeno_pipeline.shopify.queries import operation
+from xeno_pipeline.shopify.shop_domains import SHOPIFY_URLS, BadShopError, store_url, where_it_leads
 from xeno_pipeline.tenants import backfills, registry, usage
 from xeno_pipeline.tenants.apps import bringing_client_id, store_app
 from xeno_pipeline.tenants.credentials import KeyRing
+from xeno_pipeline.tenants.domains import Follower, OtherShopError, Place, relocate
 from xeno_pipeline.tenants.grants import Grant, RenewingToken, store_grant
 from xeno_pipeline.tenants.registry import Tenant
-from xeno_pipeline.warehouse.connection import Database
+from xeno_pipeline.warehouse.connection import Connection, Database
 
 NEEDED_SCOPES = ("read_customers", "read_orders", "read_products")
 
@@ -24,10 +28,6 @@ _AT_ONCE = Patience(deadline=30.0, connect_deadline=5.0, longest_pause=5.0)
 
 class MissingScopeError(XenoError):
     """The token does not reach what the pipeline reads."""
-
-
-class OtherShopError(XenoError):
-    """What answers is another shop than the one that was meant."""
 
 
 def connect_store(database: Database, ring: KeyRing, *, handle: str, api_url: str | None, token: str) -> Tenant:
@@ -76,6 +76,8 @@ def connect_by_own_app(database: Database, ring: KeyRing, *, handle: str, api_ur
 def connect_authorized(database: Database, ring: KeyRing, *, handle: str, api_url: str, issued: IssuedToken) -> Tenant:
     """Make a store that a merchant has let the app into a tenant, or resume the one it was; its sync is requested.
 
+    A store that was renamed is the tenant that it was.
+
     Args:
         database: where tenants are registered.
         ring: the keys that tokens are sealed with.
@@ -84,7 +86,6 @@ def connect_authorized(database: Database, ring: KeyRing, *, handle: str, api_ur
         issued: what came for the code.
 
     Raises:
-        TenantExistsError: the shop is registered under another handle.
         OtherShopError: the shop that answers has another handle, or is another than the tenant was.
         MissingScopeError: the token lacks a scope that nothing works without.
         ShopifyError: the store cannot be reached, or refuses the token.
@@ -92,19 +93,68 @@ def connect_authorized(database: Database, ring: KeyRing, *, handle: str, api_ur
     """
     tenant = _tried(handle, _checked_url(api_url), issued.token)
     with database.connect() as connection:
-        known = registry.find(connection, handle)
+        known = registry.find_by_shop(connection, tenant.shop_gid) or registry.find(connection, handle)
         if known is None:
             registry.add(connection, tenant)
         else:
             check_same_shop(known, tenant)
+            tenant = replace(tenant, tenant_id=known.tenant_id)
             registry.update_facts(connection, tenant)
-            registry.reconnect(connection, handle, tenant.api_url)
-        store_grant(connection, ring, handle, Grant.authorized(issued))
-        backfills.request(connection, handle)
+            registry.reconnect(connection, tenant.tenant_id, tenant.api_url)
+        store_grant(connection, ring, tenant.tenant_id, Grant.authorized(issued))
+        backfills.request(connection, tenant.tenant_id)
     return tenant
 
 
-def replace_app(database: Database, ring: KeyRing, *, handle: str, secret: str, client_id: str | None = None) -> Tenant:
+def set_domain(
+    database: Database, ring: KeyRing, *, handle: str, domain: str, app: App | None, urls: str = SHOPIFY_URLS
+) -> Tenant:
+    """Read a tenant's store, which was renamed, at another domain, after its token was tried there.
+
+    Args:
+        database: where the tenant is registered.
+        ring: the keys that its token is sealed with.
+        handle: the tenant; that stays its id.
+        domain: of its shop now: `new-name.myshopify.com`.
+        app: the installation's app, with which expiring tokens are refreshed.
+        urls: where stores are, see `store_url`.
+
+    Raises:
+        UsageError: the domain is none.
+        UnknownTenantError: there is no such tenant.
+        OtherShopError: another shop answers there.
+        MissingScopeError, CredentialError, ShopifyError: it cannot be read there; nothing was changed.
+    """
+    try:
+        url = store_url(urls, domain.lower())
+    except BadShopError:
+        raise UsageError(f"{domain!r} is no store's domain: it is written as new-name.myshopify.com is.") from None
+    with database.connect() as connection:
+        known = registry.get(connection, handle)
+    there = replace(known, api_url=url)
+    token = RenewingToken(database, ring, there, app, urls)
+    client = ShopifyClient(tenant=handle, api_url=url, token=token, patience=_AT_ONCE)
+    try:
+        facts = read_facts(client, handle, url)
+    finally:
+        client.close()
+    check_same_shop(there, facts)
+    with database.connect() as connection:
+        place = Place(url, domain.lower(), facts.shop_domain)
+        relocate(connection, known, place, "`xeno tenant set-domain`, and the same shop answers there")
+        registry.update_facts(connection, facts)
+        return registry.get(connection, handle)
+
+
+def replace_app(
+    database: Database,
+    ring: KeyRing,
+    *,
+    handle: str,
+    secret: str,
+    client_id: str | None = None,
+    urls: str = SHOPIFY_URLS,
+) -> Tenant:
     """Give a tenant a new secret of its own app, after it was tried where tokens hang on it.
 
     Args:
@@ -113,6 +163,7 @@ def replace_app(database: Database, ring: KeyRing, *, handle: str, secret: str, 
         handle: the tenant.
         secret: what the app signs webhooks with.
         client_id: of the app, with which it brings tokens too; None leaves it as it is.
+        urls: where stores are, see `store_url`.
 
     Raises:
         UnknownTenantError: there is no such tenant.
@@ -124,17 +175,18 @@ def replace_app(database: Database, ring: KeyRing, *, handle: str, secret: str, 
         if client_id is None:
             store_app(connection, ring, handle, None, secret)
             return known
-    issued = request_token(handle, known.api_url, App(client_id, secret))
-    tenant = _tried_again(known, issued.token)
+    app = App(client_id, secret)
+    issued = where_it_leads(known.api_url, urls, lambda url: request_token(handle, url, app))
+    tenant, place = _tried_again(database, known, issued.token, urls)
     with database.connect() as connection:
-        registry.update_facts(connection, tenant)
+        _keep_facts(connection, known, tenant, place)
         registry.was_connected(connection, handle)
         store_app(connection, ring, handle, client_id, secret)
         store_grant(connection, ring, handle, Grant.of_own_app(issued))
     return tenant
 
 
-def replace_token(database: Database, ring: KeyRing, *, handle: str, token: str) -> Tenant:
+def replace_token(database: Database, ring: KeyRing, *, handle: str, token: str, urls: str = SHOPIFY_URLS) -> Tenant:
     """Give a tenant a new token, after it was tried.
 
     Raises:
@@ -145,18 +197,26 @@ def replace_token(database: Database, ring: KeyRing, *, handle: str, token: str)
     """
     with database.connect() as connection:
         known = registry.get(connection, handle)
-    tenant = _tried_again(known, token)
+    tenant, place = _tried_again(database, known, token, urls)
     with database.connect() as connection:
-        registry.update_facts(connection, tenant)
+        _keep_facts(connection, known, tenant, place)
         registry.was_connected(connection, handle)
         store_grant(connection, ring, handle, Grant.permanent(token))
     return tenant
 
 
 def open_client(
-    database: Database, ring: KeyRing, tenant: Tenant, *, app: App | None, patience: Patience | None = None
+    database: Database,
+    ring: KeyRing,
+    tenant: Tenant,
+    *,
+    app: App | None,
+    patience: Patience | None = None,
+    urls: str = SHOPIFY_URLS,
 ) -> ShopifyClient:
     """A client of the tenant's store, whose token is renewed whenever it ends; closing it records what it cost.
+
+    Where the store was renamed it is followed, and the tenant with it.
 
     Args:
         database: where the tenant's grant is.
@@ -164,6 +224,7 @@ def open_client(
         tenant: whose store.
         app: the installation's app (`apps.installation_app`), with which expiring tokens are refreshed.
         patience: how long its calls keep trying.
+        urls: where stores are, see `store_url`.
 
     Raises:
         CredentialError: the tenant has no token that can be read.
@@ -173,9 +234,14 @@ def open_client(
         with database.connect() as connection:
             usage.record(connection, tenant.tenant_id, spent.points, spent.requests)
 
-    token = RenewingToken(database, ring, tenant, app)
+    token = RenewingToken(database, ring, tenant, app, urls)
     return ShopifyClient(
-        tenant=tenant.tenant_id, api_url=tenant.api_url, token=token, patience=patience, on_close=record
+        tenant=tenant.tenant_id,
+        api_url=tenant.api_url,
+        token=token,
+        patience=patience,
+        mover=Follower(database, tenant, token, urls, patience, record),
+        on_close=record,
     )
 
 
@@ -254,11 +320,26 @@ def _tried(handle: str, url: str, token: str) -> Tenant:
     return tenant
 
 
-def _tried_again(known: Tenant, token: str) -> Tenant:
-    """What the store of a tenant tells of itself to a new token; it is the one that it was."""
-    tenant = _facts(known.tenant_id, known.api_url, token)
+def _tried_again(database: Database, known: Tenant, token: str, urls: str) -> tuple[Tenant, Place | None]:
+    """What the store of a tenant tells of itself to a new token; it is the one that it was, though it may have moved.
+
+    Returns:
+        Its facts, and where it is by now if that is another place.
+    """
+    place = None
+    try:
+        tenant = _facts(known.tenant_id, known.api_url, token)
+    except MovedError as moved:
+        place = Follower(database, known, token, urls, _AT_ONCE).find(moved.domain)
+        tenant = _facts(known.tenant_id, place.api_url, token)
     check_same_shop(known, tenant)
-    return tenant
+    return tenant, place
+
+
+def _keep_facts(connection: Connection, known: Tenant, tenant: Tenant, place: Place | None) -> None:
+    if place is not None:
+        relocate(connection, known, place, "its former address leads there, and the same shop answers")
+    registry.update_facts(connection, tenant)
 
 
 def _facts(handle: str, url: str, token: str) -> Tenant:

@@ -119,6 +119,7 @@ def update_facts(connection: Connection, tenant: Tenant) -> None:
         UnusableFactsError: see `check_facts`.
     """
     check_facts(connection, tenant)
+    rename(connection, tenant.tenant_id, tenant.shop_domain)
     connection.execute(
         """
         update ops.tenants
@@ -155,6 +156,42 @@ def move(connection: Connection, handle: str, api_url: str) -> None:
     )
 
 
+def rename(connection: Connection, handle: str, shop_domain: str) -> None:
+    """Know a tenant's shop by another domain from now on, and by the one before too."""
+    before = connection.execute("select shop_domain from ops.tenants where tenant_id = %s", [handle]).fetchone()
+    if before is None or before[0] == shop_domain:
+        return
+    add_domain(connection, handle, before[0])
+    connection.execute(
+        "update ops.tenants set shop_domain = %s, updated_at = now() where tenant_id = %s", [shop_domain, handle]
+    )
+
+
+def add_domain(connection: Connection, handle: str, domain: str) -> None:
+    """Know a tenant by one more domain, whoever was known by it before; whose current one it is comes first."""
+    connection.execute(
+        """
+        insert into ops.tenant_domains (domain, tenant_id) values (%s, %s)
+        on conflict (domain) do update set tenant_id = excluded.tenant_id, added_at = now()
+        """,
+        [domain.lower(), handle],
+    )
+
+
+def find_by_domain(connection: Connection, domain: str) -> Tenant | None:
+    """The tenant that is known by a domain, its shop's current one or a former one; None where there is none."""
+    query = "select tenant_id from ops.known_domains where domain = %s order by tenant_id"
+    row = connection.execute(query, [domain.lower()]).fetchone()
+    return find(connection, row[0]) if row else None
+
+
+def find_by_shop(connection: Connection, shop_gid: str) -> Tenant | None:
+    """The tenant that is a shop, by whatever handle; None where there is none."""
+    query = "select tenant_id from ops.tenants where shop_gid = %s and status <> 'removed'"
+    row = connection.execute(query, [shop_gid]).fetchone()
+    return find(connection, row[0]) if row else None
+
+
 def reconnect(connection: Connection, handle: str, api_url: str) -> None:
     """Read a tenant at this address from now on, be it suspended or not: its merchant has connected it again.
 
@@ -178,12 +215,19 @@ def find(connection: Connection, handle: str) -> Tenant | None:
     return cursor.execute(query, [handle]).fetchone()
 
 
-def get(connection: Connection, handle: str) -> Tenant:
+def get(connection: Connection, handle: str, *, to_change: bool = False) -> Tenant:
     """The tenant of that handle.
+
+    Args:
+        connection: to the database.
+        handle: the tenant's id.
+        to_change: nobody else changes it until the transaction ends.
 
     Raises:
         UnknownTenantError: there is none, or it was removed.
     """
+    if to_change:
+        connection.execute("select from ops.tenants where tenant_id = %s for no key update", [handle])
     tenant = find(connection, handle)
     if tenant is None:
         raise UnknownTenantError(

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from xeno_pipeline.sandbox.api import AdminApi, Stats
 from xeno_pipeline.sandbox.controls.changes import CHANGES
+from xeno_pipeline.sandbox.controls.changes.shop import update_shop
 from xeno_pipeline.sandbox.controls.changes.subject import Touched
 from xeno_pipeline.sandbox.controls.report import sales_report
 from xeno_pipeline.sandbox.controls.silent import SILENT
@@ -146,6 +147,15 @@ def _drop_subscriptions(api: AdminApi, body: dict[str, Any]) -> Any:
     return {"dropped": Subscriptions(api.store).drop(body.get("topic"))}
 
 
+def _rename(api: AdminApi, body: dict[str, Any]) -> Any:
+    """Give the store the `handle`: the former one sends on, and a webhook tells."""
+    handle = str(body["handle"])
+    api.rename(handle)
+    update_shop(api.store, domain=f"{handle}.myshopify.com")
+    api.webhooks.send([("shop/update", of_shop(api.store))])
+    return {"handles": api.handles}
+
+
 def _uninstall(api: AdminApi, _body: dict[str, Any]) -> Any:
     """Remove the app: its tokens and subscriptions are gone, of which one last webhook tells."""
     api.webhooks.send([("app/uninstalled", of_shop(api.store))])
@@ -186,5 +196,6 @@ _ACTIONS: dict[str, Callable[[AdminApi, dict[str, Any]], Any]] = {
     "webhooks": _webhooks,
     "webhooks/drop": _drop_subscriptions,
     "uninstall": _uninstall,
+    "rename": _rename,
     "stats/reset": _reset_stats,
 }

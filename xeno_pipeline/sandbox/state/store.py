@@ -110,6 +110,12 @@ class Store:
         """The store's handle, `acme` of `acme.myshopify.com`."""
         return self.spec.handle
 
+    @property
+    def handles(self) -> list[str]:
+        """All handles that the store has had, the one that it has now last; the former ones lead to it."""
+        handles: list[str] = self.overlay.setting("handles", [self.handle])
+        return handles
+
     @cached_property
     def shop_id(self) -> int:
         """The number of the shop's gid."""
