@@ -95,6 +95,26 @@ def test_an_order_that_went_without_a_word_is_marked_as_gone_where_that_is_accep
     assert found(installation, tenant).error is None
 
 
+def test_a_customer_whose_order_is_gone_is_read_again_for_how_many_there_are(
+    installation: Installation, tenant: Tenant, shop: Shop
+) -> None:
+    ((gone, customer, counted),) = installation.query(
+        """
+        select orders.id, customer_id, number_of_orders
+        from raw.orders join raw.customers on customers.id = customer_id
+        where not is_test order by 1 limit 1
+        """
+    )
+    shop.control.vanish("Order", gone)  # which is no change of the customer
+
+    reconcile(installation, tenant, accept_deletions=True)
+
+    number = installation.value("select number_of_orders from raw.customers where id = %s", customer)
+    assert number == counted - 1
+    assert found(installation, tenant).customers_differing == 0
+    assert found(installation, tenant).refreshed == 1
+
+
 def test_one_too_many_and_one_too_few_hide_from_counts_but_not_from_the_weekly_full_read(
     installation: Installation, tenant: Tenant, shop: Shop
 ) -> None:

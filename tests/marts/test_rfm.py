@@ -7,12 +7,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from io import StringIO
 from typing import Any
 
 import pytest
+from dagster import AssetKey, TableMetadataValue
+from rich.console import Console
 
 from tests.marts.store import Store
 from tests.marts.warehouse import Warehouse
+from xeno_pipeline.demo.tables import tenant_summary
+from xeno_pipeline.orchestration.pictures import pictures
+from xeno_pipeline.tenants import registry
 
 TODAY = date(2026, 3, 1)
 _HOURS_UNTIL_TODAY = 24 * 59
@@ -82,6 +88,23 @@ def test_scores_of_few_or_equal_customers_are_said_to_mean_nothing(bazaar: Wareh
     for mart in ("rfm_scores", "rfm_segments", "dim_customers"):
         said = bazaar.query(f"select distinct rfm_is_meaningful from marts.{mart} where tenant_id = %s", tenant)
         assert said == ([] if tenant == "nobody" and mart != "rfm_segments" else [(is_meaningful,)]), mart
+
+
+@pytest.mark.parametrize(("tenant", "is_meaningful"), [("enough", True), ("few", False)])
+def test_what_shows_scores_and_segments_to_people_says_so(bazaar: Warehouse, tenant: str, is_meaningful: bool) -> None:
+    marts = [AssetKey(["marts", name]) for name in ("rfm_scores", "rfm_segments", "tenant_overview")]
+    with bazaar.database.connect() as connection:
+        drawn = pictures(connection, [(mart, tenant) for mart in marts])
+        summary = StringIO()
+        Console(file=summary, width=200).print(tenant_summary(connection, registry.get(connection, tenant)))
+    grid = drawn[marts[0], tenant]["customers_by_score"]
+    assert ("too few" in str(grid)) != is_meaningful
+    for mart, name in ((marts[1], "segments"), (marts[2], "figures")):
+        table = drawn[mart, tenant][name]
+        assert isinstance(table, TableMetadataValue)
+        assert {row.data["rfm_is_meaningful"] for row in table.records} == {"yes" if is_meaningful else "no"}
+    assert ("too few" in summary.getvalue()) != is_meaningful
+    assert "Mar 2026, so far" in summary.getvalue()
 
 
 @pytest.fixture(scope="module")

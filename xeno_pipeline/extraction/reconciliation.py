@@ -53,8 +53,10 @@ _MOST_READ_AGAIN = 20_000
 
 _DIGITS_OF_BIGINT = 19
 
+_CUSTOMERS = next(stream for stream in STREAMS if stream.root is raw.CUSTOMERS)
+
 _MOST_CUSTOMERS = 100
-"""Whose orders are searched for in one night."""
+"""Who are read again in one night, and whose orders are searched for."""
 
 
 class TooManyGapsError(XenoError):
@@ -246,20 +248,33 @@ class _StreamReconciliation:
         self.found.read_again += len(ids)
 
     def _compare_customers(self, report: StreamReport) -> int:
-        """Search for the orders of customers of whom raw holds another number than Shopify tells.
+        """Read again the customers of whom raw holds another number of orders than Shopify told, and where it still
+        does, their orders.
+
+        That an order was deleted is no change of its customer: the number in raw may be the older of the two.
 
         Returns:
-            Of how many it still does.
+            Of how many customers raw holds another number then.
         """
-        pager = Pager(self.sync.client, self.sync.stream.pages)
-        with self.sync.database.connect() as connection:
-            differing = _customers_differing(connection, self.sync.tenant.tenant_id)
-        for customer_id in differing[:_MOST_CUSTOMERS]:
-            self.sync.load(pager.matching(f"customer_id:{customer_id}"), report)
+        differing = self._customers_differing()
         if not differing:
             return 0
+        self._refresh_customers(differing[:_MOST_CUSTOMERS])
+        orders = Pager(self.sync.client, self.sync.stream.pages)
+        for customer_id in self._customers_differing()[:_MOST_CUSTOMERS]:
+            self.sync.load(orders.matching(f"customer_id:{customer_id}"), report)
+        return len(self._customers_differing())
+
+    def _refresh_customers(self, ids: Sequence[int]) -> None:
+        customers = replace(self.sync, stream=_CUSTOMERS)
+        report = empty_report(self.sync.tenant.tenant_id, _CUSTOMERS, "ids", self.covered)
+        gids = [f"gid://shopify/{_CUSTOMERS.kind}/{id_}" for id_ in ids]
+        customers.load(Pager(self.sync.client, _CUSTOMERS.pages).by_id(gids), report)
+        self.found.refreshed += report.rows_changed
+
+    def _customers_differing(self) -> list[int]:
         with self.sync.database.connect() as connection:
-            return len(_customers_differing(connection, self.sync.tenant.tenant_id))
+            return _customers_differing(connection, self.sync.tenant.tenant_id)
 
 
 def _customers_differing(connection: Connection, tenant_id: str) -> list[int]:
