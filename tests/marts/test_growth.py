@@ -25,8 +25,14 @@ _LAST_YEAR = [
     ("week", date(2025, 6, 9), date(2025, 6, 12), False),
 ]
 
-_BASES = {"50.00": "1", "0.00": None, "-500.00": None}
-"""Growth to 100.00, by what it is measured from."""
+_BASES = [
+    # From, to, and the growth between.
+    ("50.00", "100.00", "1"),
+    ("0.00", "100.00", None),
+    ("-500.00", "100.00", None),
+    ("-500.00", "0.00", None),
+    ("0.0001", "900000000000.00", None),  # a fraction that does not fit, and so must not keep the view from being read
+]
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +56,9 @@ def varied(make_warehouse: Callable[[], Warehouse]) -> Warehouse:
         for sold_on, amount in ((begin, "100.00"), (day, "60.00"), (TODAY, "200.00")):
             _sell(store, sold_on, amount)
         store.load(warehouse)
-    for number, base in enumerate(_BASES):
+    for number, (base, figure, _) in enumerate(_BASES):
         store = _open(warehouse, f"base-{number}")
-        for sold_on, amount in ((date(2025, 3, 1), base), (date(2026, 2, 1), base), (date(2026, 3, 1), "100.00")):
+        for sold_on, amount in ((date(2025, 3, 1), base), (date(2026, 2, 1), base), (date(2026, 3, 1), figure)):
             _sell(store, sold_on, amount)
         store.load(warehouse)
     store = _open(warehouse, "unloved")
@@ -108,12 +114,13 @@ def test_last_years_period_has_as_many_days_too(varied: Warehouse, number: int) 
 
 
 @pytest.mark.parametrize("number", range(len(_BASES)))
-def test_growth_on_a_base_that_is_not_above_zero_is_none(varied: Warehouse, number: int) -> None:
-    value = list(_BASES.values())[number]
-    growth = None if value is None else Decimal(value)
+def test_growth_on_a_base_that_is_not_above_zero_or_next_to_nothing_is_none(varied: Warehouse, number: int) -> None:
+    _, figure, expected = _BASES[number]
+    growth = None if expected is None else Decimal(expected)
     march = _trend(varied, f"base-{number}", "month", date(2026, 3, 1))
     assert (march["net_sales_growth"], march["net_sales_yoy_growth"]) == (growth, growth)
-    assert _trend(varied, f"base-{number}", "month", date(2026, 4, 1))["net_sales_growth"] == -1
+    fallen = _trend(varied, f"base-{number}", "month", date(2026, 4, 1))
+    assert fallen["net_sales_growth"] == (-1 if Decimal(figure) else None)
 
 
 def test_nobody_without_a_positive_lifetime_value_is_of_high_value(varied: Warehouse) -> None:

@@ -47,10 +47,8 @@ select
     )::numeric(20, 6) as share_of_customers,
     coalesce(summed.orders, 0)::bigint as orders,
     coalesce(summed.net_sales, 0)::numeric(20, 4) as net_sales,
-    (
-        coalesce(summed.net_sales, 0)
-        / nullif(greatest(sum(summed.net_sales) over tenant, 0), 0)
-    )::numeric(20, 6) as share_of_net_sales,
+    {{ fraction("coalesce(summed.net_sales, 0)", "sum(summed.net_sales) over tenant") }}
+    as share_of_net_sales,
     (summed.ordered_sales / nullif(summed.priced_orders, 0))::numeric(
         20, 4
     ) as average_order_value,
