@@ -10,7 +10,7 @@ import pytest
 from tests.installation import Installation, Shop
 from xeno_pipeline.extraction.reconciliation import Depth, reconcile_tenants
 from xeno_pipeline.extraction.reconciliation_results import Reconciliation, due_tenants, of_tenants
-from xeno_pipeline.extraction.report import StreamFailure, StreamResult
+from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult
 from xeno_pipeline.extraction.sync import Syncer
 from xeno_pipeline.sandbox.spec import DEFAULT_SCOPES
 from xeno_pipeline.tenants.registry import Tenant
@@ -205,3 +205,40 @@ def test_a_night_is_taken_once_in_each_shops_own_hours(installation: Installatio
     assert due(12) == []
     installation.query("update ops.reconciliations set night = night + 3 returning 1")
     assert due(3) == []
+
+
+# --- where bulk fails ---
+
+
+@pytest.mark.parametrize("fault", ["bulk_fail", "bulk_expire", "bulk_malformed"])
+def test_where_bulk_fails_the_ids_come_in_pages_and_nothing_is_marked_as_gone(
+    installation: Installation, tenant: Tenant, shop: Shop, fault: Any
+) -> None:
+    (lacking,) = shop.control.place_order(guest=True)["orders"]
+    shop.control.backdate("Order", lacking, weeks_ago(20))
+    gone = min(live(installation, "orders"))
+    shop.control.vanish("Order", gone)
+    shop.control.fault(fault, connection="orders", count=1000)
+    in_full = found(installation, tenant).read_in_full_at
+
+    report = reconcile(installation, tenant, full=True, accept_deletions=True)["orders"]
+
+    assert isinstance(report, StreamReport)
+    (note,) = report.notes
+    assert "orders failed (it " in note
+    assert {lacking, gone} <= live(installation, "orders")
+    assert found(installation, tenant).error is None
+    assert found(installation, tenant).read_in_full_at == in_full
+
+    shop.control.clear_faults()
+    assert reconcile(installation, tenant, full=True, accept_deletions=True)["orders"].notes == []  # type: ignore[union-attr]
+    assert gone not in live(installation, "orders")
+
+
+def test_ids_that_were_denied_name_what_is_missing(installation: Installation, tenant: Tenant, shop: Shop) -> None:
+    shop.control.fault("bulk_fail", connection="orders", code="ACCESS_DENIED", count=1000)
+
+    failure = reconcile(installation, tenant, full=True)["orders"]
+
+    assert isinstance(failure, StreamFailure)
+    assert "to read orders the token needs read_orders, read_customers and read_products" in str(failure.error)

@@ -105,6 +105,7 @@ def test_a_page_costs_less_than_one_query_may_at_any_size(stream: Stream) -> Non
     """By the sandbox's model of costs, which reproduces the recorded ones."""
     for size in (stream.pages.first, MAX_PAGE):
         assert requested_cost(stream.pages.page, first=size) < MAX_QUERY_COST
+        assert requested_cost(stream.id_pages.page, first=size) < MAX_QUERY_COST
         assert requested_cost(stream.pages.by_id, ids=["gid://shopify/Order/1"] * size) < MAX_QUERY_COST
 
 

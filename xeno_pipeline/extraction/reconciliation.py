@@ -28,6 +28,7 @@ from xeno_pipeline.extraction.stream_sync import StreamSync
 from xeno_pipeline.extraction.streams import STREAMS, Stream
 from xeno_pipeline.extraction.sync import TENANTS_AT_ONCE, Syncer
 from xeno_pipeline.shopify.bulk import BulkReader
+from xeno_pipeline.shopify.errors import BulkDeniedError, BulkError, BulkRefusedError
 from xeno_pipeline.shopify.pagination import Pager
 from xeno_pipeline.shopify.queries import bulk_query
 from xeno_pipeline.shopify.records import changed_at, number_of
@@ -158,10 +159,11 @@ class _StreamReconciliation:
         differing = [window for window in windows if stream.differs(*self._counts(window))]
         self.found.windows, self.found.windows_differing = len(windows), len(differing)
         whole = Span(windows[0].zone, windows[-1].first, windows[0].last)
+        is_complete = True
         for span in [whole] if self.depth.full else differing:
             report.mode = "ids"
-            self._compare_ids(span, report)
-        if self.depth.full:
+            is_complete = self._compare_ids(span, report) and is_complete
+        if self.depth.full and is_complete:
             self.found.read_in_full_at = self.found.started_at
         if stream.root is raw.ORDERS and self.sync.tenant.sees_all_orders:
             self.found.customers_differing = self._compare_customers(report)
@@ -205,8 +207,34 @@ class _StreamReconciliation:
         at_shopify, (known, undated) = replace(self.sync, span=span).count_at_shopify(), row
         return at_shopify, known + max(0, min(undated, at_shopify - known))
 
-    def _compare_ids(self, span: Span, report: StreamReport) -> None:
-        """Read the ids of what was created in a span; read again what raw lacks, and mark what is gone."""
+    def _compare_ids(self, span: Span, report: StreamReport) -> bool:
+        """Read the ids of what was created in a span; read again what raw lacks, and mark what is gone.
+
+        Returns:
+            Whether what is gone was looked for: not where bulk fails, so that the ids come in pages.
+        """
+        stream = self.sync.stream
+        try:
+            self._compare_ids_in_bulk(span, report)
+        except BulkDeniedError as denial:
+            raise self.sync.explained(denial) from denial
+        except (BulkError, BulkRefusedError) as failure:
+            reason = failure.reason if isinstance(failure, BulkError) else failure.problem
+            log.warning("%s Pages of ids are read instead.", failure)
+            report.notes.append(
+                f"{self.sync.tenant.tenant_id}: the bulk operation of the ids of {stream.name} failed (it {reason}), "
+                "so they were read in pages; what raw lacked was read again, and nothing was marked as gone."
+            )
+            read_at = datetime.now(UTC)
+            filter_ = span.filter(stream.created_filter) or ""
+            pages = Pager(self.sync.client, stream.id_pages).matching(filter_)
+            with self.sync.database.connect(autocommit=True) as connection:
+                ids = _Ids((node for nodes in pages for node in nodes), stream.kind)
+                self._mend_gaps(Census(connection, self.sync.tenant.tenant_id, stream.root, read_at), ids, report)
+            return False
+        return True
+
+    def _compare_ids_in_bulk(self, span: Span, report: StreamReport) -> None:
         stream, tenant = self.sync.stream, self.sync.tenant
         reader = BulkReader(self.sync.client)
         completed = reader.wait(reader.start(bulk_query(stream.ids, query=span.filter(stream.created_filter))))
@@ -218,16 +246,7 @@ class _StreamReconciliation:
             reader.download(completed, result)
             census = Census(connection, tenant.tenant_id, stream.root, completed.created_at)
             ids = _Ids(reader.nodes(completed, result, lambda: ids.lost), stream.kind)
-            census.see(ids)
-            gaps = census.gaps()
-            if len(gaps) > _MOST_READ_AGAIN:
-                raise TooManyGapsError(
-                    f"{tenant.tenant_id}: raw lacks {len(gaps):,} {stream.name} that Shopify has; "
-                    f"`xeno sync {tenant.tenant_id} --stream {stream.name} --full` reads them."
-                )
-            self._read_again(gaps, report)
-            if stream.root is raw.CUSTOMERS:
-                self.found.refreshed += census.refresh_customers()
+            self._mend_gaps(census, ids, report)
             if ids.lost:
                 report.notes.append(
                     f"{tenant.tenant_id}: {ids.lost:,} {stream.name} came without an id, so that nothing can be said "
@@ -240,6 +259,20 @@ class _StreamReconciliation:
                 gone = census.bury_absent(complete)
                 self.found.gone += gone
                 report.tables[stream.root.name].deleted += gone
+
+    def _mend_gaps(self, census: Census, ids: _Ids, report: StreamReport) -> None:
+        """Read again what Shopify has and raw lacks, or has in an older version."""
+        stream, tenant = self.sync.stream, self.sync.tenant
+        census.see(ids)
+        gaps = census.gaps()
+        if len(gaps) > _MOST_READ_AGAIN:
+            raise TooManyGapsError(
+                f"{tenant.tenant_id}: raw lacks {len(gaps):,} {stream.name} that Shopify has; "
+                f"`xeno sync {tenant.tenant_id} --stream {stream.name} --full` reads them."
+            )
+        self._read_again(gaps, report)
+        if stream.root is raw.CUSTOMERS:
+            self.found.refreshed += census.refresh_customers()
 
     def _read_again(self, ids: Sequence[int], report: StreamReport) -> None:
         stream = self.sync.stream

@@ -140,7 +140,7 @@ class StreamSync:
             self._read_history_in_pages(state, report)
         except BulkDeniedError as denial:
             self._remember(None)
-            raise self._denied(denial) from denial
+            raise self.explained(denial) from denial
         return report
 
     def _read_history_in_bulk(self, state: SyncState, report: StreamReport, accept_deletions: bool) -> None:
@@ -163,7 +163,7 @@ class StreamSync:
             return left_behind
         return None
 
-    def _denied(self, denial: BulkDeniedError) -> AccessDeniedError:
+    def explained(self, denial: BulkDeniedError) -> AccessDeniedError:
         """Why a bulk operation was denied, which it does not say itself."""
         needed = " and ".join((", ".join(self.stream.scopes[:-1]), self.stream.scopes[-1])).removeprefix(" and ")
         missing = withheld(self.stream.scopes, self.tenant.access_scopes)

@@ -20,6 +20,9 @@ CARTS = "carts"
 """What webhooks bring and no sync can read."""
 
 
+_IDS_AT_FIRST = 100
+
+
 @dataclass(frozen=True)
 class Stream:
     """One kind of object with all that hangs on it.
@@ -51,6 +54,11 @@ class Stream:
     created_filter: str = "created_at"
     scopes: tuple[str, ...] = ("read_orders", "read_customers", "read_products")
     is_personal: bool = True
+
+    @property
+    def id_pages(self) -> PagedQuery:
+        """How the ids of all of them are read in pages."""
+        return PagedQuery(f"{self.ids}Page", self.pages.by_id, self.pages.connection, "ID", first=_IDS_AT_FIRST)
 
     @property
     def query_version(self) -> int:
