@@ -8,6 +8,7 @@ the reason; it stops no other.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -537,13 +538,20 @@ def _object_id(node: Node, kind: str) -> str:
 
 def _id(gid: str, kind: str) -> str:
     """The number in a gid of a kind."""
-    if not gid.startswith(_PREFIXES[kind]):
+    prefix, length = _PREFIXES[kind]
+    if not gid.startswith(prefix):
         raise MisfitError(f"is no id of a {kind}")
+    number = gid[length:]
+    if number.isdecimal() and len(number) < _SURE_DIGITS and number.isascii() and number[0] != "0":
+        return number
     return _number(gid)
 
 
+_SURE_DIGITS = 19
+"""As many may make a number that is too large; fewer cannot."""
+
 _PREFIXES = {
-    kind: f"{_GID}{kind}/"
+    kind: (f"{_GID}{kind}/", len(f"{_GID}{kind}/"))
     for kind in (
         *("Shop", "Customer", "Order", "LineItem", "Refund", "OrderTransaction", "Fulfillment"),
         *("Product", "ProductVariant", "AbandonedCheckout", "AbandonedCheckoutLineItem"),
@@ -553,14 +561,19 @@ _PREFIXES = {
 
 def _text_id(gid: str) -> str:
     """A gid that is kept as it is: those of agreements and sales need not end in a number."""
+    if _PLAIN_GID.fullmatch(gid):
+        return gid
     if not _is_gid(gid):
         raise MisfitError("is no id")
     return text(gid)
 
 
+_PLAIN_GID = re.compile(rf"{_GID}[A-Za-z]{{1,100}}/[0-9]{{1,100}}")
+
+
 def _number(gid: str) -> str:
     number = gid.rpartition("/")[2]
-    if number.isdecimal() and len(number) < 19 and number.isascii() and number[0] != "0":
+    if number.isdecimal() and len(number) < _SURE_DIGITS and number.isascii() and number[0] != "0":
         return number
     parsed = number_of(gid)
     if parsed is None:

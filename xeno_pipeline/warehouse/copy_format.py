@@ -16,12 +16,12 @@ import orjson
 
 NULL = "\\N"
 
-_NEEDS_ESCAPE = frozenset("\\\t\n\r\x00")
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\x00": ""})
 
 _WHOLE = re.compile(r"-?[0-9]{1,19}")
 _AMOUNT = re.compile(r"-?[0-9]{1,12}(?:\.[0-9]{1,30})?")
 _UNUSUAL_AMOUNT = re.compile(r"[+-]?[0-9]{1,64}(?:\.[0-9]{1,64})?(?:[eE][+-]?[0-9]{1,3})?")
+_SMALLEST, _LARGEST = -(2**31), 2**31 - 1
 _TOO_LARGE = Decimal(10) ** 12
 """Sums of amounts are numeric(20, 4): a hundred million of the largest fit."""
 _INSTANT = re.compile(
@@ -49,7 +49,7 @@ def text(value: Any) -> str:
         if value is None:
             return NULL
         raise MisfitError("is no text")
-    if _NEEDS_ESCAPE.isdisjoint(value):
+    if value.isprintable() and "\\" not in value:  # all others that need escapes are no printable characters
         return value
     return value.translate(_ESCAPES)
 
@@ -60,6 +60,8 @@ def integer(value: Any) -> str:
     Raises:
         MisfitError: it is none.
     """
+    if type(value) is int and _SMALLEST <= value <= _LARGEST:
+        return str(value)
     return _whole(value, 31)
 
 
