@@ -8,17 +8,16 @@ Source: https://shopify.dev/docs/api/webhooks?reference=graphql#list-of-topics-c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic.functional_validators import AfterValidator, BeforeValidator
 
+from xeno_pipeline.shopify.records import AHEAD, EARLIEST
+
 MOST_LINES = 500
 """Shopify's own limit."""
-
-_EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
-_FURTHEST_AHEAD = timedelta(days=366)
 
 
 def _kept_text(value: object) -> object:
@@ -32,7 +31,7 @@ def _possible(instant: datetime) -> datetime:
     Raises:
         ValueError: a cart cannot be of then.
     """
-    if not _EARLIEST <= instant <= datetime.now(UTC) + _FURTHEST_AHEAD:
+    if not EARLIEST <= instant <= datetime.now(UTC) + AHEAD:
         raise ValueError("this cannot be")
     return instant.astimezone(UTC)
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from xeno_pipeline.shopify.records import LARGEST_ID
 from xeno_pipeline.shopify.webhooks import Delivery, MalformedWebhookError, json_object
 
 DATA_REQUEST, CUSTOMER_REDACT, SHOP_REDACT = "customers/data_request", "customers/redact", "shop/redact"
 PRIVACY_TOPICS = (DATA_REQUEST, CUSTOMER_REDACT, SHOP_REDACT)
 
 _MOST_ORDERS = 100_000
-_LARGEST_ID = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,6 @@ def _ids(payload: dict[str, object], name: str) -> Sequence[int]:
 
 
 def _id(number: object, name: str) -> int:
-    if not isinstance(number, int) or isinstance(number, bool) or not 0 < number <= _LARGEST_ID:
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 < number <= LARGEST_ID:
         raise MalformedWebhookError(f"The body's {name} is missing or no id.")
     return number

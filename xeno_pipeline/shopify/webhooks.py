@@ -10,17 +10,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import orjson
-
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.shopify.carts import cart_of
+from xeno_pipeline.shopify.records import EARLIEST, LARGEST_ID, loads
 
 SIGNATURE_HEADER = "x-shopify-hmac-sha256"
 SHOP_HEADER = "x-shopify-shop-domain"
@@ -28,9 +26,7 @@ SHOP_HEADER = "x-shopify-shop-domain"
 _TOPIC, _WEBHOOK_ID = "x-shopify-topic", "x-shopify-webhook-id"
 _EVENT_ID, _TRIGGERED_AT = "x-shopify-event-id", "x-shopify-triggered-at"
 _VISIBLE = re.compile(r"[!-~]{1,255}")
-_LARGEST_ID = 2**63 - 1
 
-_EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 _CLOCKS_DIFFER = timedelta(hours=1)
 """At most: a time further ahead of our clock than this is none that Shopify's clock can have shown."""
 
@@ -170,17 +166,14 @@ def event_of(delivery: Delivery, body: bytes) -> Event | None:
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """The object that a body holds, with "?" for half of a surrogate pair, as is left where an emoji was cut in two.
+    """The object that a body holds; see `records.loads`.
 
     Raises:
         MalformedWebhookError: it holds none.
     """
     try:
-        try:
-            payload = orjson.loads(body)
-        except orjson.JSONDecodeError:  # it takes no such half, the standard library does
-            payload = orjson.loads(json.dumps(json.loads(body), ensure_ascii=False).encode(errors="replace"))
-    except (ValueError, RecursionError):
+        payload = loads(body)
+    except ValueError:
         raise MalformedWebhookError("The body is no JSON.") from None
     if not isinstance(payload, dict):
         raise MalformedWebhookError("The body is no JSON object.")
@@ -233,7 +226,7 @@ def _checked(kind: str, gid: object) -> str:
 
 
 def _gid(kind: str, number: object) -> str:
-    if not isinstance(number, int) or isinstance(number, bool) or not 0 < number <= _LARGEST_ID:
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 < number <= LARGEST_ID:
         raise MalformedWebhookError(f"The body names no {kind}.")
     return f"gid://shopify/{kind}/{number}"
 
@@ -259,4 +252,4 @@ def _instant(text: object) -> datetime | None:
         instant = instant.astimezone(UTC)
     except (ValueError, OverflowError):
         raise MalformedWebhookError("A time in it is none.") from None
-    return instant if _EARLIEST <= instant <= datetime.now(UTC) + _CLOCKS_DIFFER else None
+    return instant if EARLIEST <= instant <= datetime.now(UTC) + _CLOCKS_DIFFER else None
