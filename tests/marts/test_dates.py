@@ -19,8 +19,8 @@ ZONE = "Pacific/Kiritimati"
 CREATED = 1000
 """The hour of the order's creation."""
 CREATED_ON = date(2026, 2, 12)
-LAST_THERE_IS = "294276-12-31T23:59:59Z"
-"""The last second that PostgreSQL has; in a time zone east of Greenwich it has none."""
+LAST_LOADED = "294275-12-31T23:59:59Z"
+"""In the last year that is loaded."""
 TIME_OF_LOADING = {"marts.dim_tenants", "marts.tenant_overview"}
 """What tells when something was last loaded."""
 
@@ -28,7 +28,7 @@ TIME_OF_LOADING = {"marts.dim_tenants", "marts.tenant_overview"}
 @pytest.fixture
 def stores(warehouse: Warehouse) -> dict[str, Store]:
     """By what their last order will be dated, stores with orders on four days, all of one customer."""
-    opened = {misdate: Store(f"store-{number}") for number, misdate in enumerate((*MISDATES, LAST_THERE_IS))}
+    opened = {misdate: Store(f"store-{number}") for number, misdate in enumerate((*MISDATES, LAST_LOADED))}
     for store in opened.values():
         warehouse.register([(store.handle, ZONE, "EUR")])
         product, regular = store.add_product(), store.add_customer()
@@ -148,7 +148,8 @@ def test_other_instants_that_cannot_be_are_bounded_too(
     acme.load(warehouse)
     for table in ("orders", "customers", "products", "abandoned_checkouts", "carts"):
         warehouse.execute(f"update raw.{table} set created_at = '12026-11-01Z', updated_at = '0001-01-01Z'")
-    warehouse.execute("update raw.orders set processed_at = '0001-01-01Z'")
+    # The last second that PostgreSQL has; in a time zone east of Greenwich it has none.
+    warehouse.execute("update raw.orders set processed_at = '294276-12-31 23:59:59Z'")
     warehouse.transform(as_of=TODAY, rebuild=True)
 
     assert dates_out_of_bounds(warehouse) == []
