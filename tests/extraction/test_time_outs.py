@@ -82,6 +82,18 @@ def test_a_history_in_pages_lands_too(installation: Installation, shop: Shop) ->
     assert installation.sync(tenant, "orders")["orders"].tables["orders"].inserted == 60
 
 
+def test_a_history_lands_though_counting_takes_too_long(installation: Installation, shop: Shop) -> None:
+    tenant = installation.connect(shop)
+    shop.control.fault("timeout", operation="OrdersCount", count=1000)
+    assert installation.sync(tenant, "orders")["orders"].mode == "bulk"
+    shop.control.fault("refuse_ledger")
+
+    report = installation.sync(tenant, "orders", full=True)["orders"]
+
+    assert report.mode == "pages"
+    assert installation.value("select count(*) from raw.orders") == 60
+
+
 def test_a_store_that_cannot_say_in_one_query_what_is_new_is_read_stream_by_stream(
     installation: Installation, shop: Shop, tenant: Tenant
 ) -> None:

@@ -67,6 +67,15 @@ def test_where_all_is_as_it_should_be_nothing_is_done(installation: Installation
     assert of(shop).listed() == before
 
 
+def test_a_list_that_takes_too_long_comes_in_smaller_pages(
+    installation: Installation, shop: Shop, tenant: Tenant
+) -> None:
+    register_at(installation, OURS, tenant)
+    before = of(shop).listed()
+    shop.control.fault("timeout", above=10, operation="WebhookSubscriptions", count=100)
+    assert of(shop).listed() == before
+
+
 def test_what_shopify_dropped_is_subscribed_again(installation: Installation, shop: Shop, tenant: Tenant) -> None:
     register_at(installation, OURS, tenant)
     assert shop.control.drop_subscriptions("orders/create") == 1

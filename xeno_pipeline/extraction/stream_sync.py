@@ -31,7 +31,7 @@ from xeno_pipeline.extraction.state import (
 from xeno_pipeline.extraction.streams import Stream
 from xeno_pipeline.shopify.bulk import BulkOperation, BulkReader
 from xeno_pipeline.shopify.client import ShopifyClient
-from xeno_pipeline.shopify.errors import AccessDeniedError, BulkDeniedError, BulkError, BulkRefusedError
+from xeno_pipeline.shopify.errors import AccessDeniedError, BulkDeniedError, BulkError, BulkRefusedError, TimedOutError
 from xeno_pipeline.shopify.pagination import Node, Page, Pager
 from xeno_pipeline.shopify.queries import bulk_query, operation
 from xeno_pipeline.tenants import usage
@@ -144,7 +144,7 @@ class StreamSync:
         return report
 
     def _read_history_in_bulk(self, state: SyncState, report: StreamReport, accept_deletions: bool) -> None:
-        announced = self.count_at_shopify()
+        announced = self._announced()
         reader = BulkReader(self.client, lambda running: self._tell("collecting", running.root_object_count, announced))
         running = self._adopt(reader, state) or reader.start(self._bulk_query())
         self._remember(running)
@@ -234,7 +234,7 @@ class StreamSync:
     def _read_history_in_pages(self, state: SyncState, report: StreamReport) -> None:
         """The slow way, for the times when bulk refuses the query or fails. It resumes, and marks nothing as gone."""
         report.mode = "pages"
-        announced = self.count_at_shopify()
+        announced = self._announced()
         if self.span is not None:
             self._read_span_in_pages(report, announced)
             return
@@ -248,7 +248,7 @@ class StreamSync:
             visible_since = self.stream.visible_since(self.tenant, datetime.now(UTC))
             self._history_is_in(connection, report.cursor_after, visible_since)
 
-    def _read_span_in_pages(self, report: StreamReport, announced: int) -> None:
+    def _read_span_in_pages(self, report: StreamReport, announced: int | None) -> None:
         filter_ = self._filter(self.stream.created_filter)
         assert filter_ is not None
         came = 0
@@ -262,13 +262,13 @@ class StreamSync:
         self._load_pages(self._told_pages(counted(), announced), report)
         self._check_complete(came, announced)
 
-    def _check_complete(self, came: int, announced: int) -> None:
-        """Do nothing where as many objects came as Shopify has.
+    def _check_complete(self, came: int, announced: int | None) -> None:
+        """Do nothing where as many objects came as Shopify has, or it did not say how many that are.
 
         Raises:
             IncompleteReadError: fewer did.
         """
-        if came < announced:
+        if announced is not None and came < announced:
             raise IncompleteReadError(
                 f"{self.tenant.tenant_id}: {came:,} {self.stream.name} came where Shopify counts {announced:,}; "
                 "what came is kept, run the sync again."
@@ -284,9 +284,22 @@ class StreamSync:
             visible_since=visible_since,
         )
 
-    def count_at_shopify(self) -> int:
-        """How many objects Shopify has, of those that are to be read."""
-        answer = self.client.execute(operation(self.stream.count), {"query": self._filter("created_at"), "limit": None})
+    def _announced(self) -> int | None:
+        """How many objects are to come; None where counting them takes the store too long, which stops no read."""
+        try:
+            return self.count_at_shopify(can_do_without=True)
+        except TimedOutError as error:
+            log.warning("%s The %s are read without knowing how many they are.", error, self.stream.name)
+            return None
+
+    def count_at_shopify(self, *, can_do_without: bool = False) -> int:
+        """How many objects Shopify has, of those that are to be read.
+
+        Args:
+            can_do_without: whether to give up at once where it takes the store too long.
+        """
+        variables = {"query": self._filter("created_at"), "limit": None}
+        answer = self.client.execute(operation(self.stream.count), variables, can_shrink=can_do_without)
         (count,) = answer.data.values()
         return int(count["count"])
 
