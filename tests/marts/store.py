@@ -244,9 +244,12 @@ class Store:
         self._touch(ORDERS, self.orders[number])["processedAt"] = _at(hour)
 
     def misdate(self, number: int, what: str, at: str) -> None:
-        """Change an instant of an order: `processedAt`, `cancelledAt`, or `happenedAt` of its last agreement."""
+        """Change an instant of an order, `happenedAt` of its last agreement, or `refundedAt` of its last refund."""
         order = self._touch(ORDERS, self.orders[number])
-        (order["agreements"][-1] if what == "happenedAt" else order)[what] = at
+        if what == "refundedAt":
+            order["refunds"][-1].update(createdAt=at, processedAt=at)
+        else:
+            (order["agreements"][-1] if what == "happenedAt" else order)[what] = at
 
     def reassign(self, number: int, customer: int | None) -> None:
         self._touch(ORDERS, self.orders[number])["customer"] = _reference("Customer", customer)

@@ -80,6 +80,8 @@ def test_refunds_and_cancellations_that_cannot_be_are_dated_by_the_orders_creati
     for misdate, store in stores.items():
         for what in ("happenedAt", "cancelledAt"):
             store.misdate(max(store.orders), what, misdate)
+        store.pay_back(min(store.orders), hour=1200, money="1.00")
+        store.misdate(min(store.orders), "refundedAt", misdate)
         store.load(warehouse)
     warehouse.transform(as_of=TODAY)
 
@@ -93,7 +95,13 @@ def test_refunds_and_cancellations_that_cannot_be_are_dated_by_the_orders_creati
         ZONE,
     ) == [(False, CREATED_ON, [CREATED_ON])] * len(stores)
     assert _days(warehouse) == _ledger(warehouse)
-    assert len(_findings(warehouse)) == len(stores)
+    assert warehouse.query(
+        "select occurred_at = ordered_at, count(*) "
+        "from marts.customer_timeline join marts.fct_orders using (tenant_id) "
+        "where event_type = 'refund' and amount = -1 and order_id = %s group by 1",
+        min(stores[LAST_LOADED].orders),
+    ) == [(True, len(stores))]
+    assert [told[:13] for _, told in _findings(warehouse)] == ["2 orders have"] * len(stores)
 
 
 def test_a_year_ahead_of_the_shops_own_today_is_plausible_and_a_day_more_is_not(warehouse: Warehouse) -> None:

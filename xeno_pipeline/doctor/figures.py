@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xeno_pipeline.doctor.finding import Finding, ok, warning
-from xeno_pipeline.monitoring.checks import CURRENCIES, DATES, SALES, find
+from xeno_pipeline.monitoring.checks import CURRENCIES, DATES, HISTORY, SALES, find
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.warehouse.connection import Database
 
@@ -11,7 +11,11 @@ from xeno_pipeline.warehouse.connection import Database
 def examine_figures(settings: Settings, database: Database) -> list[Finding]:
     """What the checks find in the marts of active tenants; their relations are those of this version's models."""
     with database.connect() as connection:
-        found = [finding for check in (SALES, DATES, CURRENCIES) for finding in find(connection, settings, check)]
+        found = [
+            finding for check in (SALES, DATES, CURRENCIES, HISTORY) for finding in find(connection, settings, check)
+        ]
     return [
         warning(f"store {finding.tenant_id}", f"{finding.told}.", f"See `{finding.command}`.") for finding in found
-    ] or [ok("figures", "every sale, date and currency in the marts is known for what it is")]
+    ] or [
+        ok("figures", "every sale, date and currency in the marts is known for what it is, and no history lacks orders")
+    ]

@@ -303,16 +303,20 @@ SALES = Check(
 
 DATES = Check(
     "dates_are_plausible",
-    "No order, cancellation or sale is dated before 1990 or more than a year ahead of the shop's today.",
+    "No order, cancellation, sale or refund is dated before 1990 or more than a year ahead of the shop's today.",
     ["marts.fct_orders"],
     """
-    select 'marts.fct_orders' as subject, tenant_id, min(ordered_at) as since,
-        count(*) || ' orders have a date before 1990 or more than a year ahead, and count when they were created,'
-            || ' such as ' || min(order_id) as told,
+    select 'marts.fct_orders' as subject, tenant_id, null::timestamptz as since,
+        count(distinct order_id) || ' orders have a date before 1990 or more than a year ahead,'
+            || ' and count when they were created, such as ' || min(order_id) as told,
         'xeno sync ' || tenant_id || ' --stream orders --full' as command
-    from marts.fct_orders
+    from (
+        select tenant_id, order_id from marts.fct_orders where is_redated
+        union all
+        select tenant_id, order_id from core.refunds where is_redated
+    ) as redated
     join ops.tenants using (tenant_id)
-    where is_redated and tenants.status = 'active'
+    where tenants.status = 'active'
     group by tenant_id
     """,
     is_error=False,  # no total is wrong, and the shop has to say when it was
