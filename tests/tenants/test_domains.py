@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from tests.extraction.test_events import tell
 from tests.installation import Installation, Shop
 from tests.shopify.fake_shop import Answered, Asked, FakeShop
 from tests.tenants import authorized
 from xeno_pipeline.errors import UsageError, XenoError
+from xeno_pipeline.extraction.events import read_events
 from xeno_pipeline.extraction.report import StreamReport
 from xeno_pipeline.extraction.sync import Syncer, SyncRequest
 from xeno_pipeline.sandbox.spec import DEFAULT_TOKEN
@@ -81,6 +83,28 @@ def test_the_sync_of_a_renamed_store_goes_on_at_its_new_address(
     assert isinstance(syncer(installation, urls).sync_tenant(again, SyncRequest())[0], StreamReport)
     assert shop.control.stats()["requests"] == 1
     assert len(audited(installation)) == 1
+
+
+def test_the_webhook_of_a_renaming_has_the_tenant_follow_and_later_ones_find_it_by_both_names(
+    installation: Installation, shop: Shop, urls: str
+) -> None:
+    tenant = installation.connect(shop)
+    installation.sync(tenant)
+    renamed = replace(shop, handle=f"{shop.handle}-new")
+    shop.control.rename(renamed.handle)
+    number = int(tenant.shop_gid.rpartition("/")[2])
+    domain = f"{renamed.handle}.myshopify.com"
+
+    tell(installation.database, renamed, ("shop/update", {"id": number, "myshopify_domain": domain}))
+    results = read_events(syncer(installation, urls), [tenant])
+
+    assert all(isinstance(result, StreamReport) for result in results)
+    assert place(installation, tenant) == (renamed.api_url, domain)
+    orders = [shop.control.place_order()["orders"][0] for _ in range(2)]
+    for named, order in zip((shop, renamed), orders, strict=True):
+        tell(installation.database, named, ("orders/create", {"id": order}))
+    read_events(syncer(installation, urls), installation.tenants())
+    assert installation.value("select count(*) from raw.orders where id = any(%s)", orders) == 2
 
 
 def test_streams_that_are_led_on_while_they_run_move_the_tenant_once(
