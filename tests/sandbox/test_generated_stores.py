@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from xeno_pipeline.sandbox.generator.plan import Plan
 from xeno_pipeline.sandbox.spec import StoreSpec, demo_specs
 from xeno_pipeline.sandbox.state.store import Store
 
@@ -71,6 +72,14 @@ def test_history_lasts_two_years_grows_and_ends_when_it_should(varied: Documents
     midnight = Counter(moment.strftime("%H:%M:%S") for moment in created)
     assert midnight["00:00:00"] > 0
     assert midnight["23:59:59"] > 0
+
+
+def test_orders_of_the_last_day_do_not_pile_up_where_it_ends() -> None:
+    until = int(datetime(2026, 6, 30, 6, tzinfo=UTC).timestamp())
+    created = Plan.make(100_000, [1], ZoneInfo("UTC"), until).created
+    today = created[created >= until - 6 * 3600]
+    assert len(today) > 30
+    assert (today >= until - 60).sum() < 3
 
 
 def test_customers_repeat_some_are_guests_and_some_never_bought(varied: Documents) -> None:

@@ -151,9 +151,10 @@ def _moments(rng: np.random.Generator, orders: int, zone: ZoneInfo, until: int) 
     # Days end at midnight, and the first and the last second of one belong to different days.
     edge = rng.random(orders)
     share[edge < 0.002] = 0.0
-    length = np.diff(starts)[day]
+    ends = np.append(starts[1:-1], until)  # of the last day there is a part only, which its orders fill
+    length = (ends - starts[:-1])[day]
     moment = starts[:-1][day] + np.minimum((share * length).astype(np.int64), length - 1)
-    moment[edge > 0.998] = (starts[1:][day] - 1)[edge > 0.998]
+    moment[edge > 0.998] = (ends[day] - 1)[edge > 0.998]
     return np.sort(np.minimum(moment, until - 1))
 
 
