@@ -22,7 +22,7 @@ LIBRARIES = {
     "tenants": {"errors", "settings", "shopify", "warehouse"},
     "extraction": {"errors", "settings", "shopify", "tenants", "warehouse"},
     "privacy": {"errors", "settings", "shopify", "tenants", "warehouse"},
-    "monitoring": {"errors", "extraction", "privacy", "settings", "warehouse"},
+    "monitoring": {"errors", "extraction", "privacy", "settings", "tenants", "warehouse"},
     "transformation": {"errors", "settings", "tenants", "warehouse"},
     "settings": {"errors"},
     "errors": set[str](),

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import psycopg
+import pytest
 from psycopg import sql
 
 from tests.installation import Installation, Shop
+from xeno_pipeline.extraction.state import were_synced
 from xeno_pipeline.tenants.offboarding import remove_tenant
+from xeno_pipeline.transformation.scope import open_scope
+from xeno_pipeline.warehouse.loading import lock
+from xeno_pipeline.warehouse.presence import TenantRemovedError
+from xeno_pipeline.warehouse.raw_tables import ORDERS
 
 
 def test_removing_a_tenant_deletes_all_of_it_and_nothing_of_others(
@@ -40,3 +47,37 @@ def _rows_by_tenant(installation: Installation) -> dict[tuple[str, str], int]:
             query = sql.SQL("select tenant_id, count(*) from {} group by 1").format(sql.Identifier(schema, table))
             counts |= {(f"{schema}.{table}", tenant): rows for tenant, rows in connection.execute(query)}
     return counts
+
+
+def test_a_removal_waits_for_whoever_writes_and_nothing_is_written_after_it(
+    installation: Installation, shelf: Shop
+) -> None:
+    """Else the rows of a load that began before and ends after it would come back."""
+    tenant_id = installation.connect(shelf).tenant_id
+    with installation.database.connect() as loading, installation.database.connect() as removing:
+        lock(loading, tenant_id, ORDERS)
+        removing.execute("set lock_timeout = '50ms'")
+        with pytest.raises(psycopg.errors.LockNotAvailable), removing.transaction():
+            remove_tenant(removing, tenant_id)
+        loading.commit()
+        remove_tenant(removing, tenant_id)
+
+    with installation.database.connect() as connection, pytest.raises(TenantRemovedError, match=f"^{tenant_id}: "):
+        lock(connection, tenant_id, ORDERS)
+    with installation.database.connect() as connection, pytest.raises(TenantRemovedError):
+        were_synced(connection, tenant_id, ["orders"])
+
+
+def test_a_removal_waits_for_the_transform_that_makes_its_marts(installation: Installation, shelf: Shop) -> None:
+    tenant_id = installation.connect(shelf).tenant_id
+    with installation.database.connect() as removing:
+        removing.execute("set lock_timeout = '50ms'")
+        with (
+            open_scope(installation.database, [tenant_id], as_of=None, project_version="1"),
+            pytest.raises(psycopg.errors.LockNotAvailable),
+            removing.transaction(),
+        ):
+            remove_tenant(removing, tenant_id)
+        remove_tenant(removing, tenant_id)
+    with open_scope(installation.database, [tenant_id], as_of=None, project_version="1") as scope:
+        assert scope.tenant_ids == ()

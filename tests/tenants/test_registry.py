@@ -19,6 +19,7 @@ from xeno_pipeline.tenants.registry import (
     UnusableFactsError,
     check_handle,
 )
+from xeno_pipeline.tenants.zones import UnknownZoneError, zone_of
 from xeno_pipeline.warehouse.connection import Connection
 
 ACME = Tenant(
@@ -90,6 +91,26 @@ def test_a_time_zone_that_the_database_does_not_know_is_refused(connection: Conn
         registry.update_facts(connection, replace(ACME, iana_timezone=""))
 
     assert registry.every(connection) == [ACME]
+
+
+def test_a_time_zone_that_python_does_not_know_is_refused_too(connection: Connection) -> None:
+    with pytest.raises(UnusableFactsError, match=r"^acme: its time zone is 'UTC[+]3', which Python does not know; set"):
+        registry.add(connection, replace(ACME, iana_timezone="UTC+3"))
+    for name in ("", "../etc/passwd", "America", "Mars\0"):
+        with pytest.raises(UnknownZoneError, match=r"^acme: its time zone is "):
+            zone_of("acme", name)
+
+
+def test_a_run_leaves_out_whoever_is_no_active_tenant(connection: Connection) -> None:
+    registry.add(connection, ACME)
+    registry.add(connection, ZULU)
+    registry.set_status(connection, "acme", "suspended")
+
+    selection = registry.select(connection, ["nobody", "zulu", "acme", "zulu"])
+
+    assert selection.tenants == [ZULU]
+    assert selection.skipped == {"nobody": "unknown", "acme": "suspended"}
+    assert registry.select(connection).tenants == [ZULU]
 
 
 def test_facts_are_taken_over_but_the_shop_and_the_status_stay(connection: Connection) -> None:

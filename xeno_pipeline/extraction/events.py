@@ -6,6 +6,7 @@ than its event, or cannot be found though nobody deleted it, is tried again late
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -36,15 +37,18 @@ from xeno_pipeline.shopify.errors import (
 from xeno_pipeline.shopify.ids import kind, number
 from xeno_pipeline.shopify.pagination import Node, Pager
 from xeno_pipeline.shopify.records import changed_at
+from xeno_pipeline.tenants.apart import Failures
 from xeno_pipeline.tenants.credentials import CredentialError
 from xeno_pipeline.tenants.offboarding import uninstall
 from xeno_pipeline.tenants.registry import Tenant
 from xeno_pipeline.warehouse import raw_tables as raw
 from xeno_pipeline.warehouse.connection import Connection, Database
-from xeno_pipeline.warehouse.error_texts import told
+from xeno_pipeline.warehouse.error_texts import told, traced
 from xeno_pipeline.warehouse.loading import Load, TableCounts
 from xeno_pipeline.warehouse.redaction import redact_customer
 from xeno_pipeline.warehouse.suppression import load_suppressed
+
+log = logging.getLogger(__name__)
 
 TENANTS_AT_ONCE = 8
 
@@ -76,18 +80,23 @@ def read_events(syncer: Syncer, tenants: Sequence[Tenant]) -> list[StreamResult]
         A report or a failure for each tenant and stream that there was something to read of.
     """
     with ThreadPoolExecutor(TENANTS_AT_ONCE, thread_name_prefix="events") as pool:
-        results = list(pool.map(lambda tenant: _read_tenant(syncer, tenant), tenants))
+        results = list(pool.map(lambda tenant: _try_tenant(syncer, tenant), tenants))
     return [result for of_tenant in results for result in of_tenant]
 
 
-def take_uninstallations(database: Database) -> list[str]:
+def take_uninstallations(database: Database, failures: Failures | None = None) -> list[str]:
     """Suspend the tenants whose stores have uninstalled the app; what is told of before they came back is ignored.
+
+    Args:
+        database: where tenants are registered.
+        failures: told with whom it failed.
 
     Returns:
         The tenants that are suspended now.
     """
     with database.connect() as connection:
         events = inbox.uninstallations(connection)
+    failures = Failures() if failures is None else failures
     suspended: list[str] = []
     for event in events:
         try:
@@ -95,12 +104,22 @@ def take_uninstallations(database: Database) -> list[str]:
                 is_suspended = uninstall(connection, event.tenant_id, event.happened_at)
                 inbox.is_settled(connection, event.id)
         except Exception as error:  # noqa: BLE001 - it holds up no other tenant
-            with database.connect() as connection:
+            failures.add(event.tenant_id, "its uninstallation", error)
+            with failures.guard(event.tenant_id, "noting that"), database.connect() as connection:
                 inbox.have_failed(connection, [event.id], told(error))
             continue
         if is_suspended:
             suspended.append(event.tenant_id)
     return suspended
+
+
+def _try_tenant(syncer: Syncer, tenant: Tenant) -> list[StreamResult]:
+    """Read what a tenant's events name; what fails apart from a stream of theirs is the tenant's failure alone."""
+    try:
+        return _read_tenant(syncer, tenant)
+    except Exception as error:  # noqa: BLE001 - a failure is a result like any other
+        log.debug("%s: its events could not be read. %s", tenant.tenant_id, traced(error))
+        return [StreamFailure(tenant.tenant_id, SHOP, error)]
 
 
 def _read_tenant(syncer: Syncer, tenant: Tenant) -> list[StreamResult]:
@@ -336,6 +355,9 @@ def _failed(
     """Note why events could not be read; nothing of a value that did not fit, which may be personal."""
     if isinstance(error, psycopg.DataError):
         error = UnloadableError(f"{tenant.tenant_id}: {stream} that events name do not fit the tables.")
-    with syncer.database.connect() as connection:
-        inbox.have_failed(connection, [event.id for event in events], told(error), is_held=True)
+    try:
+        with syncer.database.connect() as connection:
+            inbox.have_failed(connection, [event.id for event in events], told(error), is_held=True)
+    except Exception as further:  # noqa: BLE001 - the events stay due, and the first failure says more
+        log.debug("%s: a failure of %s could not be noted. %s", tenant.tenant_id, stream, traced(further))
     return StreamFailure(tenant.tenant_id, stream, error)

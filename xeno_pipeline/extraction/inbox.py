@@ -332,9 +332,22 @@ def replay(connection: Connection, event_ids: Collection[int]) -> int:
     ).rowcount
 
 
-def purge(connection: Connection, older_than: timedelta) -> int:
+def tenants_with_events_before(connection: Connection, older_than: timedelta) -> list[str]:
+    """The tenants of whom there are events that came long ago."""
+    rows = connection.execute(
+        "select distinct tenant_id from ops.webhook_inbox where received_at < now() - %s order by 1", [older_than]
+    )
+    return [tenant_id for (tenant_id,) in rows]
+
+
+def purge(connection: Connection, older_than: timedelta, tenant_ids: Collection[str] | None = None) -> int:
     """Forget events that came long ago and are in the marts or dead, or of a tenant that nobody reads any more: should
     it be resumed, a sync finds what they told of.
+
+    Args:
+        connection: to the database.
+        older_than: how long ago.
+        tenant_ids: of whom; None: of all.
 
     Returns:
         How many.
@@ -343,10 +356,11 @@ def purge(connection: Connection, older_than: timedelta) -> int:
         """
         delete from ops.webhook_inbox inbox
         using ops.tenants
-        where tenants.tenant_id = inbox.tenant_id and inbox.received_at < now() - %s
+        where tenants.tenant_id = inbox.tenant_id and inbox.received_at < now() - %(older_than)s
         and (inbox.in_marts_at is not null or inbox.dead_at is not null or tenants.status <> 'active')
+        and (%(tenant_ids)s::text[] is null or inbox.tenant_id = any(%(tenant_ids)s))
         """,
-        [older_than],
+        {"older_than": older_than, "tenant_ids": None if tenant_ids is None else list(tenant_ids)},
     ).rowcount
 
 

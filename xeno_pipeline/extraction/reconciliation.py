@@ -17,7 +17,6 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.extraction.reconciliation_results import Reconciliation, of_tenants, store
@@ -25,7 +24,7 @@ from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamR
 from xeno_pipeline.extraction.spans import Span
 from xeno_pipeline.extraction.state import OVERLAP, SyncState, load_states
 from xeno_pipeline.extraction.stream_sync import StreamSync
-from xeno_pipeline.extraction.streams import STREAMS, Stream
+from xeno_pipeline.extraction.streams import SHOP, STREAMS, Stream
 from xeno_pipeline.extraction.sync import TENANTS_AT_ONCE, Syncer
 from xeno_pipeline.shopify.bulk import BulkReader
 from xeno_pipeline.shopify.errors import BulkDeniedError, BulkError, BulkRefusedError
@@ -34,6 +33,7 @@ from xeno_pipeline.shopify.queries import bulk_query
 from xeno_pipeline.shopify.records import changed_at, number_of
 from xeno_pipeline.tenants import usage
 from xeno_pipeline.tenants.registry import Tenant
+from xeno_pipeline.tenants.zones import UnknownZoneError, zone_of
 from xeno_pipeline.warehouse import raw_tables as raw
 from xeno_pipeline.warehouse.census import Census, Seen
 from xeno_pipeline.warehouse.connection import Connection
@@ -89,8 +89,16 @@ def reconcile_tenants(syncer: Syncer, tenants: Sequence[Tenant], depth: Depth) -
         A report or a failure for each tenant and stream; `ops.reconciliations` holds the figures.
     """
     with ThreadPoolExecutor(TENANTS_AT_ONCE, thread_name_prefix="reconcile") as pool:
-        results = list(pool.map(lambda tenant: _reconcile_tenant(syncer, tenant, depth), tenants))
+        results = list(pool.map(lambda tenant: _try_tenant(syncer, tenant, depth), tenants))
     return [result for of_tenant in results for result in of_tenant]
+
+
+def _try_tenant(syncer: Syncer, tenant: Tenant, depth: Depth) -> list[StreamResult]:
+    """Reconcile a tenant; what fails before or after its streams is its failure alone."""
+    try:
+        return _reconcile_tenant(syncer, tenant, depth)
+    except Exception as error:  # noqa: BLE001 - a failure is a result like any other
+        return [_failure(tenant, SHOP, error)]
 
 
 def _reconcile_tenant(syncer: Syncer, tenant: Tenant, depth: Depth) -> list[StreamResult]:
@@ -114,20 +122,35 @@ def _reconcile_tenant(syncer: Syncer, tenant: Tenant, depth: Depth) -> list[Stre
 def _attempt(syncer: Syncer, tenant: Tenant, stream: Stream, covered: datetime, depth: Depth) -> StreamResult:
     """Reconcile one stream, and keep what was found; a failure is a result like any other."""
     now = datetime.now(UTC)
-    found = Reconciliation(tenant.tenant_id, stream.name, now.astimezone(ZoneInfo(tenant.iana_timezone)).date(), now)
+    found = Reconciliation(tenant.tenant_id, stream.name, _night(tenant, now), now)
     result: StreamResult
     try:
         with closing(syncer.client_of(tenant)) as client:
             sync = StreamSync(stream, tenant, client, syncer.database, syncer.spool, syncer.on_progress)
             result = _StreamReconciliation(sync, found, depth, covered).run()
     except Exception as error:  # noqa: BLE001 - a failure is a result like any other
-        log.debug("%s: %s could not be reconciled. %s", tenant.tenant_id, stream.name, traced(error))
         found.error = told(error)
-        result = StreamFailure(tenant.tenant_id, stream.name, error)
+        result = _failure(tenant, stream.name, error)
     found.finished_at = datetime.now(UTC)
-    with syncer.database.connect() as connection:
-        store(connection, found)
+    try:
+        with syncer.database.connect() as connection:
+            store(connection, found)
+    except Exception as error:  # noqa: BLE001 - likewise; why the comparison failed says more
+        return result if isinstance(result, StreamFailure) else _failure(tenant, stream.name, error)
     return result
+
+
+def _night(tenant: Tenant, now: datetime) -> date:
+    """The date in the shop; by UTC where its time zone is not known, which is why the comparison then fails."""
+    try:
+        return now.astimezone(zone_of(tenant.tenant_id, tenant.iana_timezone)).date()
+    except UnknownZoneError:
+        return now.date()
+
+
+def _failure(tenant: Tenant, stream: str, error: Exception) -> StreamFailure:
+    log.debug("%s: %s could not be reconciled. %s", tenant.tenant_id, stream, traced(error))
+    return StreamFailure(tenant.tenant_id, stream, error)
 
 
 @dataclass(frozen=True)
@@ -173,7 +196,7 @@ class _StreamReconciliation:
 
     def _windows(self) -> list[Span]:
         """Days of creation, the newest first, as far back as the token sees."""
-        zone = ZoneInfo(self.sync.tenant.iana_timezone)
+        zone = zone_of(self.sync.tenant.tenant_id, self.sync.tenant.iana_timezone)
         newest = self.covered.astimezone(zone).date() - timedelta(days=1)
         visible_since = self.sync.stream.visible_since(self.sync.tenant, self.covered)
         oldest = visible_since.astimezone(zone).date() + timedelta(days=1) if visible_since else None

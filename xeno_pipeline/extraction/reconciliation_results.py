@@ -9,6 +9,7 @@ from datetime import date, datetime
 from psycopg.rows import class_row
 
 from xeno_pipeline.warehouse.connection import Connection
+from xeno_pipeline.warehouse.presence import hold
 
 _NIGHT_BEGINS, _NIGHT_ENDS = 3, 7
 """Hours of the shop's clock: the first is the rule, the later ones make up for a machine that was off."""
@@ -46,7 +47,7 @@ def due_tenants(connection: Connection) -> list[str]:
         """
         select tenant_id
         from ops.tenants
-        cross join lateral (select now() at time zone iana_timezone as local_time) as clock
+        cross join lateral (select ops.local_time(now(), iana_timezone) as local_time) as clock
         where status = 'active'
         and extract(hour from local_time) >= %s and extract(hour from local_time) < %s
         and exists (
@@ -72,7 +73,12 @@ def of_tenants(connection: Connection, tenant_ids: Sequence[str]) -> list[Reconc
 
 
 def store(connection: Connection, found: Reconciliation) -> None:
-    """Keep what a reconciliation found, in place of the last one's; when all ids were last read stays known."""
+    """Keep what a reconciliation found, in place of the last one's; when all ids were last read stays known.
+
+    Raises:
+        TenantRemovedError: the tenant was removed.
+    """
+    hold(connection, found.tenant_id)
     values = ", ".join(f"%({name})s" for name in _COLUMNS)
     assignments = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS if name != "read_in_full_at")
     connection.execute(

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from psycopg.rows import class_row
 
 from xeno_pipeline.warehouse.connection import Connection
+from xeno_pipeline.warehouse.presence import hold
 
 OVERLAP = timedelta(minutes=5)
 """How far before its cursor a read of changes begins: Shopify's search index lags behind its objects."""
@@ -61,7 +62,12 @@ def with_history(connection: Connection) -> set[str]:
 
 
 def remember_bulk_operation(connection: Connection, tenant_id: str, stream: str, operation_id: str | None) -> None:
-    """Note the bulk operation that the next sync is to adopt, should this one die; None forgets it."""
+    """Note the bulk operation that the next sync is to adopt, should this one die; None forgets it.
+
+    Raises:
+        TenantRemovedError: the tenant was removed.
+    """
+    hold(connection, tenant_id)
     connection.execute(
         """
         insert into ops.sync_state (tenant_id, stream, bulk_operation_id) values (%s, %s, %s)
@@ -110,7 +116,12 @@ def history_was_loaded(
     query_version: int,
     visible_since: datetime | None,
 ) -> None:
-    """Note, in the transaction that writes its rows, that the history is in."""
+    """Note, in the transaction that writes its rows, that the history is in.
+
+    Raises:
+        TenantRemovedError: the tenant was removed.
+    """
+    hold(connection, tenant_id)
     connection.execute(
         """
         insert into ops.sync_state
@@ -126,7 +137,12 @@ def history_was_loaded(
 
 
 def were_synced(connection: Connection, tenant_id: str, streams: Sequence[str]) -> None:
-    """Note that a sync of the streams came to its end."""
+    """Note that a sync of the streams came to its end.
+
+    Raises:
+        TenantRemovedError: the tenant was removed.
+    """
+    hold(connection, tenant_id)
     connection.execute(
         """
         insert into ops.sync_state (tenant_id, stream, synced_at) select %s, unnest(%s::text[]), now()

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import psycopg
 from psycopg.types.json import Jsonb
@@ -40,6 +39,7 @@ from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.credentials import KeyRing
 from xeno_pipeline.tenants.onboarding import check_same_shop, history_warning, open_client, tenant_from
 from xeno_pipeline.tenants.registry import Tenant
+from xeno_pipeline.tenants.zones import zone_of
 from xeno_pipeline.warehouse import raw_tables as raw
 from xeno_pipeline.warehouse.connection import Connection, Database
 from xeno_pipeline.warehouse.copy_format import without_nul
@@ -82,10 +82,14 @@ class SyncRequest:
             raise UsageError("A span of days is for reading the history again: give --full too.")
 
     def span(self, tenant: Tenant) -> Span | None:
-        """The days that are read again; None for all."""
+        """The days that are read again; None for all.
+
+        Raises:
+            UnknownZoneError: the shop's days cannot be counted.
+        """
         if self.since is None and self.until is None:
             return None
-        return Span(ZoneInfo(tenant.iana_timezone), self.since, self.until)
+        return Span(zone_of(tenant.tenant_id, tenant.iana_timezone), self.since, self.until)
 
 
 @dataclass(frozen=True)
@@ -176,9 +180,9 @@ class Syncer:
 
     def _sync_stream(self, client: ShopifyClient, tenant: Tenant, stream: Stream, request: SyncRequest) -> StreamResult:
         """Sync one stream; whatever stops it is its result, and stops no other."""
-        span = request.span(tenant)
-        sync = StreamSync(stream, tenant, client.twin(), self.database, self.spool, self.on_progress, span)
         try:
+            span = request.span(tenant)
+            sync = StreamSync(stream, tenant, client.twin(), self.database, self.spool, self.on_progress, span)
             return sync.run(full=request.full, accept_deletions=request.accept_deletions)
         except Exception as error:  # noqa: BLE001 - a failure is a result like any other
             return _failure(tenant, stream.name, error)

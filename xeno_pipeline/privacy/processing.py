@@ -16,11 +16,13 @@ from xeno_pipeline.shopify.oauth import GrantRefusedError
 from xeno_pipeline.shopify.privacy import CUSTOMER_REDACT, DATA_REQUEST
 from xeno_pipeline.shopify.queries import operation
 from xeno_pipeline.tenants import audit, registry
+from xeno_pipeline.tenants.apart import Failures
 from xeno_pipeline.tenants.offboarding import remove_tenant
 from xeno_pipeline.tenants.registry import Tenant, UnknownTenantError
 from xeno_pipeline.warehouse import raw_tables as raw
 from xeno_pipeline.warehouse.connection import Connection, Database
 from xeno_pipeline.warehouse.loading import lock
+from xeno_pipeline.warehouse.presence import hold_for_removal
 from xeno_pipeline.warehouse.redaction import redact_customer
 
 NOTHING_HELD = "nothing held"
@@ -84,12 +86,17 @@ class Processor:
             raise UsageError(f"{request} asks for no customer's data, or the tenant is removed.")
         return self.exports_folder / self._export(request)
 
-    def delete_expired_exports(self) -> None:
-        """Delete the files that have lived long enough."""
+    def delete_expired_exports(self) -> Failures:
+        """Delete the files that have lived long enough; with whom that failed."""
+        failures = Failures()
         with self.database.connect() as connection:
-            for request in requests.with_expired_export(connection):
+            expired = requests.with_expired_export(connection)
+        for request in expired:
+            step = f"deleting the file of privacy request {request.id}"
+            with failures.guard(request.tenant_id or "", step), self.database.connect() as connection:
                 exports.delete_export(self.exports_folder, request)
                 requests.export_is_deleted(connection, request)
+        return failures
 
     def _export(self, request: PrivacyRequest) -> str:
         assert request.tenant_id is not None
@@ -121,6 +128,7 @@ class Processor:
             self._note(request, "nothing removed: the store is connected again")
             return
         with self.database.connect() as connection:
+            hold_for_removal(connection, tenant.tenant_id)  # before the tenant's row is locked, which loads refer to
             if _connected_at(connection, tenant) != connected_at:
                 raise ConnectedMeanwhileError(f"{request}: the store was connected just now; it is asked again.")
             requests.note_outcome(connection, request, "removed")

@@ -12,6 +12,7 @@ from psycopg import sql
 
 from xeno_pipeline.tenants import audit, registry
 from xeno_pipeline.warehouse.connection import Connection
+from xeno_pipeline.warehouse.presence import hold_for_removal
 from xeno_pipeline.warehouse.roles import revoke_bi_role
 
 _SCHEMAS = ("ops", "raw", "stale", "core", "marts")
@@ -50,7 +51,7 @@ def uninstall(connection: Connection, handle: str, happened_at: datetime) -> boo
 
 
 def remove_tenant(connection: Connection, handle: str) -> int:
-    """Delete everything of a tenant but its handle and its shop's id.
+    """Delete everything of a tenant but its handle and its shop's id, once nobody writes rows of it.
 
     Returns:
         The number of rows deleted, those of ops apart.
@@ -59,6 +60,7 @@ def remove_tenant(connection: Connection, handle: str) -> int:
         UnknownTenantError: there is none of that handle.
         RolesNotPermittedError: the owner may not drop the role of its BI tool.
     """
+    hold_for_removal(connection, handle)
     registry.get(connection, handle)
     revoke_bi_role(connection, handle)
     deleted = 0

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import psycopg
 from psycopg.rows import class_row
 
 from xeno_pipeline.errors import UsageError, XenoError
+from xeno_pipeline.tenants.zones import UnknownZoneError, check_zone
 from xeno_pipeline.warehouse.connection import Connection
+from xeno_pipeline.warehouse.presence import hold
 from xeno_pipeline.warehouse.roles import allow_login
 
 HANDLE = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
@@ -117,7 +118,9 @@ def update_facts(connection: Connection, tenant: Tenant) -> None:
 
     Raises:
         UnusableFactsError: see `check_facts`.
+        TenantRemovedError: the tenant was removed.
     """
+    hold(connection, tenant.tenant_id)
     check_facts(connection, tenant)
     rename(connection, tenant.tenant_id, tenant.shop_domain)
     connection.execute(
@@ -134,19 +137,15 @@ def update_facts(connection: Connection, tenant: Tenant) -> None:
 
 
 def check_facts(connection: Connection, tenant: Tenant) -> None:
-    """Do nothing where the database knows the shop's time zone: its days are counted there.
+    """Do nothing where the shop's time zone is known: its days are counted there.
 
     Raises:
-        UnusableFactsError: it does not; with such a tenant no query over all tenants would run.
+        UnusableFactsError: it is not, by PostgreSQL or by Python.
     """
     try:
-        with connection.transaction():
-            connection.execute("select now() at time zone %s", [tenant.iana_timezone])
-    except psycopg.errors.InvalidParameterValue:
-        raise UnusableFactsError(
-            f"{tenant.tenant_id}: its time zone is {tenant.iana_timezone!r}, which the database does not know; "
-            "set another in the store's admin (Settings, General), or upgrade the database."
-        ) from None
+        check_zone(connection, tenant.tenant_id, tenant.iana_timezone)
+    except UnknownZoneError as error:
+        raise UnusableFactsError(str(error)) from None
 
 
 def move(connection: Connection, handle: str, api_url: str) -> None:
@@ -259,6 +258,40 @@ def active(connection: Connection, handles: Sequence[str] = ()) -> list[Tenant]:
                 f"{tenant.tenant_id} is {tenant.status}: `xeno tenant resume {tenant.tenant_id}` resumes it."
             )
     return tenants
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What became of the tenants that a run was asked for.
+
+    Args:
+        tenants: the active ones.
+        skipped: why others are left out, by handle.
+    """
+
+    tenants: Sequence[Tenant]
+    skipped: Mapping[str, str]
+
+
+def select(connection: Connection, handles: Sequence[str] = ()) -> Selection:
+    """The active tenants of those handles (all where none are given), and why others are left out.
+
+    A run may begin long after it was asked for: whoever is no active tenant by then is no reason to fail.
+    """
+    if not handles:
+        return Selection(active(connection), {})
+    cursor = connection.cursor(row_factory=class_row(Tenant))
+    query = f"select {_COLUMNS} from ops.tenants where tenant_id = any(%s)"
+    known = {tenant.tenant_id: tenant for tenant in cursor.execute(query, [list(handles)])}
+    wanted = list(dict.fromkeys(handles))
+    return Selection(
+        [known[handle] for handle in wanted if handle in known and known[handle].status == "active"],
+        {
+            handle: known[handle].status if handle in known else "unknown"
+            for handle in wanted
+            if handle not in known or known[handle].status != "active"
+        },
+    )
 
 
 def set_status(connection: Connection, handle: str, status: str) -> Tenant:

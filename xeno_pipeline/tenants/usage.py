@@ -43,7 +43,7 @@ def record(connection: Connection, tenant_id: str, points: float, requests: int)
         """
         insert into ops.api_usage (tenant_id, day, points, requests)
         select tenant_id, (now() at time zone 'utc')::date, %(points)s, %(requests)s
-        from ops.tenants where tenant_id = %(tenant_id)s
+        from ops.tenants where tenant_id = %(tenant_id)s and status <> 'removed'
         on conflict (tenant_id, day) do update
         set points = api_usage.points + excluded.points, requests = api_usage.requests + excluded.requests
         """,

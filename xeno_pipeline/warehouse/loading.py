@@ -20,6 +20,7 @@ from xeno_pipeline.errors import XenoError
 from xeno_pipeline.warehouse import merging
 from xeno_pipeline.warehouse.connection import Connection
 from xeno_pipeline.warehouse.copying import REFUSALS, Row, copy_rows
+from xeno_pipeline.warehouse.presence import hold
 from xeno_pipeline.warehouse.raw_tables import KINDS, RawTable, tree
 from xeno_pipeline.warehouse.set_aside import Refusals, Refused, forget
 from xeno_pipeline.warehouse.suppression import Suppressed, load_suppressed
@@ -323,7 +324,12 @@ def refuse_too_many_gone(tenant_id: str, root: RawTable, missing: int, live: int
 
 
 def lock(connection: Connection, tenant_id: str, root: RawTable) -> None:
-    """Keep others from writing to a tenant's rows of a root table and its children, until the transaction ends."""
+    """Keep others from writing to a tenant's rows of a root table and its children, until the transaction ends.
+
+    Raises:
+        TenantRemovedError: the tenant was removed; nothing is to be written.
+    """
+    hold(connection, tenant_id)
     connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{root.name}/{tenant_id}"])
 
 
