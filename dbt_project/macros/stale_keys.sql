@@ -226,8 +226,11 @@
         "carts",
         "tenants",
     ] %}
+        {# What a transform of a tenant that is under way has noted since, it makes itself. #}
         delete from stale.{{ kind }}
-        where tenant_id in (select tenant_id from {{ transform_scope() }})
+        where
+            tenant_id in (select tenant_id from {{ transform_scope() }})
+            and tenant_id not in (select tenant_id from ops.transforms)
         ;
     {% endfor %}
     commit

@@ -9,6 +9,9 @@ import pytest
 
 from tests.marts.store import Store
 from tests.marts.warehouse import Warehouse, differences
+from xeno_pipeline.tenants.apart import SharedFailureError
+from xeno_pipeline.tenants.offboarding import remove_tenant
+from xeno_pipeline.transformation.test_results import run_tests
 
 TODAY = date(2026, 6, 1)
 
@@ -308,3 +311,110 @@ def _scores(warehouse: Warehouse) -> list[tuple[Any, ...]]:
         "select customer_id, recency_score, frequency_score, monetary_score, rfm_segment "
         "from marts.rfm_scores order by 1"
     )
+
+
+# -- tests, and what was left out
+
+
+def test_tests_run_after_all_models_so_that_one_that_fails_keeps_no_mart_from_being_made(
+    warehouse: Warehouse, acme: Store, other: Store
+) -> None:
+    for store in (acme, other):
+        store.place_order(None, hour=2000, product=None)
+        store.load(warehouse)
+    warehouse.execute(
+        """
+        delete from core.daily_sales
+        where tenant_id = 'acme' and date_day = (select min(date_day) from core.daily_sales)
+        """
+    )
+
+    report = warehouse.try_transform(as_of=TODAY, test=True)
+
+    assert report.failures == {}
+    assert {tuple(test.tenants) for test in report.failed_tests} == {("acme",)}, "the test tells whose rows they are"
+    assert "should not be there" in report.failed_tests[0].tenants["acme"]
+    assert warehouse.query(
+        "select distinct tenant_id from marts.fct_orders where ordered_on > '2026-03-01' order by 1"
+    ) == [
+        ("acme",),
+        ("other",),
+    ]
+
+
+def test_what_a_test_said_of_one_tenant_stays_when_it_runs_for_another(
+    warehouse: Warehouse, acme: Store, other: Store
+) -> None:
+    query = "select distinct tenant_id from ops.dbt_test_failures order by 1"
+    warehouse.transform()
+    warehouse.execute("update core.daily_sales set new_customers = new_customers + 1 where tenant_id = 'acme'")
+    warehouse.try_transform("acme", only_due=False, test=True)
+    assert warehouse.query(query) == [("acme",)]
+    warehouse.try_transform("other", only_due=False, test=True)
+    assert warehouse.query(query) == [("acme",)]
+
+    warehouse.execute("update core.daily_sales set new_customers = new_customers - 1 where tenant_id = 'acme'")
+    run_tests(warehouse.database, warehouse.project)
+    assert warehouse.query(query) == []
+    assert warehouse.value("select count(*) from stale.orders") == 0, "tests make nothing stale"
+
+
+def test_changes_stay_until_every_table_is_made(warehouse: Warehouse, acme: Store) -> None:
+    acme.place_order(None, hour=2000, product=None)
+    acme.load(warehouse)
+    warehouse.transform(as_of=TODAY, models=["fct_orders"])
+    assert warehouse.value("select count(*) from ops.changes") > 0, "what is made from that model is yet to be made"
+    warehouse.execute("delete from ops.changes")
+    assert warehouse.transform(as_of=TODAY).tenant_ids == ["acme"], "what became stale is due, too"
+    assert warehouse.transform(as_of=TODAY).tenant_ids == []
+
+    incremental = warehouse.marts()
+    warehouse.rebuild(as_of=TODAY)
+    assert differences(incremental, warehouse.marts()) == {}
+
+
+def test_what_cannot_be_noted_as_stale_fails_for_its_tenant_alone(
+    warehouse: Warehouse, acme: Store, other: Store
+) -> None:
+    """That fails at the start of a run of dbt, before any model."""
+    for store in (acme, other):
+        store.place_order(None, hour=2000, product=None)
+        store.load(warehouse)
+    warehouse.execute("alter table stale.orders add constraint broken check (tenant_id <> 'acme') not valid")
+    report = warehouse.try_transform(as_of=TODAY)
+    assert report.tenant_ids == ["other"]
+    assert "violates check constraint broken" in str(report.failures["acme"])
+    assert str(report.failures["acme"]).startswith("acme: ")
+
+
+def test_what_fails_for_everybody_is_tried_no_further(warehouse: Warehouse, acme: Store, other: Store) -> None:
+    for store in (acme, other):
+        store.place_order(None, hour=2000, product=None)
+        store.load(warehouse)
+    warehouse.execute("alter table stale.orders rename to hidden")
+    with pytest.raises(SharedFailureError, match=r"relation stale\.orders does not exist"):
+        warehouse.try_transform("acme", "other", as_of=TODAY, only_due=False)
+
+
+def test_a_time_zone_that_the_database_does_not_know_stops_its_tenant_alone(
+    warehouse: Warehouse, acme: Store, other: Store
+) -> None:
+    warehouse.move("acme", "Mars/Olympus_Mons")
+    report = warehouse.try_transform(as_of=None)
+    assert report.tenant_ids == ["other"]
+    assert "acme: its time zone is 'Mars/Olympus_Mons', which the database does not know" in str(
+        report.failures["acme"]
+    )
+
+
+def test_nothing_is_made_of_a_tenant_that_is_removed_meanwhile(warehouse: Warehouse, acme: Store, other: Store) -> None:
+    with warehouse.database.connect() as connection:
+        remove_tenant(connection, "acme")
+    report = warehouse.transform("acme", "other", as_of=TODAY, only_due=False, rebuild=True)
+    assert report.tenant_ids == ["other"]
+    for schema in ("core", "marts"):
+        tables = (
+            "select table_name from information_schema.tables where table_schema = %s and table_type = 'BASE TABLE'"
+        )
+        for (table,) in warehouse.query(tables, schema):
+            assert warehouse.value(f"select count(*) from {schema}.{table} where tenant_id = 'acme'") == 0

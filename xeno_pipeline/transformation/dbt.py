@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import orjson
 from dbt.cli.main import dbtRunner
 from dbt_common.events.base_types import EventMsg
 from filelock import FileLock
@@ -48,6 +49,8 @@ _SESSION = {
 }
 """Settings of a transform's database sessions."""
 
+_NOT_PASSED = ("error", "fail", "runtime error")
+
 _SOURCES = ("dbt_project.yml", "models", "macros", "seeds", "tests")
 _ONE_AT_A_TIME = threading.Lock()  # dbt keeps its flags and adapters in globals of the process
 
@@ -67,6 +70,7 @@ class NodeResult:
         seconds: how long it took.
         message: what dbt says of it.
         models: names of the models that it is made from, or is a test of.
+        sql: of a test, what it asks for; nothing of other nodes.
     """
 
     unique_id: str
@@ -75,6 +79,7 @@ class NodeResult:
     seconds: float
     message: str
     models: Sequence[str] = ()
+    sql: str = ""
 
     @property
     def name(self) -> str:
@@ -89,7 +94,7 @@ class NodeResult:
     @property
     def failed(self) -> bool:
         """Whether it is neither done nor merely skipped."""
-        return self.status in ("error", "fail", "runtime error")
+        return self.status in _NOT_PASSED
 
 
 NodeSink = Callable[[str, int, int], None]
@@ -113,6 +118,16 @@ class DbtProject:
                     digest.update(f"{file.relative_to(DBT_PROJECT_DIR)}\0".encode())
                     digest.update(file.read_bytes())
         return digest.hexdigest()[:16]
+
+    @cached_property
+    def tables(self) -> frozenset[str]:
+        """The unique ids of the models that are tables: marts are made when each of them is."""
+        nodes = orjson.loads(self.manifest_path.read_bytes())["nodes"]
+        return frozenset(
+            unique_id
+            for unique_id, node in nodes.items()
+            if node["resource_type"] == "model" and node["config"]["materialized"] not in ("view", "ephemeral")
+        )
 
     @property
     def manifest_path(self) -> Path:
@@ -166,6 +181,7 @@ class DbtProject:
                 seconds=node.execution_time,
                 message=without_values(node.message or ""),
                 models=[each.split(".")[2] for each in node.node.depends_on_nodes if each.startswith("model.")],
+                sql=getattr(node.node, "compiled_code", None) or "" if str(node.status) in _NOT_PASSED else "",
             )
             for node in result.results
         ]

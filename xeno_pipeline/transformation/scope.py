@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from uuid import UUID, uuid4
 
+import psycopg
 from psycopg import sql
 
+from xeno_pipeline.tenants.zones import check_zone
 from xeno_pipeline.warehouse.connection import Connection, Database
+from xeno_pipeline.warehouse.presence import TRANSFORM_LOCK_KEY
 
-_LOCKS = "select pg_advisory_lock(hashtextextended('transform ' || tenant_id, 0)) from unnest(%s::text[]) tenant_id"
-
+_LOCKS = f"select pg_advisory_lock({TRANSFORM_LOCK_KEY}) from unnest(%s::text[]) tenant_id"
+"""Taken in the order of their names, lest two transforms wait for each other; a removal waits for it too."""
 
 _IS_OUTDATED = """
     (marts.project_version, marts.iana_timezone, marts.currency)
@@ -49,8 +52,8 @@ def due_tenants(
 ) -> list[str]:
     """Those of the tenants whose marts are not up to date.
 
-    Rows of theirs changed, a new day has dawned in the shop's time zone (or another one is asked for), or all of
-    them are to be made anew.
+    Rows of theirs changed, a part of their marts was made and what follows from it was not, a new day has dawned in the
+    shop's time zone (or another one is asked for), or all of them are to be made anew.
     """
     rows = connection.execute(
         """
@@ -60,12 +63,17 @@ def due_tenants(
         where tenants.tenant_id = any(%(tenant_ids)s)
         and (
             marts.as_of_date is distinct from
-                coalesce(%(as_of)s::date, (now() at time zone tenants.iana_timezone)::date)
+                coalesce(%(as_of)s::date, ops.local_time(now(), tenants.iana_timezone)::date)
             or (%(as_of)s::date is null and not marts.has_history)
             or """
         + _IS_OUTDATED
         + """
             or exists (select from ops.changes where changes.tenant_id = tenants.tenant_id)
+            or """
+        + " or ".join(
+            f"exists (select from stale.{kind} k where k.tenant_id = tenants.tenant_id)" for kind in _STALE_KEYS
+        )
+        + """
         )
         order by tenants.tenant_id
         """,
@@ -81,7 +89,7 @@ def tenants_of_a_new_day(connection: Connection) -> dict[str, date]:
         select tenant_id, today
         from ops.tenants
         join ops.tenant_marts using (tenant_id)
-        cross join lateral (select (now() at time zone tenants.iana_timezone)::date as today) clock
+        cross join lateral (select ops.local_time(now(), tenants.iana_timezone)::date as today) clock
         where status = 'active' and as_of_date < today
         order by tenant_id
         """
@@ -98,7 +106,9 @@ def sweep_dead_transforms(connection: Connection) -> None:
 def open_scope(
     database: Database, tenant_ids: Sequence[str], *, as_of: date | None, project_version: str, rebuild: bool = False
 ) -> Iterator[Scope]:
-    """A transform of the tenants for the length of a `with`; others of the same tenants wait.
+    """A transform of the tenants for the length of a `with`; others of the same tenants wait, and so do removals.
+
+    A tenant that is removed by now is no part of it.
 
     Args:
         database: where it is known.
@@ -106,12 +116,19 @@ def open_scope(
         as_of: "today"; None for today in each shop's time zone.
         project_version: that of the models.
         rebuild: make all of their marts anew, whatever changed.
+
+    Raises:
+        UnknownZoneError: the days of one of them cannot be counted.
     """
-    scope = Scope(uuid4(), tuple(sorted(tenant_ids)))
+    wanted = Scope(uuid4(), tuple(sorted(tenant_ids)))
     with database.connect(autocommit=True) as connection:
-        connection.execute(_LOCKS, [list(scope.tenant_ids)])
-        with connection.transaction():
-            _claim(connection, scope, as_of, project_version, rebuild)
+        connection.execute(_LOCKS, [list(wanted.tenant_ids)])
+        try:
+            with connection.transaction():
+                scope = replace(wanted, tenant_ids=_claim(connection, wanted, as_of, project_version, rebuild))
+        except psycopg.errors.InvalidParameterValue:
+            _check_zones(connection, wanted)
+            raise
         try:
             yield scope
         finally:
@@ -147,8 +164,20 @@ def marts_are_made(database: Database, scope: Scope, project_version: str) -> li
     return [tenant_id for tenant_id, is_new in made if is_new]
 
 
-def _claim(connection: Connection, scope: Scope, as_of: date | None, project_version: str, rebuild: bool) -> None:
-    """Write down the scope; what a dead transform of these tenants left behind is swept away."""
+def _check_zones(connection: Connection, scope: Scope) -> None:
+    zones = "select tenant_id, iana_timezone from ops.tenants where tenant_id = any(%s) order by 1"
+    for tenant_id, zone in connection.execute(zones, [list(scope.tenant_ids)]).fetchall():
+        check_zone(connection, tenant_id, zone)
+
+
+def _claim(
+    connection: Connection, scope: Scope, as_of: date | None, project_version: str, rebuild: bool
+) -> tuple[str, ...]:
+    """Write down the scope; what a dead transform of these tenants left behind is swept away.
+
+    Returns:
+        Those of the tenants who are there.
+    """
     bound = {
         "transform_id": scope.transform_id,
         "tenant_ids": list(scope.tenant_ids),
@@ -157,7 +186,7 @@ def _claim(connection: Connection, scope: Scope, as_of: date | None, project_ver
         "rebuild": rebuild,
     }
     connection.execute("delete from ops.transforms where tenant_id = any(%(tenant_ids)s)", bound)
-    connection.execute(
+    claimed = connection.execute(
         """
         insert into ops.transforms
             (transform_id, tenant_id, as_of_date, iana_timezone, currency, is_whole, writes_history)
@@ -173,10 +202,12 @@ def _claim(connection: Connection, scope: Scope, as_of: date | None, project_ver
             %(as_of)s::date is null
         from ops.tenants
         left join ops.tenant_marts marts on marts.tenant_id = tenants.tenant_id
-        where tenants.tenant_id = any(%(tenant_ids)s)
+        where tenants.tenant_id = any(%(tenant_ids)s) and tenants.status <> 'removed'
+        returning tenant_id
         """,
         bound,
-    )
+    ).fetchall()
     connection.execute(
         "update ops.changes set transform_id = %(transform_id)s where tenant_id = any(%(tenant_ids)s)", bound
     )
+    return tuple(sorted(tenant_id for (tenant_id,) in claimed))

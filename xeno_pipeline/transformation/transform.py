@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from uuid import UUID, uuid4
 
 from xeno_pipeline.errors import XenoError
+from xeno_pipeline.tenants.apart import Failures, SharedFailureError, bisect
 from xeno_pipeline.transformation.dbt import NO_TENANTS, DbtError, DbtProject, NodeResult, NodeSink
-from xeno_pipeline.transformation.scope import due_tenants, marts_are_made, open_scope
-from xeno_pipeline.transformation.test_results import keep_test_results
+from xeno_pipeline.transformation.scope import Scope, due_tenants, marts_are_made, open_scope
+from xeno_pipeline.transformation.test_results import NOBODY, FailedTest, judge_tests
 from xeno_pipeline.warehouse.connection import Database
+from xeno_pipeline.warehouse.error_texts import told
 from xeno_pipeline.warehouse.statistics import refresh_statistics
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class TransformRequest:
         tenant_ids: whose marts.
         as_of: what "today" is; None for today in each shop's time zone.
         models: names of models; all where empty.
-        test: run the tests too.
+        test: run the tests afterwards, on the marts that were made.
         only_due: leave out tenants whose marts are up to date.
         rebuild: make all of their marts anew, whatever changed.
         with_views: list the views in the report too; nothing is to be done to them.
@@ -49,19 +49,23 @@ class TransformReport:
         tenant_ids: whose marts were made.
         failures: for each tenant whose marts could not be, why.
         new_tenant_ids: those of them that had none before.
+        retried_tenant_ids: those of them whose marts were made in a further attempt, after one of more tenants had
+            failed: what that one had written by then does not show in `nodes`.
         nodes: what dbt did, node by node, for the tenants whose marts were made.
+        failed_tests: the tests that did not pass, with whose rows.
+        afterwards: what else failed, before or after the marts were made, and with whom.
+        asked_tenant_ids: whose marts were to be made, were they up to date or not.
     """
 
     tenant_ids: list[str] = field(default_factory=list)
     new_tenant_ids: set[str] = field(default_factory=set)
+    retried_tenant_ids: set[str] = field(default_factory=set)
     failures: dict[str, XenoError] = field(default_factory=dict)
     nodes: list[tuple[tuple[str, ...], NodeResult]] = field(default_factory=list)
+    failed_tests: list[FailedTest] = field(default_factory=list)
+    afterwards: Failures = field(default_factory=Failures)
+    asked_tenant_ids: list[str] = field(default_factory=list)
     seconds: float = 0.0
-
-    @property
-    def failed_tests(self) -> list[NodeResult]:
-        """The tests that did not pass."""
-        return [node for _, node in self.nodes if node.failed]
 
 
 class ModelFailedError(XenoError):
@@ -80,18 +84,22 @@ def transform(
         project: the models.
         request: what to transform.
         on_node: told of each model that is done.
+
+    Raises:
+        DatabaseUnavailableError, SharedFailureError: nothing could be made, whoever it is for.
     """
     started = time.monotonic()
     tenant_ids = list(request.tenant_ids)
     if request.only_due and not request.rebuild:
         with database.connect() as connection:
             tenant_ids = due_tenants(connection, tenant_ids, as_of=request.as_of, project_version=project.version)
-    report = TransformReport()
+    report = TransformReport(asked_tenant_ids=list(request.tenant_ids))
     if tenant_ids:
         refresh_statistics(database, "raw")
-        _Transformer(database, project, request, on_node, report).run(tuple(tenant_ids))
-        with database.connect() as connection:
-            keep_test_results(connection, [node for _, node in report.nodes if node.is_test])
+        transformer = _Transformer(database, project, request, on_node, report)
+        transformer.run(tenant_ids)
+        if request.test and report.tenant_ids:
+            transformer.test()
     report.seconds = time.monotonic() - started
     return report
 
@@ -128,8 +136,21 @@ class _Transformer:
     on_node: NodeSink | None
     report: TransformReport
 
-    def run(self, tenant_ids: tuple[str, ...]) -> None:
+    def run(self, tenant_ids: Sequence[str]) -> None:
         """Transform the tenants; where that fails, each half of them."""
+        parts, failures = bisect(tenant_ids, self._make)
+        if len(parts) != 1 or failures:
+            self.report.retried_tenant_ids.update(self.report.tenant_ids)
+        for tenant_id, error in failures.items():
+            reason = told(error).removeprefix(f"{tenant_id}: ")
+            self.report.failures[tenant_id] = ModelFailedError(f"{tenant_id}: {reason}")
+
+    def _make(self, tenant_ids: Sequence[str]) -> None:
+        """Make the marts of some tenants.
+
+        Raises:
+            ModelFailedError: not all of them could be made. Whatever changed stays known until they are.
+        """
         version = self.project.version
         with open_scope(
             self.database,
@@ -138,35 +159,83 @@ class _Transformer:
             project_version=version,
             rebuild=self.request.rebuild,
         ) as scope:
-            nodes = self.project.invoke(self._command(), transform_id=scope.transform_id, on_node=self.on_node)
-            broken = [node for node in nodes if node.failed and not node.is_test]
-            if not broken:
-                if not self.request.models:
-                    new = marts_are_made(self.database, scope, version)
-                    self.report.new_tenant_ids.update(new)
-                self.report.tenant_ids.extend(tenant_ids)
-                self.report.nodes.extend((tenant_ids, node) for node in nodes)
+            if not scope.tenant_ids:
+                return  # they were removed meanwhile
+            nodes = self._invoke(scope)
+            self._check_made(nodes)
+            if not self.request.models:
+                self.report.new_tenant_ids.update(marts_are_made(self.database, scope, version))
+            self.report.tenant_ids.extend(scope.tenant_ids)
+            self.report.nodes.extend((scope.tenant_ids, node) for node in nodes)
+
+    def _invoke(self, scope: Scope) -> list[NodeResult]:
+        """Run the models for a scope.
+
+        Raises:
+            SharedFailureError: dbt cannot even begin for nobody.
+        """
+        try:
+            return self._run_dbt(scope.transform_id)
+        except DbtError as error:
+            if len(scope.tenant_ids) > 1:  # before each half is tried
+                self._begin_for_nobody(error)
+            raise
+
+    def _begin_for_nobody(self, error: DbtError) -> None:
+        try:
+            self._run_dbt(uuid4())
+        except DbtError:
+            raise SharedFailureError(f"{str(error).rstrip('.')}. The marts stay as they were.") from error
+
+    def _run_dbt(self, transform_id: UUID) -> list[NodeResult]:
+        """Run the models for a transform.
+
+        Raises:
+            DbtError: it could not begin: dbt itself, or the hook that notes what is stale.
+        """
+        nodes = self.project.invoke(self._command(), transform_id=transform_id, on_node=self.on_node)
+        for node in nodes:
+            if node.failed and node.unique_id.startswith("operation."):
+                raise DbtError(f"its transform could not begin: {_first_lines(node.message)}")
+        return nodes
+
+    def _check_made(self, nodes: Sequence[NodeResult]) -> None:
+        """Do nothing where each of the tables was made that were to be.
+
+        Raises:
+            ModelFailedError: one failed; or it was left out, which is no better for what is made from it.
+        """
+        broken = [node for node in nodes if node.failed]
+        if broken:
+            raise ModelFailedError(f"{broken[0].name} could not be built: {_first_lines(broken[0].message)}")
+        made = {node.unique_id for node in nodes if node.status == "success"}
+        wanted = {node.unique_id for node in nodes} if self.request.models else self.project.tables
+        missing = sorted(unique_id.split(".")[2] for unique_id in wanted - made)
+        if missing:
+            raise ModelFailedError(f"{', '.join(missing)} could not be built: dbt left it out")
+
+    def test(self) -> None:
+        """Run the tests on what was made; the marts of whoever does not pass stay made."""
+        with open_scope(
+            self.database, self.report.tenant_ids, as_of=self.request.as_of, project_version=self.project.version
+        ) as scope:
+            selected = ["--select", *self.request.models] if self.request.models else []
+            command = ["test", "--exclude-resource-type", "unit_test", *selected]
+            try:
+                tests = self.project.invoke(command, transform_id=scope.transform_id, on_node=self.on_node)
+            except DbtError as error:  # the marts are made nevertheless
+                self.report.failed_tests = [FailedTest("dbt test", str(error), {NOBODY: str(error)})]
                 return
-        if len(tenant_ids) > 1:
-            log.warning("%s failed for %d tenants; trying each half.", broken[0].name, len(tenant_ids))
-            middle = len(tenant_ids) // 2
-            self.run(tenant_ids[:middle])
-            self.run(tenant_ids[middle:])
-            return
-        (tenant_id,) = tenant_ids
-        self.report.failures[tenant_id] = ModelFailedError(
-            f"{tenant_id}: {broken[0].name} could not be built: {_first_lines(broken[0].message)}"
-        )
+            self.report.nodes.extend((scope.tenant_ids, node) for node in tests)
+            self.report.failed_tests = judge_tests(self.database, tests, scope.tenant_ids)
 
     def _command(self) -> list[str]:
         request = self.request
-        command = ["run"]
-        if request.test:
-            command = ["build", "--exclude-resource-type", "unit_test", "--exclude-resource-type", "seed"]
         if request.models:
-            return [*command, "--select", *request.models]
-        # Views were made with the relations. Tests of them would be left out with them.
-        return command if request.test or request.with_views else [*command, "--exclude", "config.materialized:view"]
+            return ["run", "--select", *request.models]
+        # Views were made with the relations.
+        with_views = request.test or request.with_views
+        return ["run"] if with_views else ["run", "--exclude", "config.materialized:view"]
 
 
 def _first_lines(message: str) -> str:
