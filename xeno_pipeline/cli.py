@@ -324,8 +324,7 @@ def sync(
     transform: Annotated[bool, typer.Option(help="Bring the marts up to date afterwards.")] = True,
 ) -> None:
     """Read stores: their history the first time, afterwards what changed."""
-    from xeno_pipeline.console import Board, show_sync, show_transform
-    from xeno_pipeline.extraction.report import StreamFailure
+    from xeno_pipeline.console import Board, has_failed, show_reasons, show_skipped, show_sync, show_transform
     from xeno_pipeline.extraction.streams import check_streams
     from xeno_pipeline.orchestration.launch import run_extraction
     from xeno_pipeline.orchestration.pipeline import Pipeline
@@ -340,11 +339,12 @@ def sync(
     handles = _active(pipeline, tenants)
     config = {**how.model_dump(), "streams": list(streams), "transform": transform}
     with board.shown():
-        results, report = run_extraction(pipeline, SYNC_JOB, handles, config)
-    show_sync(results)
+        extracted, report = run_extraction(pipeline, SYNC_JOB, handles, config)
+    show_sync(extracted.results)
     if transform:
         show_transform(report)
-    if report.failures or any(isinstance(result, StreamFailure) for result in results):
+    show_skipped(handles, extracted.tenant_ids)
+    if show_reasons(extracted.failures, report.afterwards) or report.failures or has_failed(extracted.results):
         raise typer.Exit(1)
 
 
@@ -357,9 +357,16 @@ def reconcile(
     ] = False,
 ) -> None:
     """Compare what was read with what Shopify has, and mend what differs; every night does so by itself."""
-    from xeno_pipeline.console import Board, show_failures, show_reconciliations, show_transform
+    from xeno_pipeline.console import (
+        Board,
+        has_failed,
+        show_failures,
+        show_reasons,
+        show_reconciliations,
+        show_skipped,
+        show_transform,
+    )
     from xeno_pipeline.extraction import reconciliation_results
-    from xeno_pipeline.extraction.report import StreamFailure
     from xeno_pipeline.orchestration.launch import run_extraction
     from xeno_pipeline.orchestration.pipeline import Pipeline
     from xeno_pipeline.orchestration.tenant_jobs import RECONCILE_JOB
@@ -369,12 +376,13 @@ def reconcile(
     handles = _active(pipeline, tenants)
     with board.shown():
         config = {"full": full, "accept_deletions": accept_deletions}
-        results, report = run_extraction(pipeline, RECONCILE_JOB, handles, config)
+        extracted, report = run_extraction(pipeline, RECONCILE_JOB, handles, config)
     with pipeline.database.connect() as connection:
         show_reconciliations(reconciliation_results.of_tenants(connection, handles))
-    show_failures(results)
+    show_failures(extracted.results)
     show_transform(report)
-    if report.failures or any(isinstance(result, StreamFailure) for result in results):
+    show_skipped(handles, extracted.tenant_ids)
+    if show_reasons(extracted.failures, report.afterwards) or report.failures or has_failed(extracted.results):
         raise typer.Exit(1)
 
 
@@ -388,7 +396,7 @@ def transform(
     ] = False,
 ) -> None:
     """Bring marts up to date with what was read."""
-    from xeno_pipeline.console import Board, show_transform
+    from xeno_pipeline.console import Board, show_reasons, show_skipped, show_transform
     from xeno_pipeline.orchestration.launch import run_transform
     from xeno_pipeline.orchestration.marts_assets import as_date
     from xeno_pipeline.orchestration.pipeline import Pipeline
@@ -401,7 +409,8 @@ def transform(
         config = {"as_of": as_of, "test": test, "only_due": not test, "rebuild": rebuild}
         report = run_transform(pipeline, handles, config)
     show_transform(report)
-    if report.failures or report.failed_tests:
+    show_skipped(handles, report.asked_tenant_ids)
+    if show_reasons(report.afterwards) or report.failures or report.failed_tests:
         raise typer.Exit(1)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from xeno_pipeline.extraction import report as syncing
 from xeno_pipeline.extraction.reconciliation_results import Reconciliation
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult
 from xeno_pipeline.extraction.state import SyncState
+from xeno_pipeline.tenants.apart import Failures
 from xeno_pipeline.tenants.registry import Tenant
 from xeno_pipeline.tenants.subscriptions import Registration
 from xeno_pipeline.tenants.usage import Usage
@@ -144,12 +145,35 @@ def show_transform(report: TransformReport) -> None:
     if report.tenant_ids:
         who = ", ".join(report.tenant_ids) if len(report.tenant_ids) <= 5 else f"{len(report.tenant_ids)} tenants"
         say(f"The marts of {who} are up to date ({report.seconds:.1f} s).")
-    elif not report.failures:
+    elif not report.failures and not report.failed_tests:
         say("All marts were up to date already.")
     for error in report.failures.values():
-        complain(str(error))
+        complain(f"{str(error).rstrip('.')}. Its marts are stale until they can be made.")
     for test in report.failed_tests:
-        complain(f"The test {test.name} did not pass: {test.message}")
+        for tenant_id, message in test.tenants.items():
+            whose = f"{tenant_id}: the" if tenant_id else "The"
+            complain(f"{whose} test {test.name} did not pass: {message}")
+
+
+def show_skipped(asked: Sequence[str], tenant_ids: Collection[str]) -> None:
+    """Print which tenants a run has left out, since they were suspended or removed when it began."""
+    for tenant_id in asked:
+        if tenant_id not in tenant_ids:
+            warn(f"{tenant_id} is no active tenant any more: skipped.")
+
+
+def show_reasons(*failures: Failures) -> bool:
+    """Print with whom other steps of a run failed, and why; whether there was anybody."""
+    for each in failures:
+        for reasons in each.reasons.values():
+            for reason in reasons:
+                complain(reason)
+    return any(failures)
+
+
+def has_failed(results: Sequence[StreamResult]) -> bool:
+    """Whether some stream could not be read."""
+    return any(isinstance(result, StreamFailure) for result in results)
 
 
 def show_tenants(tenants: Iterable[Tenant], used: Mapping[str, Usage] | None = None) -> None:

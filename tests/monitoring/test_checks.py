@@ -254,7 +254,28 @@ def test_a_dbt_test_that_did_not_pass_is_found_at_its_models_until_it_passes(wat
     watched.installation.execute(miscount, 1, watched.tenant)
     findings = test_marts()
     assert {finding.subject for finding in findings} == {"revenue_trends", "fct_orders"}
-    assert findings[0].told.startswith("the dbt test days_add_up_to_periods did not pass: Got ")
+    assert findings[0].told.startswith("the dbt test days_add_up_to_periods did not pass: ")
+    assert {finding.tenant_id for finding in findings} == {watched.tenant}
 
     watched.installation.execute(miscount, -1, watched.tenant)
     assert test_marts() == []
+
+
+def test_a_check_that_fails_is_asked_again_about_some_tenants_at_a_time(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = checks._ask
+
+    def fail_for_one(connection: Connection, check: Check, query: str, bound: Mapping[str, object]) -> list[Finding]:
+        asked = bound.get("tenant_ids", [watched.tenant, watched.other])
+        assert isinstance(asked, list)
+        if watched.other in asked:
+            raise ValueError("a value that Python cannot hold")
+        return ask(connection, check, query, bound)
+
+    monkeypatch.setattr(checks, "_ask", fail_for_one)
+    for check in {*CHECKS, *checks.WATCHED}:
+        with undone_afterwards(watched) as connection:
+            (finding,) = find(connection, load_settings(), check)
+        assert (finding.tenant_id, finding.is_evaluated) == (watched.other, False)
+        assert finding.told == f"the check {check.name} could not be evaluated: ValueError"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,12 +85,25 @@ class Location:
 
 @pytest.fixture
 def location(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Location]:
-    monkeypatch.setenv("XENO_DATABASE_URL", database.url)
-    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    with locate(database, tmp_path, monkeypatch) as found:
+        yield found
+
+
+@contextmanager
+def locate(database: Database, folder: Path, environment: pytest.MonkeyPatch) -> Iterator[Location]:
+    """A code location over a database.
+
+    Args:
+        database: migrated.
+        folder: for the spool.
+        environment: told where the database is.
+    """
+    environment.setenv("XENO_DATABASE_URL", database.url)
+    environment.delenv("DAGSTER_HOME", raising=False)
     settings = load_settings()
     pipeline = Pipeline(settings)
     ring: KeyRing = load_key_ring(settings)
     definitions = build_defs(settings, pipeline=PipelineResource.of(pipeline))
     with open_instance(settings) as instance:
-        yield Location(Installation(pipeline.database, ring, tmp_path / "spool"), pipeline, definitions, instance)
-    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+        yield Location(Installation(pipeline.database, ring, folder / "spool"), pipeline, definitions, instance)
+    environment.delenv("DAGSTER_HOME", raising=False)

@@ -66,10 +66,10 @@ def give_tour(settings: Settings) -> None:
 
 def _materialise(pipeline: Pipeline, board: Board, tenants: list[Tenant]) -> None:
     with board.shown():
-        results, report = run_extraction(pipeline, SYNC_JOB, [tenant.tenant_id for tenant in tenants], {})
-    show_sync(results)
+        extracted, report = run_extraction(pipeline, SYNC_JOB, [tenant.tenant_id for tenant in tenants], {})
+    show_sync(extracted.results)
     show_transform(report)
-    if report.failures or any(isinstance(result, StreamFailure) for result in results):
+    if report.failures or any(isinstance(result, StreamFailure) for result in extracted.results):
         raise DemoFailedError("The demo did not come to its end: see above what failed, and run it again.")
 
 

@@ -6,17 +6,20 @@ channel, and tried until they are delivered: whoever dies in between loses none.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
 
+import psycopg
 from psycopg.rows import class_row
 
 from xeno_pipeline.monitoring.channels import Channel, Message, NotDeliveredError
 from xeno_pipeline.monitoring.checks import Finding
+from xeno_pipeline.tenants.apart import bisect
 from xeno_pipeline.warehouse.connection import Connection, Database
+from xeno_pipeline.warehouse.error_texts import told
 
 _RECOVERS_AFTER = "10 minutes"
 """Of not being seen; what comes and goes more quickly is one alert."""
@@ -57,12 +60,34 @@ _COLUMNS = "kind, subject, tenant_id, told, command, since, times"
 def see(connection: Connection, findings: Iterable[Finding], at: datetime) -> None:
     """Note what is wrong; what was noted already is the same alert.
 
+    Where one of them cannot be noted, that is what is noted, of no tenant in particular, but naming it.
+
     Args:
         connection: a connection.
         findings: what is wrong.
         at: when it was; what was seen later already is left as it is.
     """
-    with connection.cursor() as cursor:
+    noted = list(findings)
+    try:
+        _see(connection, noted, at)
+    except psycopg.Error:
+        if connection.closed:
+            raise
+        for finding in noted:
+            try:
+                _see(connection, [finding], at)
+            except psycopg.Error as error:
+                _see(connection, [_not_noted(finding, error)], at)
+
+
+def _not_noted(finding: Finding, error: psycopg.Error) -> Finding:
+    whom = f"{finding.tenant_id}: " if finding.tenant_id else ""
+    message = f"{whom}{finding.told.rstrip('.')}; the alert could not be noted: {told(error)}"
+    return Finding(finding.check, f"{finding.subject} of {finding.tenant_id}", None, message, finding.command)
+
+
+def _see(connection: Connection, findings: Sequence[Finding], at: datetime) -> None:
+    with connection.transaction(), connection.cursor() as cursor:
         cursor.executemany(
             """
             insert into ops.alerts as known (kind, subject, tenant_id, told, command, since, last_at)
@@ -86,7 +111,8 @@ def are_quiet(
     kinds: Collection[str],
     subject: str | None = None,
     tenant_ids: Collection[str] | None = None,
-) -> None:
+    but: Collection[str] = (),
+) -> dict[str, str]:
     """Note that alerts were not seen at an instant, but for those that were seen then or later.
 
     Args:
@@ -95,47 +121,53 @@ def are_quiet(
         kinds: of these kinds.
         subject: about this alone; None: about anything.
         tenant_ids: of these, '' being none in particular; None: of all.
+        but: not of these: nobody knows whether it is over.
+
+    Returns:
+        Of whom that could not be noted, and why.
     """
-    connection.execute(
-        """
-        update ops.alerts set quiet_at = %(at)s
-        where recovered_at is null and quiet_at is null and last_at < %(at)s
+    condition = """
+        recovered_at is null and quiet_at is null and last_at < %(at)s
         and kind = any(%(kinds)s)
         and (%(subject)s::text is null or subject = %(subject)s)
-        and (%(tenant_ids)s::text[] is null or tenant_id = any(%(tenant_ids)s))
-        """,
-        {
-            "at": at,
-            "kinds": list(kinds),
-            "subject": subject,
-            "tenant_ids": None if tenant_ids is None else list(tenant_ids),
-        },
-    )
-
-
-def inactive_are_quiet(connection: Connection) -> None:
-    """Note that tenants that were suspended or removed are not watched any more."""
-    connection.execute(
+        and (%(only)s::text[] is null or tenant_id = any(%(only)s))
+        and tenant_id <> all(%(but)s)
         """
-        update ops.alerts set quiet_at = now()
-        where recovered_at is null and quiet_at is null and tenant_id <> ''
+    only = None if tenant_ids is None else list(tenant_ids)
+    bound = {"at": at, "kinds": list(kinds), "subject": subject, "only": only, "but": list(but)}
+    return _update(connection, "quiet_at = %(at)s", condition, bound)[1]
+
+
+def inactive_are_quiet(connection: Connection) -> dict[str, str]:
+    """Note that tenants that were suspended or removed are not watched any more.
+
+    Returns:
+        Of whom that could not be noted, and why.
+    """
+    condition = """
+        recovered_at is null and quiet_at is null and tenant_id <> ''
         and tenant_id not in (select tenant_id from ops.tenants where status = 'active')
         """
-    )
+    return _update(connection, "quiet_at = now()", condition, {})[1]
 
 
-def announce(connection: Connection, channels: Sequence[Channel]) -> None:
-    """Write the messages about what is wrong and was not told yet, and about what is over."""
-    raised = _told(connection, "raised_at", "raised_at is null")
+def announce(connection: Connection, channels: Sequence[Channel]) -> dict[str, str]:
+    """Write the messages about what is wrong and was not told yet, and about what is over.
+
+    Returns:
+        Whose alerts could not be told, and why.
+    """
+    raised, failures = _update(connection, "raised_at = now()", "raised_at is null", {})
     over = f"recovered_at is null and raised_at is not null and quiet_at <= now() - interval '{_RECOVERS_AFTER}'"
-    recovered = _told(connection, "recovered_at", over)
+    recovered, further = _update(connection, "recovered_at = now()", over, {})
     if not (raised or recovered):
-        return
+        return failures | further
     subject, body = subject_of(raised, recovered), body_of(raised, recovered)
     for channel in channels:
         connection.execute(
             "insert into ops.alert_messages (channel, subject, body) values (%s, %s, %s)", [channel.name, subject, body]
         )
+    return failures | further
 
 
 def subject_of(raised: Sequence[Alert], recovered: Sequence[Alert]) -> str:
@@ -193,13 +225,30 @@ def purge(connection: Connection) -> None:
     connection.execute(f"delete from ops.alert_messages where created_at < now() - interval '{_KEPT_FOR}'")
 
 
-def _told(connection: Connection, column: str, condition: str) -> list[Alert]:
-    """The alerts that a message is to tell of; noted as told."""
-    return _alerts(connection, f"update ops.alerts set {column} = now() where {condition} returning {_COLUMNS}")
+def _update(
+    connection: Connection, assignment: str, condition: str, bound: Mapping[str, object]
+) -> tuple[list[Alert], dict[str, str]]:
+    """Change alerts: of all tenants at once, and where that fails, of those of whom it can be done.
+
+    Returns:
+        The alerts that were changed; and of whom they could not be, and why.
+    """
+
+    def update(tenant_ids: Sequence[str]) -> list[Alert]:
+        statement = f"""
+            update ops.alerts set {assignment} where {condition} and tenant_id = any(%(tenant_ids)s)
+            returning {_COLUMNS}
+            """
+        with connection.transaction():
+            return _alerts(connection, statement, {**bound, "tenant_ids": list(tenant_ids)})
+
+    whose = connection.execute(f"select distinct tenant_id from ops.alerts where {condition} order by 1", bound)
+    parts, failures = bisect([tenant_id for (tenant_id,) in whose.fetchall()], update)
+    return [alert for part in parts for alert in part], {name: told(error) for name, error in failures.items()}
 
 
-def _alerts(connection: Connection, query: str) -> list[Alert]:
-    return connection.cursor(row_factory=class_row(Alert)).execute(query).fetchall()
+def _alerts(connection: Connection, query: str, bound: Mapping[str, object] | None = None) -> list[Alert]:
+    return connection.cursor(row_factory=class_row(Alert)).execute(query, bound).fetchall()
 
 
 def _deliver_next(connection: Connection, channel: Channel) -> bool:
@@ -218,7 +267,8 @@ def _deliver_next(connection: Connection, channel: Channel) -> bool:
     number, subject, body = row
     try:
         channel.send(Message(f"alert-{number}", subject, body))
-    except NotDeliveredError as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, other messages and channels are delivered
+        reason = str(error) if isinstance(error, NotDeliveredError) else f"It cannot be sent: {told(error)}."
         connection.execute(
             f"""
             update ops.alert_messages
@@ -229,7 +279,7 @@ def _deliver_next(connection: Connection, channel: Channel) -> bool:
                 given_up_at = case when created_at < now() - interval '{_GIVEN_UP_AFTER}' then now() end
             where id = %s
             """,
-            [str(error), number],
+            [reason, number],
         )
         return False
     connection.execute("update ops.alert_messages set delivered_at = now(), error = null where id = %s", [number])

@@ -6,7 +6,8 @@ gives the columns of `Finding` but for the check; `subject` is the relation, or 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,8 +16,12 @@ from psycopg.rows import dict_row
 from xeno_pipeline.extraction.streams import CARTS, SHOP, STREAM_NAMES, STREAMS
 from xeno_pipeline.privacy.requests import NEAR_DEADLINE
 from xeno_pipeline.settings import Settings
+from xeno_pipeline.tenants.apart import bisect
 from xeno_pipeline.warehouse.connection import Connection
+from xeno_pipeline.warehouse.error_texts import told
 from xeno_pipeline.warehouse.raw_tables import RAW_TABLES, SHOPS
+
+_TENANTS = re.compile(r"\bops\.tenants\b")
 
 _NEEDED_SCOPES = ("read_customers", "read_orders", "read_products")
 
@@ -32,6 +37,7 @@ class Finding:
         told: what is wrong, in a sentence without anything personal.
         command: what to try.
         since: since when; None where that is not known.
+        is_evaluated: false where it is not known what is wrong, since the check failed.
     """
 
     check: str
@@ -40,6 +46,7 @@ class Finding:
     told: str
     command: str
     since: datetime | None = None
+    is_evaluated: bool = True
 
 
 @dataclass(frozen=True)
@@ -230,7 +237,7 @@ MARTS = Check(
         'xeno transform ' || tenant_id as command
     from ops.tenants
     left join ops.tenant_marts using (tenant_id)
-    cross join lateral (select (now() - interval '2 hours') at time zone tenants.iana_timezone as local_time) as clock
+    cross join lateral (select ops.local_time(now() - interval '2 hours', tenants.iana_timezone) as local_time) as clock
     where status = 'active'
     and coalesce(as_of_date < local_time::date, true)
     and exists (
@@ -431,7 +438,7 @@ VOLUME = Check(
     ["marts.revenue_daily"],
     """
     with days as (
-        select tenants.tenant_id, iana_timezone, (synced_at at time zone iana_timezone)::date - 1 as last_day
+        select tenants.tenant_id, iana_timezone, ops.local_time(synced_at, iana_timezone)::date - 1 as last_day
         from ops.tenants
         join ops.sync_state on sync_state.tenant_id = tenants.tenant_id and stream = 'orders'
         where status = 'active' and synced_at is not null
@@ -482,17 +489,39 @@ DBT_TESTS = Check(
     "The dbt tests of this model passed when they last ran, over the rows of all tenants.",
     [],
     """
-    select model as subject, null as tenant_id, failing_since as since,
-        'the dbt test ' || test || ' did not pass: ' || message as told, 'xeno transform --test' as command
-    from ops.dbt_tests
+    select model as subject, nullif(failures.tenant_id, '') as tenant_id, failures.failing_since as since,
+        'the dbt test ' || test || ' did not pass: ' || failures.message as told,
+        concat_ws(' ', 'xeno transform', nullif(failures.tenant_id, ''), '--test') as command
+    from ops.dbt_test_failures failures
+    join ops.dbt_tests using (test)
     cross join unnest(models) as model
-    where failing_since is not null
+    left join ops.tenants using (tenant_id)
+    where failures.tenant_id = '' or tenants.status = 'active'
     """,
+)
+
+_FAILED_RUNS = """
+    select 'shopify.shop' as subject, tenant_id, min(failing_since) as since,
+        string_agg(
+            'the last run of ' || case when job = '__ASSET_JOB' then 'a backfill' else job end || ' failed: ' || reason,
+            '; ' order by job
+        ) as told,
+        'xeno sync ' || tenant_id as command
+    from ops.run_failures
+    join ops.tenants using (tenant_id)
+    where status = 'active'
+    """
+
+RUNS = Check(
+    "runs_land_every_tenant",
+    "The last run of each job landed every active tenant that it was about.",
+    ["shopify.shop"],
+    f"{_FAILED_RUNS} group by tenant_id",
 )
 
 CHECKS: Sequence[Check] = (
     *(COUNTS, FRESHNESS, LAG, DEAD, SET_ASIDE, SCOPES, TOKENS, MARTS),
-    *(LEDGER, SALES, DATES, CURRENCIES, HISTORY, VOLUME, DBT_TESTS),
+    *(LEDGER, SALES, DATES, CURRENCIES, HISTORY, VOLUME, DBT_TESTS, RUNS),
 )
 
 SUBSCRIPTIONS = Check(
@@ -526,12 +555,30 @@ PRIVACY = Check(
     """,
 )
 
-WATCHED: Sequence[Check] = (*CHECKS, SUBSCRIPTIONS, PRIVACY)
-"""What alerts are raised about: also what other parts have asset checks of their own for."""
+TRIED_AGAIN = Check(
+    "what_is_tried_again_lands",
+    "No tenant has failed in the runs that read webhooks, and in all that followed, for ten minutes.",
+    ["shopify.shop"],
+    f"""
+    {_FAILED_RUNS} and job in ('events', 'privacy') and failing_since < now() - interval '10 minutes'
+    group by tenant_id
+    """,
+)
+"""Of runs that are tried again within seconds, one that fails is no reason to alert anybody."""
+
+WATCHED: Sequence[Check] = (*(check for check in CHECKS if check is not RUNS), SUBSCRIPTIONS, PRIVACY, TRIED_AGAIN)
+"""What alerts are raised about: also what other parts have asset checks of their own for. Failed runs have theirs."""
 
 
 def find(connection: Connection, settings: Settings, check: Check) -> list[Finding]:
-    """What one check finds, in the order of subjects and tenants; one query."""
+    """What one check finds, in the order of subjects and tenants; one query.
+
+    Where that fails, each half of the tenants is asked about, down to those with whom it does: of these it is found
+    that the check could not be evaluated.
+
+    Raises:
+        psycopg.OperationalError: the connection is lost.
+    """
     if check.reads_marts and connection.execute("select from ops.marts_version").fetchone() is None:
         return []
     scopes = {*_NEEDED_SCOPES, *(scope.strip() for scope in settings.shopify_scopes.split(",") if scope.strip())}
@@ -541,7 +588,40 @@ def find(connection: Connection, settings: Settings, check: Check) -> list[Findi
         "has_public_url": settings.public_url is not None,
         "near_deadline": NEAR_DEADLINE,
     }
-    rows = connection.cursor(row_factory=dict_row).execute(
-        f"select * from ({check.query}) as found order by subject, tenant_id", bound
-    )
-    return [Finding(check=check.name, **row) for row in rows]
+    try:
+        return _ask(connection, check, check.query, bound)
+    except Exception as error:
+        if connection.closed:
+            raise
+        return _find_apart(connection, check, bound, error)
+
+
+def _find_apart(connection: Connection, check: Check, bound: Mapping[str, object], error: Exception) -> list[Finding]:
+    """What a check finds that fails for all tenants together."""
+    query = _TENANTS.sub("(select * from ops.tenants where tenant_id = any(%(tenant_ids)s)) as tenants", check.query)
+
+    def ask(tenant_ids: Sequence[str]) -> list[Finding]:
+        return _ask(connection, check, query, {**bound, "tenant_ids": list(tenant_ids)})
+
+    try:
+        ask([])
+    except Exception:  # noqa: BLE001 - no tenant is to blame
+        return [_unevaluated(check, None, error)]
+    active = "select tenant_id from ops.tenants where status = 'active' order by 1"
+    parts, failures = bisect([tenant_id for (tenant_id,) in connection.execute(active)], ask)
+    found = dict.fromkeys(finding for part in parts for finding in part)
+    return [*found, *(_unevaluated(check, tenant_id, failure) for tenant_id, failure in failures.items())]
+
+
+def _ask(connection: Connection, check: Check, query: str, bound: Mapping[str, object]) -> list[Finding]:
+    with connection.transaction():
+        rows = connection.cursor(row_factory=dict_row).execute(
+            f"select * from ({query}) as found order by subject, tenant_id", bound
+        )
+        return [Finding(check=check.name, **row) for row in rows]
+
+
+def _unevaluated(check: Check, tenant_id: str | None, error: Exception) -> Finding:
+    subject = check.subjects[0] if check.subjects else "dbt"
+    message = f"the check {check.name} could not be evaluated: {told(error)}"
+    return Finding(check.name, subject, tenant_id, message, "xeno doctor", is_evaluated=False)

@@ -2,12 +2,14 @@
 
 # No `from __future__ import annotations` here: Dagster reads the annotations of sensors at run time.
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import orjson
+import psycopg
 from dagster import (
     DagsterEventType,
     DagsterInstance,
@@ -25,14 +27,20 @@ from dagster import (
 
 from xeno_pipeline.monitoring import alerts
 from xeno_pipeline.monitoring.channels import channels
-from xeno_pipeline.monitoring.checks import WATCHED, Finding, find
-from xeno_pipeline.orchestration.pipeline import PipelineResource
+from xeno_pipeline.monitoring.checks import WATCHED, Check, Finding, find
+from xeno_pipeline.orchestration.lanes import BACKFILL_JOB
+from xeno_pipeline.orchestration.outcomes import FAILED_TENANTS
+from xeno_pipeline.orchestration.pipeline import Pipeline, PipelineResource
 from xeno_pipeline.orchestration.privacy import PRIVACY_JOB
 from xeno_pipeline.orchestration.tenant_jobs import EVENTS_JOB, RECONCILE_JOB, SYNC_JOB, TRANSFORM_JOB
-from xeno_pipeline.warehouse.connection import Connection
+from xeno_pipeline.warehouse.connection import Connection, DatabaseUnavailableError
+from xeno_pipeline.warehouse.error_texts import told
 
 RUN = "run"
 """The kind of an alert about a run."""
+
+ALERTING = "alerting"
+"""The kind of an alert about alerts that could not be raised."""
 
 _SECONDS_BETWEEN_TICKS = 30
 _SECONDS_BETWEEN_CHECKS = 300.0
@@ -46,7 +54,6 @@ _TRIED_AGAIN = {EVENTS_JOB, PRIVACY_JOB}
 """What these jobs cannot do is tried again within seconds, and checks tell where that does not help."""
 
 _COMMANDS = {SYNC_JOB: "xeno sync", RECONCILE_JOB: "xeno reconcile", TRANSFORM_JOB: "xeno transform"}
-_BACKFILLS = "__ASSET_JOB"
 
 
 @dataclass(frozen=True)
@@ -80,15 +87,15 @@ def alerts_sensor() -> SensorDefinition:
         looked = Looked(**orjson.loads(context.cursor)) if context.cursor else Looked(now.isoformat())
         ended = ended_runs(context.instance, datetime.fromisoformat(looked.runs_until) - _OVERLAP)
         is_time_to_check = now.timestamp() >= looked.checked_at + _SECONDS_BETWEEN_CHECKS
-        with opened.database.connect() as connection:
-            for record in ended:
-                see_run(connection, context.instance, record)
-            if is_time_to_check:
-                found = [finding for check in WATCHED for finding in find(connection, opened.settings, check)]
-                alerts.see(connection, found, now)
-                alerts.are_quiet(connection, now, kinds=[check.name for check in WATCHED])
-                alerts.inactive_are_quiet(connection)
-            alerts.announce(connection, targets)
+        tick = _Tick(opened, context, now)
+        for record in ended:
+            tick.do(f"looking at run {record.dagster_run.run_id[:8]}", partial(tick.see_run, record))
+        if is_time_to_check:
+            for check in WATCHED:
+                tick.do(f"evaluating {check.name}", partial(tick.evaluate, check))
+            tick.do("looking for inactive tenants", alerts.inactive_are_quiet)
+            tick.do("looking what is over", partial(alerts.are_quiet, at=now, kinds=[ALERTING]))
+        tick.do("writing messages", partial(alerts.announce, channels=targets))
         delivered = alerts.deliver(opened.database, targets)
         # What has not been read yet, where that was too much at once, ended after what was.
         runs_until = max((record.update_timestamp for record in ended), default=None)
@@ -96,10 +103,49 @@ def alerts_sensor() -> SensorDefinition:
             runs_until.replace(tzinfo=runs_until.tzinfo or UTC).isoformat() if runs_until else looked.runs_until,
             now.timestamp() if is_time_to_check else looked.checked_at,
         )
-        told = f"{delivered} message{'s' * (delivered != 1)} delivered." if delivered else "There is no news."
-        return SensorResult(skip_reason=told, cursor=orjson.dumps(asdict(cursor)).decode())
+        reason = f"{delivered} message{'s' * (delivered != 1)} delivered." if delivered else "There is no news."
+        return SensorResult(skip_reason=reason, cursor=orjson.dumps(asdict(cursor)).decode())
 
     return alerts_
+
+
+@dataclass(frozen=True)
+class _Tick:
+    """The parts of one look, each in a transaction of its own: what fails in one keeps no other from being done."""
+
+    opened: Pipeline
+    context: SensorEvaluationContext
+    now: datetime
+
+    def do(self, what: str, part: Callable[[Connection], Mapping[str, str] | None]) -> None:
+        """Do a part; where it fails, wholly or for tenants, that is in the sensor's log, and an alert."""
+        try:
+            with self.opened.database.connect() as connection:
+                failures = part(connection) or {}
+        except DatabaseUnavailableError:
+            raise
+        except Exception as error:  # noqa: BLE001 - it is told
+            failures = {"": told(error)}
+        for tenant_id, reason in failures.items():
+            message = f"{f'{tenant_id}: ' if tenant_id else ''}{what} failed: {reason}"
+            self.context.log.error(message)
+            try:
+                with self.opened.database.connect() as connection:
+                    alerts.see(connection, [Finding(ALERTING, what, None, message, "xeno doctor")], self.now)
+            except psycopg.Error as error:
+                self.context.log.error(f"That could not be noted: {told(error)}")  # noqa: TRY400 - it quotes no rows
+
+    def see_run(self, record: RunRecord, connection: Connection) -> None:
+        see_run(connection, self.context.instance, record)
+
+    def evaluate(self, check: Check, connection: Connection) -> Mapping[str, str]:
+        """Note what a check finds; of whom it could not be evaluated, nothing is over."""
+        found = find(connection, self.opened.settings, check)
+        alerts.see(connection, found, self.now)
+        unknown = {finding.tenant_id for finding in found if not finding.is_evaluated}
+        if None in unknown:
+            return {}
+        return alerts.are_quiet(connection, self.now, kinds=[check.name], but=[each for each in unknown if each])
 
 
 def ended_runs(instance: DagsterInstance, after: datetime) -> Sequence[RunRecord]:
@@ -127,31 +173,27 @@ def see_run(connection: Connection, instance: DagsterInstance, record: RunRecord
 
 def _failures(instance: DagsterInstance, run: DagsterRun, at: datetime) -> Iterator[Finding]:
     """With whom a run failed; one finding of nobody in particular where it does not say."""
-    told: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     for record in instance.get_records_for_run(run.run_id, of_type=DagsterEventType.STEP_FAILURE).records:
         event = record.event_log_entry.dagster_event
         failure = event.step_failure_data.user_failure_data if event else None
-        named = failure.metadata.get("failed_tenants") if failure else None
-        for tenant_id in named.value if named and isinstance(named.value, list) else ():
-            # Sentences of ours begin with the tenant; what others say might quote rows, and stays in Dagster.
-            lines = (failure.description or "").splitlines() if failure else []
-            told[str(tenant_id)] = next((line for line in lines if line.startswith(f"{tenant_id}: ")), "")
-    for tenant_id, line in told.items():
-        reason = line.removeprefix(f"{tenant_id}: ") or "its log in Dagster says why"
-        yield _finding(run, tenant_id, reason, at)
-    if not told:
+        named = failure.metadata.get(FAILED_TENANTS) if failure else None
+        reasons |= named.value if named and isinstance(named.value, dict) else {}
+    for tenant_id, reason in reasons.items():
+        yield _finding(run, tenant_id or None, reason, at)
+    if not reasons:
         yield _finding(run, None, "its log in Dagster says why", at)
 
 
 def _finding(run: DagsterRun, tenant_id: str | None, reason: str, at: datetime) -> Finding:
-    command = _COMMANDS.get(run.job_name, "xeno sync" if run.job_name == _BACKFILLS and tenant_id else "xeno doctor")
+    command = _COMMANDS.get(run.job_name, "xeno sync" if run.job_name == BACKFILL_JOB and tenant_id else "xeno doctor")
     whom = f" {tenant_id}" if tenant_id else ""
-    told = f"run {run.run_id[:8]} of {_name(run)} failed: {reason.rstrip('.')}"
-    return Finding(RUN, _name(run), tenant_id, told, f"{command}{whom}", at)
+    message = f"run {run.run_id[:8]} of {_name(run)} failed: {reason.rstrip('.')}"
+    return Finding(RUN, _name(run), tenant_id, message, f"{command}{whom}", at)
 
 
 def _name(run: DagsterRun) -> str:
-    return "materializing assets" if run.job_name == _BACKFILLS else run.job_name
+    return "materializing assets" if run.job_name == BACKFILL_JOB else run.job_name
 
 
 def _tenants(instance: DagsterInstance, run: DagsterRun) -> set[str] | None:
@@ -168,4 +210,4 @@ def _tenants(instance: DagsterInstance, run: DagsterRun) -> set[str] | None:
     partitions = list(instance.get_dynamic_partitions("tenants"))
     if first in partitions and last in partitions:
         return set(partitions[partitions.index(first) : partitions.index(last) + 1])
-    return set() if run.job_name == _BACKFILLS else None
+    return set() if run.job_name == BACKFILL_JOB else None

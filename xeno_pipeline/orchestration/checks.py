@@ -87,7 +87,8 @@ def asset_checks(models: AssetsDefinition, manifest: Path) -> AssetChecksDefinit
         with opened.database.connect() as connection:
             found = {check.name: find(connection, opened.settings, check) for check in asked}
         for key, (check, subject) in selected.items():
-            yield _result(key, check, [finding for finding in found[check.name] if finding.subject == subject])
+            of_subject = [each for each in found[check.name] if each.subject == subject or not each.is_evaluated]
+            yield _result(key, check, of_subject)
 
     return monitoring
 
@@ -118,9 +119,11 @@ def checks_schedule(checks: AssetChecksDefinition) -> ScheduleDefinition:
 def run_dbt_tests(context: OpExecutionContext, pipeline: PipelineResource) -> None:
     """Run the tests, and keep their results for the check, which tells of those that fail."""
     opened = pipeline.open()
-    tests = run_tests(opened.database, opened.dbt_project)
-    failed = [test.name for test in tests if test.failed]
-    context.log.info(f"{len(tests)} dbt tests ran; {', '.join(failed) or 'none'} failed.")
+    tests, failed = run_tests(opened.database, opened.dbt_project)
+    for test in failed:
+        for tenant_id, message in test.tenants.items():
+            context.log.warning(f"{tenant_id or 'every tenant'}: the dbt test {test.name} did not pass: {message}")
+    context.log.info(f"{len(tests)} dbt tests ran; {', '.join(test.name for test in failed) or 'none'} failed.")
 
 
 @job(

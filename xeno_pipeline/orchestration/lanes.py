@@ -31,6 +31,9 @@ UNFINISHED = [
     DagsterRunStatus.CANCELING,
 ]
 
+BACKFILL_JOB = "__ASSET_JOB"
+"""Dagster's name of the job of every run that materialises assets."""
+
 BACKFILL_POOL = "backfills"
 """Of the assets: whoever materialises them, by a backfill or one by one, takes a slot of it."""
 

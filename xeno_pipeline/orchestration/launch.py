@@ -9,12 +9,11 @@ from typing import Any
 from dagster import ExecuteInProcessResult
 
 from xeno_pipeline.errors import XenoError
-from xeno_pipeline.extraction.report import StreamResult
 from xeno_pipeline.orchestration.build import build_defs
 from xeno_pipeline.orchestration.instance import bury_dead_runs, open_instance
 from xeno_pipeline.orchestration.pipeline import Pipeline, PipelineResource
 from xeno_pipeline.orchestration.privacy import PRIVACY_JOB
-from xeno_pipeline.orchestration.tenant_jobs import RECONCILE_JOB, SYNC_JOB, TRANSFORM_JOB
+from xeno_pipeline.orchestration.tenant_jobs import RECONCILE_JOB, SYNC_JOB, TRANSFORM_JOB, Extracted
 from xeno_pipeline.transformation.transform import TransformReport
 
 _EXTRACTING_OP = {SYNC_JOB: "extract_tenants", RECONCILE_JOB: "reconcile_tenants"}
@@ -26,7 +25,7 @@ class RunFailedError(XenoError):
 
 def run_extraction(
     pipeline: Pipeline, job: str, tenants: Sequence[str], config: Mapping[str, Any]
-) -> tuple[Sequence[StreamResult], TransformReport]:
+) -> tuple[Extracted, TransformReport]:
     """Sync or reconcile tenants, and make their marts, in a run.
 
     Args:
@@ -40,7 +39,7 @@ def run_extraction(
     """
     op = _EXTRACTING_OP[job]
     result = _run(pipeline, job, {op: {"config": {**config, "tenants": list(tenants)}}}, tenants)
-    return _output(result, op).results, _output(result, "refresh_marts")
+    return _output(result, op), _output(result, "refresh_marts")
 
 
 def run_transform(pipeline: Pipeline, tenants: Sequence[str], config: Mapping[str, Any]) -> TransformReport:

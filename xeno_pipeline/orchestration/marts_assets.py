@@ -16,18 +16,24 @@ from dagster import (
     AssetSpec,
     BackfillPolicy,
     Config,
-    Failure,
     MaterializeResult,
 )
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
 from pydantic import Field
 
 from xeno_pipeline.errors import UsageError
-from xeno_pipeline.orchestration.lanes import BACKFILL_POOL, give_way
+from xeno_pipeline.orchestration.lanes import BACKFILL_JOB, BACKFILL_POOL, give_way
+from xeno_pipeline.orchestration.outcomes import (
+    asked_partitions,
+    finish_run,
+    forgive_skipped,
+    select_tenants,
+    transform_failures,
+)
 from xeno_pipeline.orchestration.partitions import TENANTS
-from xeno_pipeline.orchestration.pictures import pictures
+from xeno_pipeline.orchestration.pictures import pictures, with_pictures
 from xeno_pipeline.orchestration.pipeline import PipelineResource
-from xeno_pipeline.orchestration.reporting import Metadata
+from xeno_pipeline.orchestration.reporting import Metadata, record
 from xeno_pipeline.transformation.dbt import NodeResult
 from xeno_pipeline.transformation.transform import TransformReport, TransformRequest, transform
 
@@ -84,8 +90,10 @@ def marts_assets(manifest: Path) -> AssetsDefinition:
         opened = pipeline.open()
         selected = context.selected_asset_keys
         every = selected == context.assets_def.keys
+        asked = asked_partitions(context)
+        tenant_ids = [tenant.tenant_id for tenant in select_tenants(context.log, opened.database, asked)]
         request = TransformRequest(
-            tenant_ids=context.partition_keys,
+            tenant_ids=tenant_ids,
             as_of=as_date(config.as_of),
             models=() if every else sorted(key.path[-1] for key in selected),
             only_due=False,
@@ -93,19 +101,22 @@ def marts_assets(manifest: Path) -> AssetsDefinition:
             with_views=True,
         )
         report = transform(opened.database, opened.dbt_project, request)
-        if report.failures:
-            for event in mart_materializations(report, models):
-                context.log_event(event)
-            raise transform_failure(report)
-        with opened.database.connect() as connection:
-            drawn = pictures(connection, product(selected, report.tenant_ids))
+        forgive_skipped(context.log, opened.database, report)
+        failures = transform_failures(report)
+        drawn = pictures(opened.database, product(selected, report.tenant_ids), failures)
+        if set(report.tenant_ids) != set(asked):  # what all partitions of the run have in common would be a lie
+            record(context, with_pictures(mart_materializations(report, models), drawn, failures), failures)
+            finish_run(context, opened.database, BACKFILL_JOB, tenant_ids, failures)
+            return
         for (key, tenant_id), metadata in drawn.items():
-            context.add_asset_metadata(metadata, key, tenant_id)
+            with failures.guard(tenant_id, f"the metadata of {key.to_user_string()}"):
+                context.add_asset_metadata(metadata, key, tenant_id)
         by_name = {key.path[-1]: key for key in selected}
         # In the order in which dbt made them: Dagster wants each after those it is made from.
         for name, metadata in {node.name: node_metadata(node) for _, node in report.nodes}.items():
             if name in by_name:
                 yield MaterializeResult(asset_key=by_name[name], metadata=metadata)
+        finish_run(context, opened.database, BACKFILL_JOB, asked, failures)
 
     return models
 
@@ -119,13 +130,14 @@ def mart_materializations(
         report: of a transform.
         models: the dbt models.
         only_changed: leave out models that wrote no row, but for tenants whose marts are new: they now have all of
-            them. A view follows the tables that it is made from.
+            them; or of whom it is not known which. A view follows the tables that it is made from.
     """
+    whole = report.new_tenant_ids | report.retried_tenant_ids
     keys = {key.path[-1]: key for key in models.keys}
     nodes = [(tenant_ids, node) for tenant_ids, node in report.nodes if node.name in keys]
     for tenant_ids, node in nodes:
         for tenant_id in tenant_ids:
-            if node.rows or tenant_id in report.new_tenant_ids or not only_changed:
+            if node.rows or tenant_id in whole or not only_changed:
                 yield AssetMaterialization(keys[node.name], partition=tenant_id, metadata=node_metadata(node))
     written: dict[AssetKey, set[str]] = {}
     for tenant_ids, node in nodes:  # one transform may have been several runs of dbt
@@ -134,7 +146,7 @@ def mart_materializations(
     untouched = models.keys - {keys[node.name] for _, node in nodes}
     for key in sorted(untouched):
         changed = _tenants_of(key, models, written) if key.path[0] == "marts" else set()
-        for tenant_id in sorted(changed | report.new_tenant_ids):
+        for tenant_id in sorted(changed | whole):
             yield AssetMaterialization(key, partition=tenant_id)
 
 
@@ -148,15 +160,6 @@ def _tenants_of(key: AssetKey, models: AssetsDefinition, written: Mapping[AssetK
 def node_metadata(node: NodeResult) -> Metadata:
     """What a data engineer wants to know of the build of one model."""
     return {"rows_written": node.rows or 0, "seconds": round(node.seconds, 2), "dbt_message": node.message}
-
-
-def transform_failure(report: TransformReport) -> Failure:
-    """The failure that names every tenant whose marts could not be made, and why."""
-    return Failure(
-        description="\n".join(str(error) for error in report.failures.values()),
-        metadata={"failed_tenants": sorted(report.failures)},
-        allow_retries=False,
-    )
 
 
 def as_date(text: str | None) -> date | None:

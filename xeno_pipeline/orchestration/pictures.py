@@ -7,10 +7,11 @@ materialisations between show again what the one before them did.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -30,7 +31,8 @@ from dagster import (
 
 from xeno_pipeline.orchestration.plots import bars, grid
 from xeno_pipeline.orchestration.reporting import Metadata
-from xeno_pipeline.warehouse.connection import Connection
+from xeno_pipeline.tenants.apart import Failures
+from xeno_pipeline.warehouse.connection import Database
 
 Rows = Sequence[Mapping[str, Any]]
 Pictures = dict[tuple[AssetKey, str], Metadata]
@@ -55,53 +57,82 @@ class Picture:
     draw: Callable[[Rows], MetadataValue]
 
 
-def pictures(connection: Connection, wanted: Iterable[tuple[AssetKey, str]]) -> Pictures:
+def pictures(database: Database, wanted: Iterable[tuple[AssetKey, str]], failures: Failures) -> Pictures:
     """Pictures as of now.
 
     Args:
-        connection: a connection.
+        database: where the marts are.
         wanted: assets and tenants; those without a picture are left out.
+        failures: told whose could not be drawn; these are left out too.
     """
     drawn: Pictures = {}
     drawn_at = MetadataValue.timestamp(datetime.now(UTC))
     for key, picture, tenant_ids in _by_mart(wanted):
-        cursor = connection.execute(picture.query, [list(tenant_ids)])
-        names = [column.name for column in cursor.description or ()]
-        for tenant_id, rows in groupby(cursor.fetchall(), itemgetter(0)):
-            shown = [dict(zip(names[1:], row[1:], strict=True)) for row in rows]
-            drawn[key, tenant_id] = {picture.name: picture.draw(shown), DRAWN_AT: drawn_at}
+        step = f"its picture of {key.path[-1]}"
+        for rows_of in failures.apart(tenant_ids, step, partial(_read, database, picture)):
+            for tenant_id, rows in rows_of.items():
+                with failures.guard(tenant_id, step):
+                    drawn[key, tenant_id] = {picture.name: picture.draw(rows), DRAWN_AT: drawn_at}
     return drawn
 
 
-def recent_pictures(instance: DagsterInstance, wanted: Iterable[tuple[AssetKey, str]]) -> Pictures:
+def _read(database: Database, picture: Picture, tenant_ids: Sequence[str]) -> dict[str, Rows]:
+    """The rows of a picture, by tenant."""
+    with database.connect() as connection:
+        cursor = connection.execute(picture.query, [list(tenant_ids)])
+        names = [column.name for column in cursor.description or ()]
+        return {
+            tenant_id: [dict(zip(names[1:], row[1:], strict=True)) for row in rows]
+            for tenant_id, rows in groupby(cursor.fetchall(), itemgetter(0))
+        }
+
+
+def recent_pictures(instance: DagsterInstance, wanted: Iterable[tuple[AssetKey, str]], failures: Failures) -> Pictures:
     """Pictures that the newest materialisations show and that are not yet to be drawn again.
 
     Args:
         instance: where those are recorded.
         wanted: assets and tenants.
+        failures: told whose could not be read.
     """
     found: Pictures = {}
-    oldest = (datetime.now(UTC) - DRAWN_AGAIN_AFTER).timestamp()
     for key, picture, tenant_ids in _by_mart(wanted):
-        event_type = DagsterEventType.ASSET_MATERIALIZATION
-        newest = list(instance.get_latest_storage_id_by_partition(key, event_type, set(tenant_ids)).values())
-        if not newest:
-            continue
-        for record in instance.fetch_materializations(AssetRecordsFilter(key, storage_ids=newest), len(newest)).records:
-            metadata = record.asset_materialization.metadata if record.asset_materialization else {}
-            drawn_at = metadata.get(DRAWN_AT)
-            if isinstance(drawn_at, TimestampMetadataValue) and drawn_at.value > oldest:
-                found[key, str(record.partition_key)] = {name: metadata[name] for name in (picture.name, DRAWN_AT)}
+        step = f"its last picture of {key.path[-1]}"
+        for part in failures.apart(tenant_ids, step, partial(_recent, instance, key, picture)):
+            found |= part
     return found
 
 
-def with_picture(event: AssetMaterialization, drawn: Pictures) -> AssetMaterialization:
-    """A materialisation with what is shown of its mart and tenant."""
-    picture = drawn.get((event.asset_key, event.partition or ""))
-    return event.with_metadata({**event.metadata, **picture}) if picture else event
+def _recent(instance: DagsterInstance, key: AssetKey, picture: Picture, tenant_ids: Sequence[str]) -> Pictures:
+    found: Pictures = {}
+    oldest = (datetime.now(UTC) - DRAWN_AGAIN_AFTER).timestamp()
+    event_type = DagsterEventType.ASSET_MATERIALIZATION
+    newest = list(instance.get_latest_storage_id_by_partition(key, event_type, set(tenant_ids)).values())
+    if not newest:
+        return found
+    for record in instance.fetch_materializations(AssetRecordsFilter(key, storage_ids=newest), len(newest)).records:
+        metadata = record.asset_materialization.metadata if record.asset_materialization else {}
+        drawn_at = metadata.get(DRAWN_AT)
+        if isinstance(drawn_at, TimestampMetadataValue) and drawn_at.value > oldest:
+            found[key, str(record.partition_key)] = {name: metadata[name] for name in (picture.name, DRAWN_AT)}
+    return found
 
 
-def _by_mart(wanted: Iterable[tuple[AssetKey, str]]) -> Iterator[tuple[AssetKey, Picture, Collection[str]]]:
+def with_pictures(
+    events: Iterable[AssetMaterialization], drawn: Pictures, failures: Failures
+) -> list[AssetMaterialization]:
+    """Materialisations with what is shown of their marts and tenants; where that cannot be added, without it."""
+    found: list[AssetMaterialization] = []
+    for event in events:
+        picture, shown = drawn.get((event.asset_key, event.partition or "")), event
+        if picture is not None:
+            with failures.guard(event.partition or "", f"its picture of {event.asset_key.path[-1]}"):
+                shown = event.with_metadata({**event.metadata, **picture})
+        found.append(shown)
+    return found
+
+
+def _by_mart(wanted: Iterable[tuple[AssetKey, str]]) -> Iterator[tuple[AssetKey, Picture, Sequence[str]]]:
     """The marts that have a picture, and whose is wanted."""
     for key, of_mart in groupby(sorted(wanted, key=lambda pair: pair[0].to_user_string()), itemgetter(0)):
         picture = _PICTURES.get(key.path[-1]) if key.path[0] == "marts" else None

@@ -14,7 +14,6 @@ from dagster import (
     AssetsDefinition,
     Config,
     DefaultSensorStatus,
-    Failure,
     JobDefinition,
     OpExecutionContext,
     SensorDefinition,
@@ -31,6 +30,7 @@ from pydantic import Field
 
 from xeno_pipeline.extraction.inbox import Backlog
 from xeno_pipeline.orchestration.backlog_runs import request_run
+from xeno_pipeline.orchestration.outcomes import failure_of, keep_failures
 from xeno_pipeline.orchestration.partitions import align_partitions
 from xeno_pipeline.orchestration.pipeline import Pipeline, PipelineResource
 from xeno_pipeline.orchestration.reporting import raw_key
@@ -39,9 +39,10 @@ from xeno_pipeline.privacy import requests
 from xeno_pipeline.privacy.processing import Processor
 from xeno_pipeline.privacy.requests import PrivacyRequest
 from xeno_pipeline.shopify.client import Patience
+from xeno_pipeline.tenants.apart import Failures
 from xeno_pipeline.transformation.transform import TransformReport, TransformRequest
 from xeno_pipeline.warehouse import raw_tables as raw
-from xeno_pipeline.warehouse.connection import Connection
+from xeno_pipeline.warehouse.connection import Connection, Database
 from xeno_pipeline.warehouse.error_texts import told
 
 PRIVACY_JOB = "privacy"
@@ -68,11 +69,15 @@ class Processed:
         done: those with nothing left to do.
         in_raw: those that the marts have to follow, with their tenants.
         failures: why others could not be done, by number.
+        further: what else failed, and with whom.
+        tenants: of all of them, by number.
     """
 
     done: Sequence[int]
     in_raw: dict[int, str]
     failures: dict[int, str]
+    further: Failures
+    tenants: dict[int, str]
 
 
 @op(description="Export, redact, remove: one request after the other; a failure is told at the end.")
@@ -82,7 +87,7 @@ def process_privacy_requests(
     """Do what requests ask for, and delete files that have lived long enough."""
     opened = pipeline.open()
     processor = processor_of(opened)
-    processor.delete_expired_exports()
+    further = processor.delete_expired_exports()
     with opened.database.connect() as connection:
         wanted = config.requests
         selected = requests.open_requests(connection, wanted) if wanted else requests.due(connection)
@@ -99,12 +104,14 @@ def process_privacy_requests(
             done.append(request.id)
         else:
             in_raw[request.id] = tenant_id
-    align_partitions(context.instance, opened.database)
-    return Processed(done, in_raw, failures)
+    align_partitions(context.instance, opened.database, further)
+    return Processed(done, in_raw, failures, further, {request.id: request.tenant_id or "" for request in selected})
 
 
 @op(description="Note which requests are done; fail where one could not be.")
-def settle_privacy_requests(processed: Processed, report: TransformReport, pipeline: PipelineResource) -> int:
+def settle_privacy_requests(
+    context: OpExecutionContext, processed: Processed, report: TransformReport, pipeline: PipelineResource
+) -> int:
     """Note what became of the requests, now that the marts have followed, and tell which failed; how many are done."""
     failures = processed.failures | {
         id_: f"Privacy request {id_} waits for the marts. {report.failures[tenant_id]}"
@@ -112,13 +119,31 @@ def settle_privacy_requests(processed: Processed, report: TransformReport, pipel
         if tenant_id in report.failures
     }
     done = [*processed.done, *(processed.in_raw.keys() - failures.keys())]
-    with pipeline.open().database.connect() as connection:
-        requests.are_done(connection, done)
-        for id_, error in failures.items():
+    database, failed = pipeline.open().database, processed.further
+    failed.take_over(report.afterwards)
+    for id_ in done:
+        step = f"noting that privacy request {id_} is done"
+        with failed.guard(processed.tenants[id_], step), database.connect() as connection:
+            requests.are_done(connection, [id_])
+    for id_, error in failures.items():
+        tenant_id = processed.tenants[id_]
+        reason = error.removeprefix(f"{tenant_id}: ")
+        failed.reasons.setdefault(tenant_id, []).append(f"{tenant_id}: {reason}")
+        with failed.guard(tenant_id, f"noting that privacy request {id_} failed"), database.connect() as connection:
             requests.has_failed(connection, id_, error)
-    if failures:
-        raise Failure("\n".join(failures.values()), allow_retries=False)
+    finish_privacy(context, database, set(processed.tenants.values()), failed)
     return len(done)
+
+
+def finish_privacy(context: OpExecutionContext, database: Database, tenant_ids: set[str], failures: Failures) -> None:
+    """Keep with whom the run failed, and fail; a suspended tenant's requests are no less due than others'.
+
+    Raises:
+        Failure: it failed with somebody.
+    """
+    keep_failures(context, database, PRIVACY_JOB, tenant_ids, failures)
+    if failures:
+        raise failure_of(failures)
 
 
 def processor_of(opened: Pipeline) -> Processor:

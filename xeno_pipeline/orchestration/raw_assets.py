@@ -10,13 +10,20 @@ from pydantic import Field
 from xeno_pipeline.extraction.report import StreamReport
 from xeno_pipeline.extraction.streams import CARTS, SHOP, STREAMS
 from xeno_pipeline.extraction.sync import SyncRequest
-from xeno_pipeline.orchestration.lanes import BACKFILL_POOL, give_way
+from xeno_pipeline.orchestration.lanes import BACKFILL_JOB, BACKFILL_POOL, give_way
 from xeno_pipeline.orchestration.marts_assets import as_date
+from xeno_pipeline.orchestration.outcomes import (
+    asked_partitions,
+    failures_of,
+    finish_run,
+    select_tenants,
+    without_skipped,
+)
 from xeno_pipeline.orchestration.partitions import TENANTS
 from xeno_pipeline.orchestration.pipeline import PipelineResource
 from xeno_pipeline.orchestration.progress import logging_progress
-from xeno_pipeline.orchestration.reporting import failure, log_notes, materializations, metadata_of, raw_key
-from xeno_pipeline.tenants import registry
+from xeno_pipeline.orchestration.reporting import log_notes, materializations, metadata_of, raw_key, record
+from xeno_pipeline.tenants.apart import Failures
 from xeno_pipeline.warehouse import raw_tables as raw
 from xeno_pipeline.warehouse.raw_tables import RawTable, tree
 
@@ -102,24 +109,31 @@ def raw_assets(
 ) -> Iterator[MaterializeResult[None]]:
     """Read the selected streams of the run's tenants, side by side.
 
-    A tenant that fails leaves the others' materialisations as they are: these are recorded one by one, and the
-    step fails naming the guilty.
+    A tenant that fails or is skipped leaves the others' materialisations as they are: these are recorded one by one,
+    and the step fails naming those that it failed with.
     """
     give_way(context.run.tags)
     opened = pipeline.open()
     selected = [key.path[-1] for key in context.selected_asset_keys]
     streams = {STREAM_OF_TABLE[table] for table in selected}
-    with opened.database.connect() as connection:
-        tenants = registry.active(connection, context.partition_keys)
-    results = logging_progress(opened.syncer, context.log).sync_tenants(tenants, config.request(sorted(streams)))
+    failures, asked = Failures(), asked_partitions(context)
+    tenants = select_tenants(context.log, opened.database, asked)
+    syncer = logging_progress(opened.syncer, context.log)
+    results = syncer.sync_tenants(tenants, config.request(sorted(streams)))
+    whole = len(results)
+    results = without_skipped(context.log, opened.database, results, failures)
     log_notes(context.log, results)
     reports = [result for result in results if isinstance(result, StreamReport)]
-    if len(reports) < len(results):
-        for event in materializations(results, selected):
-            context.log_event(event)
-        raise failure(results)
+    has_landed = len(tenants) == len(asked) and len(reports) == whole
+    if not has_landed:  # what all partitions of the run have in common would be a lie
+        record(context, materializations(results, selected, failures), failures)
+        failed = failures_of(results, failures)
+        finish_run(context, opened.database, BACKFILL_JOB, [tenant.tenant_id for tenant in tenants], failed)
+        return
     for report in reports:
         for table in set(selected).intersection(report.tables):
-            context.add_asset_metadata(metadata_of(report, table), raw_key(table), report.tenant_id)
+            with failures.guard(report.tenant_id, f"the metadata of raw.{table}"):
+                context.add_asset_metadata(metadata_of(report, table), raw_key(table), report.tenant_id)
     for table in selected:
         yield MaterializeResult(asset_key=raw_key(table))
+    finish_run(context, opened.database, BACKFILL_JOB, asked, failures)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import groupby
 from uuid import uuid4
 
 from dagster import (
+    AssetExecutionContext,
     AssetKey,
     AssetMaterialization,
     DagsterEvent,
+    DagsterEventType,
     DagsterLogManager,
-    Failure,
     MetadataValue,
     OpExecutionContext,
     TableColumn,
@@ -22,9 +23,11 @@ from dagster import (
 
 # Dagster writes the materialisations of a range of partitions in batches, and has no public name for that.
 from dagster._core.events import DagsterEventBatchMetadata
+from dagster._core.execution.context.system import IStepContext
 
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult
 from xeno_pipeline.extraction.streams import SHOP
+from xeno_pipeline.tenants.apart import Failures
 from xeno_pipeline.warehouse.error_texts import told
 
 Metadata = dict[str, MetadataValue | str | int | float]
@@ -72,15 +75,17 @@ def metadata_of(report: StreamReport, table: str) -> Metadata:
 
 
 def materializations(
-    results: Iterable[StreamResult], tables: Collection[str], *, only_changed: bool = False
-) -> Iterator[AssetMaterialization]:
+    results: Iterable[StreamResult], tables: Collection[str], failures: Failures, *, only_changed: bool = False
+) -> list[AssetMaterialization]:
     """A materialisation for each tenant and raw table that was synced.
 
     Args:
         results: of a sync; failures bring none.
         tables: the tables to tell of.
+        failures: told of whom there is something that cannot be recorded.
         only_changed: leave out tables without a changed row, unless their history was read.
     """
+    found: list[AssetMaterialization] = []
     for result in results:
         if isinstance(result, StreamFailure):
             continue
@@ -88,36 +93,52 @@ def materializations(
             is_history = result.cursor_before is None and result.mode != "facts"
             is_news = counts.changed or is_history or not only_changed
             if table in tables and is_news:
-                yield AssetMaterialization(
-                    raw_key(table), partition=result.tenant_id, metadata=metadata_of(result, table)
-                )
+                with failures.guard(result.tenant_id, f"recording raw.{table}"):
+                    metadata = metadata_of(result, table)
+                    found.append(AssetMaterialization(raw_key(table), partition=result.tenant_id, metadata=metadata))
+    return found
 
 
-def record(context: OpExecutionContext, events: Iterable[AssetMaterialization]) -> None:
+def record(
+    context: OpExecutionContext | AssetExecutionContext, events: Iterable[AssetMaterialization], failures: Failures
+) -> None:
     """Record materialisations in a run, those of an asset in one transaction.
 
     `context.log_event` takes 9 ms for each, four connections to the database among them: a minute for the assets of a
     hundred tenants, while further events wait.
+
+    Args:
+        context: of the run.
+        events: of partitions.
+        failures: told whose could not be recorded; the others are.
     """
     os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", _MOST_AT_ONCE)  # without it Dagster writes one by one
     step = context.get_step_execution_context()
-    for _, of_asset in groupby(sorted(events, key=_asset), _asset):
-        *others, last = of_asset
-        batch = uuid4().hex
-        for event in others:
-            DagsterEvent.asset_materialization(step, event, DagsterEventBatchMetadata(batch, is_end=False))
-        DagsterEvent.asset_materialization(step, last, DagsterEventBatchMetadata(batch, is_end=True))
+    for key, of_asset in groupby(sorted(events, key=_asset), _asset):
+        batch = list(of_asset)
+        try:
+            _record_batch(step, batch)
+        except Exception:  # noqa: BLE001 - each is tried by itself, and told of
+            recorded = _recorded_partitions(context, key)
+            for event in batch:
+                if event.partition not in recorded:
+                    with failures.guard(event.partition or "", f"recording {key.to_user_string()}"):
+                        DagsterEvent.asset_materialization(step, event)
 
 
-def failure(results: Iterable[StreamResult]) -> Failure:
-    """The failure that names every tenant whose sync failed, and why."""
-    failures = [result for result in results if isinstance(result, StreamFailure)]
-    reasons = dict.fromkeys(told(result.error) for result in failures)
-    return Failure(
-        description="\n".join(reasons),
-        metadata={"failed_tenants": sorted({result.tenant_id for result in failures})},
-        allow_retries=False,
-    )
+def _record_batch(step: IStepContext, events: Sequence[AssetMaterialization]) -> None:
+    batch = uuid4().hex
+    for number, event in enumerate(events, start=1):
+        metadata = DagsterEventBatchMetadata(batch, is_end=number == len(events))
+        DagsterEvent.asset_materialization(step, event, metadata)
+
+
+def _recorded_partitions(context: OpExecutionContext | AssetExecutionContext, key: AssetKey) -> set[str | None]:
+    """The partitions of an asset that this run has recorded: a batch that fails may have been written in part."""
+    of_type = DagsterEventType.ASSET_MATERIALIZATION
+    records = context.instance.get_records_for_run(context.run.run_id, of_type=of_type).records
+    found = [record.event_log_entry.asset_materialization for record in records]
+    return {each.partition for each in found if each is not None and each.asset_key == key}
 
 
 def log_notes(log: DagsterLogManager, results: Sequence[StreamResult]) -> None:

@@ -2,17 +2,30 @@
 
 # No `from __future__ import annotations` here: Dagster reads the annotations of ops at run time.
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
-from dagster import DagsterInstance, DagsterRunStatus, OpExecutionContext, RunsFilter, in_process_executor, job, op
+from dagster import (
+    DagsterInstance,
+    DagsterRunStatus,
+    Failure,
+    OpExecutionContext,
+    RunsFilter,
+    in_process_executor,
+    job,
+    op,
+)
 
-from xeno_pipeline.extraction import inbox
 from xeno_pipeline.monitoring import alerts
 from xeno_pipeline.orchestration.lanes import ROUTINE
+from xeno_pipeline.orchestration.outcomes import finish_run
 from xeno_pipeline.orchestration.pipeline import PipelineResource
-from xeno_pipeline.tenants import usage
+from xeno_pipeline.orchestration.tenant_jobs import purge_inbox
+from xeno_pipeline.tenants import registry, usage
+from xeno_pipeline.tenants.apart import Failures
 from xeno_pipeline.transformation.scope import sweep_dead_transforms
-from xeno_pipeline.warehouse.connection import Connection
+from xeno_pipeline.warehouse.connection import Connection, DatabaseUnavailableError
+from xeno_pipeline.warehouse.error_texts import told
 
 RETENTION_JOB = "retention"
 
@@ -30,19 +43,37 @@ _NEWEST_MATERIALIZATIONS = """
 API; were its table another one day, the query would fail, and nothing be deleted."""
 
 
+_OF_NOBODY: Mapping[str, Callable[[Connection], None]] = {
+    "usage of long ago": usage.purge,
+    "alerts that are over": alerts.purge,
+    "what dead transforms left behind": sweep_dead_transforms,
+}
+
+
 @op(description="Delete what is older than the settings say.")
 def purge(context: OpExecutionContext, pipeline: PipelineResource) -> None:
     """Delete finished runs, webhooks, usage, and what dead transforms left behind."""
-    opened = pipeline.open()
+    opened, failures = pipeline.open(), Failures()
     before = datetime.now(UTC) - timedelta(days=opened.settings.run_days)
+    purge_inbox(opened, failures)
+    problems: list[str] = []
+    for what, work in _OF_NOBODY.items():
+        try:
+            with opened.database.connect() as connection:
+                work(connection)
+        except DatabaseUnavailableError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the rest is deleted all the same, and it is told at the end
+            problems.append(f"{what} could not be deleted: {told(error)}")
     with opened.database.connect() as connection:
-        inbox.purge(connection, timedelta(days=opened.settings.inbox_days))
-        usage.purge(connection)
-        alerts.purge(connection)
-        sweep_dead_transforms(connection)
         needed = newest_materializations(connection)
     deleted = delete_runs(context.instance, before, needed)
     context.log.info(f"{deleted:,} runs from before {before:%Y-%m-%d} were deleted, with their events.")
+    with opened.database.connect() as connection:
+        tenant_ids = [tenant.tenant_id for tenant in registry.every(connection)]
+    finish_run(context, opened.database, RETENTION_JOB, tenant_ids, failures)
+    if problems:
+        raise Failure("\n".join(problems), allow_retries=False)
 
 
 def newest_materializations(connection: Connection) -> set[str]:

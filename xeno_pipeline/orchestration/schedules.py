@@ -63,7 +63,8 @@ def schedules(jobs: Mapping[str, JobDefinition]) -> list[ScheduleDefinition]:
             used = usage.by_tenant(connection)
         busy = tenants_under_way(context.instance, "sync")
         free = [tenant_id for tenant_id in active if tenant_id not in busy]
-        new = [tenant_id for tenant_id in free if tenant_id not in read and not used[tenant_id].is_exhausted]
+        exhausted = {tenant_id for tenant_id, so_far in used.items() if so_far.is_exhausted}
+        new = [tenant_id for tenant_id in free if tenant_id not in read and tenant_id not in exhausted]
         routine = _runs(context, "extract_tenants", [name for name in free if name in read], TENANTS_A_SYNC)
         histories = _runs(context, "extract_tenants", _whose_turn_it_is(context, new), 1, BACKFILL)
         return [*routine, *histories] or SkipReason("No active tenant is free to be read.")

@@ -25,10 +25,12 @@ from dagster import (
     sensor,
 )
 
+from xeno_pipeline.orchestration.outcomes import finish_run, select_tenants
 from xeno_pipeline.orchestration.pipeline import Pipeline, PipelineResource
 from xeno_pipeline.orchestration.reporting import raw_key
 from xeno_pipeline.orchestration.tenant_jobs import TenantsConfig
-from xeno_pipeline.tenants import registry, subscriptions
+from xeno_pipeline.tenants import subscriptions
+from xeno_pipeline.tenants.apart import Failures
 from xeno_pipeline.warehouse import raw_tables as raw
 
 SUBSCRIPTIONS_JOB = "webhook_subscriptions"
@@ -46,9 +48,7 @@ def ensure_subscriptions(context: OpExecutionContext, config: TenantsConfig, pip
     if public_url is None:
         context.log.info(_NOWHERE)
         return 0
-    with opened.database.connect() as connection:
-        active = registry.active(connection)
-    tenants = [tenant for tenant in active if not config.tenants or tenant.tenant_id in config.tenants]
+    tenants, failures = select_tenants(context.log, opened.database, config.tenants), Failures()
     url = subscriptions.callback_url(public_url)
     for done in subscriptions.register(opened.database, opened.syncer.client_of, tenants, url):
         repaired = [f"created {topic}" for topic in done.created]
@@ -57,6 +57,8 @@ def ensure_subscriptions(context: OpExecutionContext, config: TenantsConfig, pip
             context.log.info(f"{done.tenant_id}: {', '.join(repaired)}.")
         if done.error:
             context.log.warning(done.error)
+        if done.error and done.has_failed:
+            failures.reasons[done.tenant_id] = [done.error]
     result = _evaluate(opened)
     context.instance.report_runless_asset_event(
         AssetCheckEvaluation(
@@ -68,6 +70,7 @@ def ensure_subscriptions(context: OpExecutionContext, config: TenantsConfig, pip
             metadata=result.metadata,
         )
     )
+    finish_run(context, opened.database, SUBSCRIPTIONS_JOB, [tenant.tenant_id for tenant in tenants], failures)
     return len(tenants)
 
 

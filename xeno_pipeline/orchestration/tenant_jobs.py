@@ -6,9 +6,10 @@ command line need any set at once. The functions that do the work are those the 
 
 # No `from __future__ import annotations` here: Dagster reads the annotations of ops at run time.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 from dagster import AssetsDefinition, Config, Failure, JobDefinition, OpExecutionContext, in_process_executor, job, op
 from pydantic import Field
@@ -18,15 +19,26 @@ from xeno_pipeline.extraction.events import read_events, take_uninstallations
 from xeno_pipeline.extraction.reconciliation import Depth
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult
 from xeno_pipeline.orchestration.lanes import LIVE, ROUTINE, give_way
-from xeno_pipeline.orchestration.marts_assets import TransformConfig, as_date, mart_materializations, transform_failure
+from xeno_pipeline.orchestration.marts_assets import TransformConfig, as_date, mart_materializations
+from xeno_pipeline.orchestration.outcomes import (
+    failures_of,
+    finish_run,
+    forgive_skipped,
+    select_tenants,
+    transform_failures,
+    without_skipped,
+)
 from xeno_pipeline.orchestration.partitions import align_partitions
-from xeno_pipeline.orchestration.pictures import pictures, recent_pictures, with_picture
+from xeno_pipeline.orchestration.pictures import pictures, recent_pictures, with_pictures
 from xeno_pipeline.orchestration.pipeline import Pipeline, PipelineResource
 from xeno_pipeline.orchestration.progress import logging_progress
 from xeno_pipeline.orchestration.raw_assets import STREAM_OF_TABLE, SyncConfig
-from xeno_pipeline.orchestration.reporting import failure, log_notes, materializations, record
+from xeno_pipeline.orchestration.reporting import log_notes, materializations, record
 from xeno_pipeline.tenants import backfills, registry
+from xeno_pipeline.tenants.apart import Failures
+from xeno_pipeline.transformation.test_results import NOBODY
 from xeno_pipeline.transformation.transform import TransformReport, TransformRequest, transform
+from xeno_pipeline.warehouse.connection import Connection, Database
 from xeno_pipeline.warehouse.raw_tables import RAW_TABLES
 
 SYNC_JOB = "sync"
@@ -66,42 +78,63 @@ class BuildConfig(TenantsConfig, TransformConfig):
 
 @dataclass(frozen=True)
 class Extracted:
-    """What the extraction of a run brought, and whose marts are to follow."""
+    """What the extraction of a run brought, and whose marts are to follow.
+
+    Args:
+        results: of the tenants' streams.
+        to_transform: whose marts are to follow.
+        tenant_ids: whom the run works on.
+        failures: what else failed, and with whom.
+    """
 
     results: Sequence[StreamResult]
     to_transform: Sequence[str]
+    tenant_ids: Sequence[str] = ()
+    failures: Failures = field(default_factory=Failures)
 
 
 @op(description="Read the tenants' streams, side by side; one tenant's failure is told at the end.")
 def extract_tenants(context: OpExecutionContext, config: ExtractConfig, pipeline: PipelineResource) -> Extracted:
     """Read the streams of any set of tenants, and record what changed."""
     give_way(context.run.tags)
-    opened = pipeline.open()
-    align_partitions(context.instance, opened.database)
-    with opened.database.connect() as connection:
-        tenants = registry.active(connection, config.tenants)
-        backfills.begin(connection, [tenant.tenant_id for tenant in tenants])
+    opened, failures = pipeline.open(), Failures()
+    align_partitions(context.instance, opened.database, failures)
+    tenants = select_tenants(context.log, opened.database, config.tenants)
+    tenant_ids = [tenant.tenant_id for tenant in tenants]
+    failures.apart(tenant_ids, "noting that its backfill begins", partial(_with, opened.database, backfills.begin))
     results = logging_progress(opened.syncer, context.log).sync_tenants(tenants, config.request(config.streams))
     if not config.streams:
         failed = {result.tenant_id for result in results if isinstance(result, StreamFailure)}
-        with opened.database.connect() as connection:
-            backfills.take_back(connection, {tenant.tenant_id for tenant in tenants} - failed)
-    log_notes(context.log, results)
-    record(context, materializations(results, STREAM_OF_TABLE, only_changed=not config.full))
-    return Extracted(results, _landed(results) if config.transform else [])
+        done = [tenant_id for tenant_id in tenant_ids if tenant_id not in failed]
+        failures.apart(done, "noting that its backfill is done", partial(_with, opened.database, backfills.take_back))
+    return _extracted(context, opened, tenant_ids, results, failures, config.full, transform=config.transform)
 
 
 @op(description="Compare the tenants' raw data with Shopify, side by side, and mend what differs.")
 def reconcile_tenants(context: OpExecutionContext, config: ReconcileConfig, pipeline: PipelineResource) -> Extracted:
     """Reconcile any set of tenants, and record what changed."""
     opened = pipeline.open()
-    with opened.database.connect() as connection:
-        tenants = registry.active(connection, config.tenants)
+    tenants = select_tenants(context.log, opened.database, config.tenants)
     depth = Depth(config.full, config.accept_deletions)
     results = reconciliation.reconcile_tenants(logging_progress(opened.syncer, context.log), tenants, depth)
+    return _extracted(context, opened, [tenant.tenant_id for tenant in tenants], results, Failures())
+
+
+def _extracted(
+    context: OpExecutionContext,
+    opened: Pipeline,
+    tenant_ids: Sequence[str],
+    results: Sequence[StreamResult],
+    failures: Failures,
+    records_all: bool = False,
+    *,
+    transform: bool = True,
+) -> Extracted:
+    """What an extraction brought, now recorded in the run; whoever is no active tenant any more has not failed."""
+    results = without_skipped(context.log, opened.database, results, failures)
     log_notes(context.log, results)
-    record(context, materializations(results, STREAM_OF_TABLE, only_changed=True))
-    return Extracted(results, _landed(results))
+    record(context, materializations(results, STREAM_OF_TABLE, failures, only_changed=not records_all), failures)
+    return Extracted(results, _landed(results) if transform else [], tenant_ids, failures)
 
 
 @dataclass(frozen=True)
@@ -112,37 +145,61 @@ class EventsRead(Extracted):
         done_before: what was done by then is what the transform takes in.
     """
 
-    done_before: datetime
+    done_before: datetime = field(kw_only=True)
 
 
 @op(description="Read what the due webhooks of all tenants name, side by side; a failure is told at the end.")
 def read_due_events(context: OpExecutionContext, pipeline: PipelineResource) -> EventsRead:
     """Read what due events name, and record what changed; what a dead run had read is transformed with it."""
-    opened = pipeline.open()
-    if suspended := take_uninstallations(opened.database):
+    opened, failures = pipeline.open(), Failures()
+    if suspended := take_uninstallations(opened.database, failures):
         context.log.warning(f"Uninstalled, and so suspended: {', '.join(suspended)}.")
-        align_partitions(context.instance, opened.database)
+        align_partitions(context.instance, opened.database, failures)
     with opened.database.connect() as connection:
         due = set(inbox.backlog(connection).tenant_ids)
         tenants = [tenant for tenant in registry.active(connection) if tenant.tenant_id in due]
-    results = read_events(opened.syncer, tenants)
+    results = without_skipped(context.log, opened.database, read_events(opened.syncer, tenants), failures)
     log_notes(context.log, results)
-    record(context, materializations(results, [table.name for table in RAW_TABLES], only_changed=True))
+    tables = [table.name for table in RAW_TABLES]
+    record(context, materializations(results, tables, failures, only_changed=True), failures)
+    purge_inbox(opened, failures)
     with opened.database.connect() as connection:
-        inbox.purge(connection, timedelta(days=opened.settings.inbox_days))
         to_transform, done_before = inbox.to_transform(connection)
-    return EventsRead(results, to_transform, done_before)
+    tenant_ids = sorted({*(tenant.tenant_id for tenant in tenants), *to_transform})
+    return EventsRead(results, to_transform, tenant_ids, failures, done_before=done_before)
+
+
+def purge_inbox(opened: Pipeline, failures: Failures) -> None:
+    """Forget the webhooks that have been kept for as long as the settings say."""
+    older_than = timedelta(days=opened.settings.inbox_days)
+    with opened.database.connect() as connection:
+        tenant_ids = inbox.tenants_with_events_before(connection, older_than)
+
+    def purge(some: Sequence[str]) -> int:
+        with opened.database.connect() as connection:
+            return inbox.purge(connection, older_than, some)
+
+    failures.apart(tenant_ids, "deleting its old webhooks", purge)
 
 
 @op(description="Note which events the marts show now; fail where a tenant failed.")
-def settle_events(read: EventsRead, report: TransformReport, pipeline: PipelineResource) -> None:
+def settle_events(
+    context: OpExecutionContext, read: EventsRead, report: TransformReport, pipeline: PipelineResource
+) -> None:
     """Note what became of the events that were read, and tell which tenants failed."""
+    database = pipeline.open().database
+
+    def settle(tenant_ids: Sequence[str]) -> None:
+        with database.connect() as connection:
+            inbox.are_in_marts(connection, tenant_ids, read.done_before)
+
+    failures = _failures(read, report)
     in_marts = [tenant_id for tenant_id in read.to_transform if tenant_id not in report.failures]
-    with pipeline.open().database.connect() as connection:
-        inbox.are_in_marts(connection, in_marts, read.done_before)
-        for tenant_id, error in report.failures.items():
+    failures.apart(in_marts, "noting that its marts show its webhooks", settle)
+    for tenant_id, error in report.failures.items():
+        with failures.guard(tenant_id, "noting that its webhooks wait"), database.connect() as connection:
             inbox.transform_has_failed(connection, tenant_id, read.done_before, str(error))
-    _raise_failures(read, report)
+    finish_run(context, database, EVENTS_JOB, read.tenant_ids, failures)
 
 
 def tenant_jobs(models: AssetsDefinition) -> list[JobDefinition]:
@@ -157,18 +214,21 @@ def tenant_jobs(models: AssetsDefinition) -> list[JobDefinition]:
         opened = pipeline.open()
         if not extracted.to_transform:
             return TransformReport()
-        return make_marts(context, opened, TransformRequest(extracted.to_transform), models)
+        tenants = select_tenants(context.log, opened.database, extracted.to_transform)
+        return make_marts(context, opened, TransformRequest([tenant.tenant_id for tenant in tenants]), models)
 
     @op(description="Fail where a tenant failed, now that the others have landed.")
-    def conclude(extracted: Extracted, report: TransformReport) -> None:
-        _raise_failures(extracted, report)
+    def conclude(
+        context: OpExecutionContext, extracted: Extracted, report: TransformReport, pipeline: PipelineResource
+    ) -> None:
+        failures = _failures(extracted, report)
+        finish_run(context, pipeline.open().database, context.job_name, extracted.tenant_ids, failures)
 
     @op(description="Make the marts of tenants, in one dbt run.")
     def build_marts(context: OpExecutionContext, config: BuildConfig, pipeline: PipelineResource) -> TransformReport:
-        opened = pipeline.open()
-        align_partitions(context.instance, opened.database)
-        with opened.database.connect() as connection:
-            tenants = registry.active(connection, config.tenants)
+        opened, failures = pipeline.open(), Failures()
+        align_partitions(context.instance, opened.database, failures)
+        tenants = select_tenants(context.log, opened.database, config.tenants)
         request = TransformRequest(
             tenant_ids=[tenant.tenant_id for tenant in tenants],
             as_of=as_date(config.as_of),
@@ -176,12 +236,19 @@ def tenant_jobs(models: AssetsDefinition) -> list[JobDefinition]:
             only_due=config.only_due,
             rebuild=config.rebuild,
         )
-        return make_marts(context, opened, request, models, draws_all=True)
+        report = make_marts(context, opened, request, models, draws_all=True)
+        report.afterwards.take_over(failures)
+        return report
 
     @op(description="Fail where a tenant's marts could not be made or a test did not pass.")
-    def judge_marts(report: TransformReport) -> None:
-        if report.failures:
-            raise transform_failure(report)
+    def judge_marts(context: OpExecutionContext, report: TransformReport, pipeline: PipelineResource) -> None:
+        failures = transform_failures(report)
+        for test in report.failed_tests:
+            for tenant_id, message in test.tenants.items():
+                if tenant_id != NOBODY:
+                    reason = f"{tenant_id}: the dbt test {test.name} did not pass: {message}."
+                    failures.reasons.setdefault(tenant_id, []).append(reason)
+        finish_run(context, pipeline.open().database, TRANSFORM_JOB, report.asked_tenant_ids, failures)
         if report.failed_tests:
             raise Failure("\n".join(f"{test.name}: {test.message}" for test in report.failed_tests))
 
@@ -232,11 +299,16 @@ def _landed(results: Sequence[StreamResult]) -> list[str]:
     return sorted({result.tenant_id for result in results if isinstance(result, StreamReport)})
 
 
-def _raise_failures(extracted: Extracted, report: TransformReport) -> None:
-    if any(isinstance(result, StreamFailure) for result in extracted.results):
-        raise failure(extracted.results)
-    if report.failures:
-        raise transform_failure(report)
+def _failures(extracted: Extracted, report: TransformReport) -> Failures:
+    failures = failures_of(extracted.results, extracted.failures)
+    failures.take_over(transform_failures(report))
+    return failures
+
+
+def _with(database: Database, work: Callable[[Connection, Collection[str]], None], tenant_ids: Collection[str]) -> None:
+    """Do something for tenants in a transaction of its own."""
+    with database.connect() as connection:
+        work(connection, tenant_ids)
 
 
 def make_marts(
@@ -257,11 +329,12 @@ def make_marts(
         draws_all: draw the pictures of all marts now, not only those whose last one is of some minutes ago.
     """
     report = transform(opened.database, opened.dbt_project, request, opened.on_node)
+    failures = report.afterwards
     events = list(mart_materializations(report, models, only_changed=request.only_due))
     wanted = {(event.asset_key, event.partition or "") for event in events}
-    drawn = {} if draws_all else recent_pictures(context.instance, wanted)
-    with opened.database.connect() as connection:
-        drawn |= pictures(connection, wanted - drawn.keys())
-    record(context, [with_picture(event, drawn) for event in events])
+    drawn = {} if draws_all else recent_pictures(context.instance, wanted, failures)
+    drawn |= pictures(opened.database, wanted - drawn.keys(), failures)
+    record(context, with_pictures(events, drawn, failures), failures)
+    forgive_skipped(context.log, opened.database, report)
     context.log.info(f"Marts of {len(report.tenant_ids)} tenants made in {report.seconds:.1f} s.")
     return report

@@ -17,6 +17,7 @@ from xeno_pipeline.shopify.client import Patience, ShopifyClient, is_loopback
 from xeno_pipeline.shopify.subscriptions import TOPICS, Subscription, SubscriptionRefusedError, Subscriptions
 from xeno_pipeline.tenants.registry import Tenant
 from xeno_pipeline.warehouse.connection import Connection, Database
+from xeno_pipeline.warehouse.error_texts import told
 
 TENANTS_AT_ONCE = 8
 
@@ -51,6 +52,7 @@ class Registration:
         missing: topics that are still not subscribed.
         error: why they are missing, or why nothing could be compared.
         has_moved: whether none of ours points to our former address any more.
+        has_failed: whether not even the outcome could be written down.
     """
 
     tenant_id: str
@@ -61,6 +63,7 @@ class Registration:
     missing: list[str] = field(default_factory=list)
     error: str | None = None
     has_moved: bool = False
+    has_failed: bool = False
 
 
 def callback_url(public_url: str | None) -> str:
@@ -159,14 +162,23 @@ def register(
                 done = ensure_subscriptions(Subscriptions(client), tenant.tenant_id, url, former_url)
             finally:
                 client.close()
-        except XenoError as error:
-            done = Registration(tenant.tenant_id, error=str(error))
-        with database.connect() as connection:
-            _remember(connection, done, url)
+        except Exception as error:  # noqa: BLE001 - the failure of one is a result like any other
+            done = Registration(tenant.tenant_id, error=_reason(tenant, error))
+        try:
+            with database.connect() as connection:
+                _remember(connection, done, url)
+        except Exception as error:  # noqa: BLE001 - likewise
+            done.error = done.error or _reason(tenant, error)
+            done.has_failed = True
         return done
 
     with ThreadPoolExecutor(TENANTS_AT_ONCE, thread_name_prefix="subscriptions") as pool:
         return list(pool.map(register_one, tenants))
+
+
+def _reason(tenant: Tenant, error: Exception) -> str:
+    reason = told(error)
+    return reason if isinstance(error, XenoError) else f"{tenant.tenant_id}: its subscriptions failed: {reason}"
 
 
 def never_compared(connection: Connection) -> dict[str, datetime]:
