@@ -68,6 +68,8 @@ class Fuzzed:
             of_record[index] = spoilt(of_record[index], rng)
             lines += of_record
             self.bad[record["id"]] = None  # in pieces
+        if rng.random() < 0.5:
+            self._load(self.tenant.tenant_id, self.good[:1])  # what follows is merged, not copied
         rng.shuffle(lines)
         self.store.lines, self.store.roots = lines, len(self.good) + len(self.bad)
         return self._sync()
@@ -149,12 +151,14 @@ class Fuzzed:
 
     def _alone(self) -> dict[str, dict[Any, Any]]:
         handle = f"{self.tenant.tenant_id}-alone"
+        self._load(handle, self.good)
+        return self._rows(handle)
+
+    def _load(self, handle: str, records: Sequence[Record]) -> None:
         load = Load(handle, self.stream.root, datetime.now(UTC))
         mapping = RowMapping(self.stream.root, handle, self.stream.query_version)
         with self.installation.database.connect() as connection:
-            load.run(connection, mapping.of_objects(deepcopy(list(self.good))))
-            connection.execute("delete from ops.changes")
-        return self._rows(handle)
+            load.run(connection, mapping.of_objects(deepcopy(list(records))))
 
     def _rows(self, handle: str) -> dict[str, dict[Any, Any]]:
         """The rows of the good ones."""

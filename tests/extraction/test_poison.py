@@ -199,6 +199,18 @@ def test_changes_in_pages_go_past_poison_orders_and_the_cursor_with_them(
 _IN_PAGES = [ORDERS[number][1] for number in (0, 2, 3, 5, 12)]
 
 
+def test_a_number_of_orders_below_zero_is_set_aside(
+    installation: Installation, tenant: Tenant, proxy: Meddler, healthy: Installation
+) -> None:
+    """Subtracting from the smallest number that its column can hold would fail the comparison of all customers."""
+    customer = gid("Customer", healthy.value("select min(id) from raw.customers"))
+    proxy.spoilt = {customer: lambda record: record | ({"numberOfOrders": str(-(2**63))} if "tags" in record else {})}
+
+    installation.sync(tenant, "customers")
+
+    assert set_aside(installation) == {customer: "numberOfOrders is less than nothing"}
+
+
 def test_an_older_version_stays_while_a_poison_one_is_set_aside(
     installation: Installation, tenant: Tenant, proxy: Meddler, shop: Shop
 ) -> None:

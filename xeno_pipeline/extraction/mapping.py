@@ -254,7 +254,7 @@ def _customer(node: Node) -> Iterator[Mapped]:
         text(node["locale"]),
         text(node["state"]),
         texts(node["tags"]),
-        bigint(node["numberOfOrders"]),
+        _count(node["numberOfOrders"]),
         _rfm_group(node["statistics"]),
     )
     yield raw.CUSTOMERS.name, _object_id(node, "Customer"), columns, node
@@ -516,6 +516,13 @@ def _clock(value: Any) -> str:
     shown = instant(value)
     if records.clock(value) is None:
         raise MisfitError("is before 1990 or more than a year ahead")
+    return shown
+
+
+def _count(value: Any) -> str:
+    shown = bigint(value)
+    if shown[0] == "-":
+        raise MisfitError("is less than nothing")
     return shown
 
 
