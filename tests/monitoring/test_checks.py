@@ -274,7 +274,7 @@ def test_a_check_that_fails_is_asked_again_about_some_tenants_at_a_time(
         return ask(connection, check, query, bound)
 
     monkeypatch.setattr(checks, "_ask", fail_for_one)
-    for check in {*CHECKS, *checks.WATCHED}:
+    for check in (*CHECKS, checks.SUBSCRIPTIONS, checks.PRIVACY, checks.TRIED_AGAIN):
         with undone_afterwards(watched) as connection:
             (finding,) = find(connection, load_settings(), check)
         assert (finding.tenant_id, finding.is_evaluated) == (watched.other, False)
