@@ -118,7 +118,8 @@ def _begin_scope(connection: Connection, tenant_ids: Collection[str]) -> None:
     connection.execute(
         """
         insert into ops.transforms (transform_id, tenant_id, as_of_date, iana_timezone, currency)
-        select %s, tenant_id, coalesce(as_of_date, current_date), tenants.iana_timezone, tenants.currency
+        select %s, tenant_id, coalesce(as_of_date, ops.local_time(now(), tenants.iana_timezone)::date),
+            tenants.iana_timezone, tenants.currency
         from ops.tenants
         left join ops.tenant_marts using (tenant_id)
         where tenant_id = any(%s)
