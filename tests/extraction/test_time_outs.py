@@ -119,7 +119,7 @@ def test_what_came_before_a_page_that_never_comes_is_kept_and_the_next_sync_goes
     cursor = "select cursor_at from ops.sync_state where stream = 'orders'"
     cursor_before = installation.value(cursor)
 
-    with pytest.raises(TimedOutError, match="OrderLineItems took Shopify too long"):
+    with pytest.raises(TimedOutError, match=f"OrderLineItems of gid://shopify/Order/{large} took Shopify too long"):
         sync_orders(installation, tenant)
 
     assert touched(installation) == before
@@ -130,6 +130,35 @@ def test_what_came_before_a_page_that_never_comes_is_kept_and_the_next_sync_goes
     sync_orders(installation, tenant)
     assert set(touched(installation)) == {*before, *after}
     assert installation.value("select count(*) from raw.order_line_items where order_id = %s", large) == 25
+    assert set_aside(installation) == []
+
+
+def set_aside(installation: Installation) -> list[tuple[str, str]]:
+    return installation.query("select gid, reason from ops.set_aside")
+
+
+def test_an_object_that_always_takes_too_long_is_set_aside_and_the_next_sync_goes_on_without_it(
+    installation: Installation, shop: Shop, tenant: Tenant
+) -> None:
+    shop.control.set_clock(offset_seconds=600)
+    large = place_a_large_order(shop, installation)
+    shop.control.set_clock(offset_seconds=660)
+    after = touch(shop, installation, 4)
+    shop.control.fault("timeout", operation="OrderLineItems", count=1000)
+
+    with pytest.raises(TimedOutError):
+        sync_orders(installation, tenant)
+    report = sync_orders(installation, tenant)
+
+    assert touched(installation) == after
+    assert report.cursor_after > report.cursor_before  # type: ignore[operator]
+    assert set_aside(installation) == [(f"gid://shopify/Order/{large}", "it takes Shopify too long to answer")]
+
+    shop.control.clear_faults()
+    shop.control.update_order(large, tags=["lighter"])
+    sync_orders(installation, tenant)
+    assert installation.value("select count(*) from raw.order_line_items where order_id = %s", large) == 25
+    assert set_aside(installation) == []
 
 
 def test_a_first_history_in_pages_goes_on_where_it_broke_off(installation: Installation, shop: Shop) -> None:

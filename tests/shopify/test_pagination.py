@@ -94,6 +94,9 @@ class Listing:
             self.before_page(len(self.asked))
             (field,) = re.findall(r"\{(customers|abandonedCheckouts)\(", json.loads(asked.body)["query"])
             content = {field: self._page(variables)}
+            shown = {_number(node["id"]) for node in content[field]["nodes"] if node and node.get("id")}
+            if shown.intersection(self.slow) and "IdsPage" not in json.loads(asked.body)["operationName"]:
+                return self.slow_answer
         return data(content, requested=size * self.cost_each, actual=1)
 
     def _page(self, variables: dict[str, Any]) -> dict[str, Any]:
@@ -294,6 +297,22 @@ def test_one_object_that_takes_too_long_is_an_error_after_what_came_before_it(sh
     assert read == [0, 1, 2, 3]
     assert isinstance(error, TimedOutError)
     assert re.match(r"acme: CustomersPage took Shopify too long .* try again later", str(error))
+
+
+def test_an_object_that_always_takes_too_long_is_named_and_pages_go_on_without_it_once_it_is_known(
+    shop: FakeShop, connect: Connect
+) -> None:
+    client = connect(patience=Patience(deadline=10))
+    shop.respond = Listing({n: at(n) for n in range(9)}, cost_each=1, slow=[4])
+
+    read, error = until_it_breaks_off(page.nodes for page in Pager(client, CUSTOMERS).changes(SINCE))
+    assert read == [0, 1, 2, 3]
+    assert isinstance(error, SlowObjectError)
+    assert (error.gid, error.changed_at) == ("gid://shopify/Customer/4", at(4))
+
+    pages = list(Pager(client, CUSTOMERS, slow={error.gid}).changes(SINCE))
+    assert [id_ for page in pages for id_ in ids(page.nodes)] == [0, 1, 2, 3, 5, 6, 7, 8]
+    assert pages[-1].read_up_to == at(8)
 
 
 def test_ids_that_take_too_long_together_are_read_in_smaller_batches(shop: FakeShop, client: ShopifyClient) -> None:
@@ -516,13 +535,15 @@ def test_children_that_take_too_long_come_in_smaller_pages(shop: FakeShop, clien
     assert asked_for == [100, 50, 25, 25, 25]
 
 
-def test_children_whose_cursor_stands_still_are_an_error_and_no_endless_loop(
-    shop: FakeShop, client: ShopifyClient
+@pytest.mark.parametrize("cursor", ["stands still", None, 7])
+def test_an_object_whose_children_have_no_further_cursor_is_left_to_loading_which_sets_it_aside(
+    cursor: Any, shop: FakeShop, client: ShopifyClient
 ) -> None:
     first = children("1", more=True)
-    shop.answer(data({"nodes": [order(lineItems=first)]}), data({"order": {"lineItems": first}}))
-    with pytest.raises(MalformedAnswerError, match="lineItems of gid://shopify/Order/1 promises a next page"):
-        list(Pager(client, ORDERS).by_id(["gid://shopify/Order/1"]))
+    second = first if cursor == "stands still" else {**first, "pageInfo": {"hasNextPage": True, "endCursor": cursor}}
+    shop.answer(data({"nodes": [order(lineItems=first)]}), data({"order": {"lineItems": second}}))
+    ((node,),) = Pager(client, ORDERS).by_id(["gid://shopify/Order/1"])
+    assert node["lineItems"] == first
 
 
 def test_an_order_comes_with_all_its_lines_agreements_and_sales(store: Store) -> None:

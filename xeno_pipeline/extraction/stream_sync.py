@@ -31,7 +31,15 @@ from xeno_pipeline.extraction.state import (
 from xeno_pipeline.extraction.streams import Stream
 from xeno_pipeline.shopify.bulk import BulkOperation, BulkReader
 from xeno_pipeline.shopify.client import ShopifyClient
-from xeno_pipeline.shopify.errors import AccessDeniedError, BulkDeniedError, BulkError, BulkRefusedError, TimedOutError
+from xeno_pipeline.shopify.errors import (
+    AccessDeniedError,
+    BulkDeniedError,
+    BulkError,
+    BulkRefusedError,
+    SlowObjectError,
+    TimedOutError,
+)
+from xeno_pipeline.shopify.ids import number
 from xeno_pipeline.shopify.pagination import Node, Page, Pager
 from xeno_pipeline.shopify.queries import bulk_query, operation
 from xeno_pipeline.tenants import usage
@@ -40,7 +48,7 @@ from xeno_pipeline.tenants.registry import Tenant
 from xeno_pipeline.warehouse.connection import Connection, Database
 from xeno_pipeline.warehouse.copying import Row
 from xeno_pipeline.warehouse.loading import Completeness, Load
-from xeno_pipeline.warehouse.set_aside import UNIDENTIFIED, Refused, ids_of, only_set_aside
+from xeno_pipeline.warehouse.set_aside import TOO_SLOW, UNIDENTIFIED, Refused, ids_of, only_set_aside, slow_gids
 from xeno_pipeline.warehouse.suppression import Suppressed
 
 log = logging.getLogger(__name__)
@@ -239,7 +247,7 @@ class StreamSync:
             self._read_span_in_pages(report, announced)
             return
         since = BEGINNING if state.history_loaded_at or state.cursor_at is None else state.cursor_at - OVERLAP
-        pages = Pager(self.client, self.stream.pages).changes(since)
+        pages = self._pager().changes(since)
         read_up_to = self._load_pages(self._told_pages(pages, announced), report)
         report.cursor_after = max(filter(None, (read_up_to, state.cursor_at)), default=BEGINNING)
         with self.database.connect() as connection:
@@ -255,7 +263,7 @@ class StreamSync:
 
         def counted() -> Iterator[Page]:
             nonlocal came
-            for nodes in Pager(self.client, self.stream.pages).matching(filter_):
+            for nodes in self._pager().matching(filter_):
                 came += len(nodes)
                 yield Page(nodes, None)
 
@@ -323,7 +331,7 @@ class StreamSync:
                 f"{self.tenant.tenant_id}: the history of {self.stream.name} was read by an older query, which may "
                 f"lack fields; `xeno sync {self.tenant.tenant_id} --stream {self.stream.name} --full` reads it anew."
             )
-        pages = Pager(self.client, self.stream.pages).changes(state.cursor_at - OVERLAP)
+        pages = self._pager().changes(state.cursor_at - OVERLAP)
         read_up_to = self._load_pages(self._told_pages(pages, None), report)
         report.cursor_after = max(state.cursor_at, read_up_to or state.cursor_at)
         return report
@@ -350,8 +358,22 @@ class StreamSync:
         if batch or read_up_to:
             self._load_batch(batch, read_at, read_up_to, report)
         for failure in failures:
+            if isinstance(failure, SlowObjectError):
+                self._set_aside(failure, report)
             raise failure
         return read_up_to
+
+    def _set_aside(self, slow: SlowObjectError, report: StreamReport) -> None:
+        """Note that an object takes Shopify too long: where it still does, the next sync goes on without it."""
+        refused = Refused(TOO_SLOW, number(slow.gid), gid=slow.gid, is_root=True, updated_at=slow.changed_at)
+
+        def nothing_but_that(_suppressed: Suppressed, refuse: Refuse) -> list[Row]:
+            refuse(refused)
+            return []
+
+        with self._writing() as connection:
+            load = Load(self.tenant.tenant_id, self.stream.root, datetime.now(UTC))
+            report.add(load.run(connection, nothing_but_that))
 
     def _load_batch(
         self, batch: dict[object, Node], read_at: datetime, read_up_to: datetime | None, report: StreamReport
@@ -376,6 +398,11 @@ class StreamSync:
 
     def _report(self, mode: str, state: SyncState) -> StreamReport:
         return empty_report(self.tenant.tenant_id, self.stream, mode, state.cursor_at)
+
+    def _pager(self) -> Pager:
+        with self.database.connect() as connection:
+            slow = slow_gids(connection, self.tenant.tenant_id, self.stream.root)
+        return Pager(self.client, self.stream.pages, slow)
 
     def _mapping(self) -> RowMapping:
         return RowMapping(self.stream.root, self.tenant.tenant_id, self.stream.query_version)

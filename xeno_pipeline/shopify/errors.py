@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from xeno_pipeline.errors import XenoError
 
 
@@ -78,11 +80,17 @@ class TimedOutError(OverloadedError):
 
 
 class SlowObjectError(TimedOutError):
-    """One object takes Shopify too long even if it is asked for alone; the others that were asked for came."""
+    """One object takes Shopify too long even if it is asked for alone; the others that were asked for came.
 
-    def __init__(self, tenant: str, operation: str, problem: str, gid: str) -> None:
+    Args:
+        gid: the object.
+        changed_at: when it was changed, where that is known.
+    """
+
+    def __init__(self, tenant: str, operation: str, problem: str, gid: str, changed_at: datetime | None = None) -> None:
         super().__init__(tenant, operation, problem)
         self.gid = gid
+        self.changed_at = changed_at
 
 
 class MalformedAnswerError(ShopifyError):

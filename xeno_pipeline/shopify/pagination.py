@@ -6,7 +6,7 @@ Every object comes whole: where it has more children than its page held, the res
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
@@ -61,6 +61,11 @@ class PagedQuery:
     sort_key: str
     first: int
 
+    @property
+    def ids_page(self) -> str:
+        """The operation that reads a page of the root connection too, but nothing of the objects but their ids."""
+        return f"{self.page.removesuffix('Page')}IdsPage"
+
 
 @dataclass(frozen=True)
 class Page:
@@ -76,11 +81,13 @@ class Pager:
     Args:
         client: the store's client.
         query: what to read.
+        slow: gids of objects that are known to take Shopify too long: where they still do, pages go on without them.
     """
 
-    def __init__(self, client: ShopifyClient, query: PagedQuery) -> None:
+    def __init__(self, client: ShopifyClient, query: PagedQuery, slow: Collection[str] = ()) -> None:
         self._client = client
         self._query = query
+        self._slow = slow
         self._batches = {name: BatchSize(query.first) for name in (query.page, query.by_id)}
 
     def changes(self, since: datetime) -> Iterator[Page]:
@@ -94,6 +101,10 @@ class Pager:
 
         Read in the order of `updatedAt`, what changes during the read moves to its end and is met there. By
         id it may be missed, so that only changes older than the read's own duration count as read.
+
+        Raises:
+            SlowObjectError: one object takes Shopify too long even alone, and was not known to.
+            ShopifyError: they cannot be read.
         """
         anchor = latest = since
         while self._query.sort_key == "UPDATED_AT":
@@ -186,20 +197,61 @@ class Pager:
         while True:
             size = self._batches[self._query.page].size
             variables = {"first": size, "after": after, "query": filter_, "sortKey": sort_key}
-            data = self._ask(self._query.page, variables, size)
-            if data is None:
+            connection = self._read_page(variables, size)
+            if connection is None:
                 continue
-            connection = data[self._query.connection]
             yield from self._whole_ones(connection["nodes"])
             if not connection["pageInfo"]["hasNextPage"]:
                 return
             after = self._advance(self._query.page, after, connection["pageInfo"]["endCursor"])
 
+    def _read_page(self, variables: Mapping[str, Any], size: int) -> Mapping[str, Any] | None:
+        """A page of the root connection; None means that it was too large, and that a smaller one is next."""
+        try:
+            data = self._ask(self._query.page, variables, size)
+        except TimedOutError as error:
+            return self._pass_slow(variables, error)
+        return None if data is None else data[self._query.connection]
+
+    def _pass_slow(self, variables: Mapping[str, Any], error: TimedOutError) -> Mapping[str, Any]:
+        """A page of one without its object, which takes Shopify too long and is known to.
+
+        Raises:
+            SlowObjectError: it is not.
+            TimedOutError: its id alone takes too long: it is the store that is slow.
+        """
+        if self._query.page.endswith("IdsPage"):
+            raise error
+        try:
+            ids = self._client.execute(operation(self._query.ids_page), variables, can_shrink=True)
+        except TimedOutError:
+            raise error from None
+        connection: Mapping[str, Any] = ids.data[self._query.connection]
+        for node in connection["nodes"]:
+            self._check_known_as_slow(node, error)
+        return {**connection, "nodes": []}
+
+    def _check_known_as_slow(self, node: Mapping[str, Any], error: TimedOutError) -> None:
+        """Do nothing where an object is known to take Shopify too long.
+
+        Raises:
+            SlowObjectError: it is not.
+            TimedOutError: it does not even say which object it is.
+        """
+        gid = node.get("id")
+        if not isinstance(gid, str) or number_of(gid) is None:
+            raise error
+        if gid not in self._slow:
+            what = f"{error.operation} of {gid}"
+            raise SlowObjectError(self._client.tenant, what, error.problem, gid, changed_at(node)) from error
+        log.warning("%s It is left out.", error)
+
     def _advance(self, name: str, before: str | None, after: str | None) -> str:
-        if after is None or after == before:
+        try:
+            return _next_cursor(before, after)
+        except ValueError:
             problem = "promises a next page but gives no new cursor to it: run the sync again."
-            raise MalformedAnswerError(self._client.tenant, name, problem)
-        return after
+            raise MalformedAnswerError(self._client.tenant, name, problem) from None
 
     def _ask(self, name: str, variables: Mapping[str, Any], size: int) -> Mapping[str, Any] | None:
         """Ask for `size` objects at once; None means that these were too many, and that fewer are next."""
@@ -231,13 +283,21 @@ class Pager:
         whole: list[Node] = []
         for node in nodes:
             try:
-                whole.append(self._complete(node))
+                whole += self._unless_slow(node)
             except ShopifyError:
                 if whole:
                     yield whole
                 raise
         if whole:
             yield whole
+
+    def _unless_slow(self, node: Any) -> list[Node]:
+        """The node with all its children; nothing where they take Shopify too long and are known to."""
+        try:
+            return [self._complete(node)]
+        except TimedOutError as error:
+            self._check_known_as_slow(node, error)
+            return []
 
     def _whole(self, node: Node, parent: Node | None = None) -> Node:
         """The node with each child connection replaced by the list of all its nodes."""
@@ -246,7 +306,7 @@ class Pager:
                 children = list(value["nodes"])
                 info, after = value["pageInfo"], None
                 while info["hasNextPage"]:
-                    after = self._advance(f"{field} of {node['id']}", after, info["endCursor"])
+                    after = _next_cursor(after, info["endCursor"])
                     more = self._more(node, field, after, parent)
                     children.extend(more["nodes"])
                     info = more["pageInfo"]
@@ -286,6 +346,17 @@ class Pager:
             name,
             f"no longer finds {gid}, of which a first part was read a moment ago: run the sync again.",
         )
+
+
+def _next_cursor(before: str | None, after: Any) -> str:
+    """The cursor to the next page.
+
+    Raises:
+        ValueError: there is no new one, though a next page was promised.
+    """
+    if not isinstance(after, str) or after == before:
+        raise ValueError("There is no cursor to the next page.")
+    return after
 
 
 def _of_gid(node: Any, gid: str) -> Node:

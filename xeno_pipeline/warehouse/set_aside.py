@@ -18,6 +18,9 @@ from xeno_pipeline.warehouse.raw_tables import RawTable
 UNIDENTIFIED = 0
 """The id under which records are listed that name neither themselves nor their parent."""
 
+TOO_SLOW = "it takes Shopify too long to answer"
+"""The reason for an object that would have come, had it not taken so long: nothing is known to be wrong with it."""
+
 
 @dataclass(frozen=True)
 class Refused:
@@ -152,6 +155,12 @@ def ids_of(connection: Connection, tenant_id: str, root: RawTable) -> set[int]:
     """The objects of a kind that are set aside, and `UNIDENTIFIED` where records are."""
     query = "select object_id from ops.set_aside where tenant_id = %s and object = %s"
     return {id_ for (id_,) in connection.execute(query, [tenant_id, root.name])}
+
+
+def slow_gids(connection: Connection, tenant_id: str, root: RawTable) -> set[str]:
+    """The objects of a kind that are set aside since they take Shopify too long."""
+    query = "select gid from ops.set_aside where tenant_id = %s and object = %s and reason = %s"
+    return {gid for (gid,) in connection.execute(query, [tenant_id, root.name, TOO_SLOW])}
 
 
 def forget(connection: Connection, tenant_id: str, root: RawTable, ids: Collection[int]) -> None:
