@@ -18,6 +18,7 @@ from tests.marts.store import Store
 from tests.marts.warehouse import Warehouse
 from xeno_pipeline.demo.tables import tenant_summary
 from xeno_pipeline.orchestration.pictures import pictures
+from xeno_pipeline.tenants.apart import Failures
 from xeno_pipeline.tenants import registry
 
 TODAY = date(2026, 3, 1)
@@ -93,9 +94,11 @@ def test_scores_of_few_or_equal_customers_are_said_to_mean_nothing(bazaar: Wareh
 @pytest.mark.parametrize(("tenant", "is_meaningful"), [("enough", True), ("few", False)])
 def test_what_shows_scores_and_segments_to_people_says_so(bazaar: Warehouse, tenant: str, is_meaningful: bool) -> None:
     marts = [AssetKey(["marts", name]) for name in ("rfm_scores", "rfm_segments", "tenant_overview")]
+    failures = Failures()
+    drawn = pictures(bazaar.database, [(mart, tenant) for mart in marts], failures)
+    assert not failures
+    summary = StringIO()
     with bazaar.database.connect() as connection:
-        drawn = pictures(connection, [(mart, tenant) for mart in marts])
-        summary = StringIO()
         Console(file=summary, width=200).print(tenant_summary(connection, registry.get(connection, tenant)))
     grid = drawn[marts[0], tenant]["customers_by_score"]
     assert ("too few" in str(grid)) != is_meaningful
