@@ -18,8 +18,8 @@ from tests.marts.store import Store
 from tests.marts.warehouse import Warehouse
 from xeno_pipeline.demo.tables import tenant_summary
 from xeno_pipeline.orchestration.pictures import pictures
-from xeno_pipeline.tenants.apart import Failures
 from xeno_pipeline.tenants import registry
+from xeno_pipeline.tenants.apart import Failures
 
 TODAY = date(2026, 3, 1)
 _HOURS_UNTIL_TODAY = 24 * 59
