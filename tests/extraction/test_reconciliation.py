@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.extraction.test_events import tell
 from tests.installation import Installation, Shop
 from xeno_pipeline.extraction.reconciliation import Depth, reconcile_tenants
 from xeno_pipeline.extraction.reconciliation_results import Reconciliation, due_tenants, of_tenants
@@ -93,6 +94,20 @@ def test_an_order_that_went_without_a_word_is_marked_as_gone_where_that_is_accep
     assert gone not in live(installation, "orders")
     assert found(installation, tenant).gone == 1
     assert found(installation, tenant).error is None
+
+
+def test_an_order_whose_deletion_a_webhook_has_told_is_marked_whether_the_webhook_was_taken_in_or_not(
+    installation: Installation, tenant: Tenant, shop: Shop
+) -> None:
+    """One of sixty orders is more than one per cent, but nobody has to be asked about it."""
+    order = installation.value("select min(id) from raw.orders")
+    shop.control.delete_order(order)
+    tell(installation.database, shop, ("orders/delete", {"id": order}))
+
+    assert isinstance(reconcile(installation, tenant)["orders"], StreamReport)
+
+    assert found(installation, tenant).gone == 1
+    assert installation.query("select id from raw.orders where deleted_at is not null") == [(order,)]
 
 
 def test_a_customer_whose_order_is_gone_is_read_again_for_how_many_there_are(

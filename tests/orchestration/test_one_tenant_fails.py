@@ -352,7 +352,7 @@ def test_what_fails_for_one_tenant_while_it_is_compared(three: Three, step: str)
     assert three.location.installation.query(done) == [(name,) for name in HEALTHY]
 
 
-SLOW = ("claim", "note what is stale", "note that marts are made", "record a mart")
+SLOW = ("claim", "make a model", "note what is stale", "note that marts are made", "record a mart")
 
 
 @pytest.mark.parametrize("step", [pytest.param(s, marks=[pytest.mark.slow] * (s in SLOW)) for s in MAKING])

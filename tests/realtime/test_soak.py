@@ -69,6 +69,7 @@ def soaked(make_home: Callable[[], Path]) -> Iterator[Soaked]:
         yield Soaked(machine, mail, webhook)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_it_runs_itself_for_two_minutes(soaked: Soaked) -> None:
     held = soak(soaked, minutes=2)

@@ -106,6 +106,15 @@ class Census:
                 note_changes(self.connection, self.tenant_id, CUSTOMERS, ids_of(refreshed))
         return len(refreshed)
 
+    def absent(self, complete: Completeness) -> list[int]:
+        """What is in raw, and neither marked as deleted nor seen.
+
+        Args:
+            complete: what the census covers.
+        """
+        with self.connection.transaction():
+            return [id_ for (id_,) in self.connection.execute(merging.missing(self.root), self._bound(complete))]
+
     def bury_absent(self, complete: Completeness) -> int:
         """Mark as gone what is in raw and was not seen.
 
@@ -118,12 +127,7 @@ class Census:
         Raises:
             TooManyGoneError: it is more than one per cent of what is there; nothing was marked.
         """
-        bound = {
-            "tenant": self.tenant_id,
-            "read_at": self.read_at,
-            "visible_since": complete.visible_since,
-            "visible_until": complete.visible_until,
-        }
+        bound = self._bound(complete)
         with self.connection.transaction():
             lock(self.connection, self.tenant_id, self.root)
             row = self.connection.execute(merging.count_missing(self.root), bound).fetchone()
@@ -135,3 +139,11 @@ class Census:
             note_changes(self.connection, self.tenant_id, self.root, "select id from changed_roots")
             self.connection.execute(merging.unlist_missing(self.root), bound)
         return int(gone[0])
+
+    def _bound(self, complete: Completeness) -> dict[str, object]:
+        return {
+            "tenant": self.tenant_id,
+            "read_at": self.read_at,
+            "visible_since": complete.visible_since,
+            "visible_until": complete.visible_until,
+        }

@@ -229,6 +229,14 @@ def delete_missing(table: RawTable) -> str:
         """
 
 
+def missing(root: RawTable) -> str:
+    """The ids of live roots that a complete read has not `seen`."""
+    return f"""
+        select id from raw.{root.name} old
+        where old.tenant_id = %(tenant)s and old.deleted_at is null and {_MISSING}
+        """
+
+
 def count_missing(root: RawTable) -> str:
     """How many live roots a complete read has not `seen`, and how many live ones there are."""
     return f"""
