@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import socket
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar
 
 import requests
+
+Server = TypeVar("Server", bound=socketserver.BaseServer)
 
 
 def free_port() -> int:
@@ -20,3 +27,16 @@ def answers(url: str) -> bool:
         return requests.get(url, timeout=5).ok
     except requests.RequestException:
         return False
+
+
+@contextmanager
+def serving(server: Server) -> Iterator[Server]:
+    """A server that answers for the length of a `with`, and ends with it, however that ends."""
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

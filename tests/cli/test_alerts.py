@@ -9,7 +9,8 @@ import pytest
 
 from tests.cli.xeno import Said
 from tests.installation import Installation
-from tests.monitoring.listeners import MailServer, WebhookServer, serving
+from tests.loopback import serving
+from tests.monitoring.listeners import MailServer, WebhookServer
 from xeno_pipeline.monitoring.alerts import see
 from xeno_pipeline.monitoring.checks import Finding
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 from urllib.parse import quote, unquote
 
 import requests
 
 from tests.installation import Shop
+from tests.loopback import serving
 
 _FORWARDED = ("X-Shopify-Access-Token", "Content-Type", "X-Shopify-API-Version")
 
@@ -87,10 +87,6 @@ def meddler(shop: Shop) -> Iterator[Meddler]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
         meddling = Meddler(f"http://127.0.0.1:{server.server_port}/{shop.handle}")
-        thread = Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
         yield meddling
-        server.shutdown()
-        thread.join()

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 
+from tests.loopback import serving
 from xeno_pipeline.extraction.streams import STREAMS, Stream
 from xeno_pipeline.shopify.queries import API_VERSION
 
@@ -102,10 +102,6 @@ def poison_store() -> Iterator[PoisonStore]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
         store = PoisonStore(f"http://127.0.0.1:{server.server_port}")
-        thread = Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
         yield store
-        server.shutdown()
-        thread.join()

@@ -11,7 +11,8 @@ from dagster import DagsterRunStatus, SensorResult, SkipReason, build_sensor_con
 from dagster._core.test_utils import create_run_for_test
 
 from tests.installation import Shop
-from tests.monitoring.listeners import MailServer, WebhookServer, serving
+from tests.loopback import serving
+from tests.monitoring.listeners import MailServer, WebhookServer
 from tests.orchestration.conftest import Location
 from xeno_pipeline.orchestration.tenant_jobs import SYNC_JOB
 

@@ -16,7 +16,8 @@ import pytest
 from dagster import AssetKey, DagsterEventType, ExecuteInProcessResult, build_sensor_context
 
 from tests.installation import Shop
-from tests.monitoring.listeners import WebhookServer, serving
+from tests.loopback import serving
+from tests.monitoring.listeners import WebhookServer
 from tests.orchestration.conftest import Location, locate
 from xeno_pipeline.extraction import reconciliation_results
 from xeno_pipeline.monitoring import alerts

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.monitoring.listeners import MailServer, WebhookServer, serving
+from tests.loopback import serving
+from tests.monitoring.listeners import MailServer, WebhookServer
 from tests.realtime import quick_clock
 from tests.realtime.machine import Machine
 from tests.realtime.memory import Held, memory_of
