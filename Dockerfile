@@ -15,7 +15,7 @@ COPY xeno_pipeline xeno_pipeline
 RUN pip install --no-deps --no-build-isolation --editable .
 # dbt's parse is good for one connection; with another one, each new volume parses once for itself.
 ARG XENO_DATABASE_URL=postgresql://xeno@postgres:5432/xeno
-RUN python -m xeno_pipeline.transformation.bake
+RUN python -m xeno_pipeline.marts.bake
 
 FROM python:3.13-slim
 RUN useradd --uid 10001 --create-home xeno && install --directory --owner xeno --mode 700 /var/lib/xeno

@@ -12,13 +12,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from shopify_sandbox.process import SandboxProcess
+from shopify_sandbox.spec import StoreSpec
 from tests.installation import Installation, Shop
-from xeno_pipeline.sandbox.process import SandboxProcess
-from xeno_pipeline.sandbox.spec import StoreSpec
+from xeno_pipeline.database.connection import Database
+from xeno_pipeline.database.embedded import EmbeddedServer
+from xeno_pipeline.database.migrate import migrate
 from xeno_pipeline.tenants.credentials import KeyRing
-from xeno_pipeline.warehouse.connection import Database
-from xeno_pipeline.warehouse.embedded import EmbeddedServer
-from xeno_pipeline.warehouse.migrate import migrate
 
 _TEMPLATE = "migrated"
 _STORES = 1_000

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from shopify_sandbox.control import StoreControl
+from shopify_sandbox.process import SandboxProcess
+from shopify_sandbox.spec import DEFAULT_TOKEN
+from xeno_pipeline.database.connection import Database
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport
 from xeno_pipeline.extraction.sync import Syncer, SyncRequest
-from xeno_pipeline.sandbox.control import StoreControl
-from xeno_pipeline.sandbox.process import SandboxProcess
-from xeno_pipeline.sandbox.spec import DEFAULT_TOKEN
+from xeno_pipeline.raw.tables import RAW_TABLES
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.credentials import KeyRing
 from xeno_pipeline.tenants.onboarding import connect_store
 from xeno_pipeline.tenants.registry import Tenant
-from xeno_pipeline.warehouse.connection import Database
-from xeno_pipeline.warehouse.raw_tables import RAW_TABLES
 
 Rows = dict[str, dict[Any, Any]]
 """By table and id, what is of interest in each row."""

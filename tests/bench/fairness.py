@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 from statistics import median
 
+from shopify_sandbox.spec import StoreSpec
 from tests.bench.machine import Machine, machine
-from xeno_pipeline.sandbox.spec import StoreSpec
 
 LARGE_ORDERS = 200_000
 SMALL = [f"small-{number:02}" for number in range(20)]

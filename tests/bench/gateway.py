@@ -18,12 +18,12 @@ from pathlib import Path
 from statistics import median, quantiles
 
 from tests.gateway.gateway_process import SECRET, GatewayProcess
+from xeno_pipeline.database.embedded import EmbeddedServer
+from xeno_pipeline.database.migrate import open_migrated
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.shopify.webhooks import sign
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.registry import Tenant
-from xeno_pipeline.warehouse.embedded import EmbeddedServer
-from xeno_pipeline.warehouse.migrate import open_migrated
 
 CONNECTIONS = 64
 _SECONDS = 5.0

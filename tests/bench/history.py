@@ -18,14 +18,14 @@ from typing import Any
 
 import requests
 
-from xeno_pipeline.sandbox.process import SandboxProcess
-from xeno_pipeline.sandbox.spec import DEFAULT_TOKEN, StoreSpec
+from shopify_sandbox.process import SandboxProcess
+from shopify_sandbox.spec import DEFAULT_TOKEN, StoreSpec
+from xeno_pipeline.database.connection import Database
+from xeno_pipeline.database.embedded import EmbeddedServer
+from xeno_pipeline.database.migrate import open_migrated
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants.credentials import load_key_ring
 from xeno_pipeline.tenants.onboarding import connect_store
-from xeno_pipeline.warehouse.connection import Database
-from xeno_pipeline.warehouse.embedded import EmbeddedServer
-from xeno_pipeline.warehouse.migrate import open_migrated
 
 ORDERS = {"large": 200_000, "small": 20_000}
 _CHUNK = 1 << 20

@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+from xeno_pipeline.database.connection import open_database
 from xeno_pipeline.extraction.report import no_progress
 from xeno_pipeline.extraction.state import remember_bulk_operation
 from xeno_pipeline.extraction.stream_sync import StreamSync
@@ -24,7 +25,6 @@ from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.apps import installation_app
 from xeno_pipeline.tenants.credentials import load_key_ring
 from xeno_pipeline.tenants.onboarding import open_client
-from xeno_pipeline.warehouse.connection import open_database
 
 
 def main(handle: str) -> None:

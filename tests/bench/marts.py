@@ -18,20 +18,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from shopify_sandbox.process import SandboxProcess
+from shopify_sandbox.spec import DEFAULT_TOKEN, StoreSpec
+from xeno_pipeline.database.connection import Database, connection_variables
+from xeno_pipeline.database.embedded import EmbeddedServer, program
+from xeno_pipeline.database.migrate import open_migrated
+from xeno_pipeline.database.statistics import refresh_statistics
 from xeno_pipeline.extraction.report import StreamFailure, no_progress
 from xeno_pipeline.extraction.sync import Syncer, SyncRequest
-from xeno_pipeline.sandbox.process import SandboxProcess
-from xeno_pipeline.sandbox.spec import DEFAULT_TOKEN, StoreSpec
+from xeno_pipeline.marts.dbt import DBT_PROJECT_DIR, DbtProject
+from xeno_pipeline.marts.scope import Scope, marts_are_made, open_scope
+from xeno_pipeline.marts.transform import TransformRequest, make_relations, transform
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants.credentials import load_key_ring
 from xeno_pipeline.tenants.onboarding import connect_store
-from xeno_pipeline.transformation.dbt import DBT_PROJECT_DIR, DbtProject
-from xeno_pipeline.transformation.scope import Scope, marts_are_made, open_scope
-from xeno_pipeline.transformation.transform import TransformRequest, make_relations, transform
-from xeno_pipeline.warehouse.connection import Database, connection_variables
-from xeno_pipeline.warehouse.embedded import EmbeddedServer, program
-from xeno_pipeline.warehouse.migrate import open_migrated
-from xeno_pipeline.warehouse.statistics import refresh_statistics
 
 LARGE, SMALL = "large", "small"
 MANY = tuple(f"shop-{number:02}" for number in range(40))

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import sys
 
-from xeno_pipeline.orchestration import lanes
-from xeno_pipeline.orchestration.build import build_defs
-from xeno_pipeline.orchestration.instance import open_instance
+from xeno_pipeline.defs import lanes
+from xeno_pipeline.defs.build import build_defs
+from xeno_pipeline.defs.instance import open_instance
 from xeno_pipeline.settings import load_settings
 
 _LANES = {"routine": lanes.ROUTINE, "backfill": lanes.BACKFILL}

@@ -15,15 +15,15 @@ from pathlib import Path
 import pytest
 from dagster import AssetKey, AssetMaterialization, DagsterInstance, RunRequest, build_schedule_context
 
+from shopify_sandbox.spec import StoreSpec
 from tests.bench.machine import Machine, machine
 from tests.webserver_process import WebserverProcess
+from xeno_pipeline.defs.build import build_defs
+from xeno_pipeline.defs.instance import open_instance
+from xeno_pipeline.defs.partitions import align_partitions
+from xeno_pipeline.defs.pipeline import Pipeline, PipelineResource
 from xeno_pipeline.extraction.streams import STREAMS
-from xeno_pipeline.orchestration.build import build_defs
-from xeno_pipeline.orchestration.instance import open_instance
-from xeno_pipeline.orchestration.partitions import align_partitions
-from xeno_pipeline.orchestration.pipeline import Pipeline, PipelineResource
-from xeno_pipeline.sandbox.spec import StoreSpec
-from xeno_pipeline.transformation.transform import TransformRequest, transform
+from xeno_pipeline.marts.transform import TransformRequest, transform
 
 TENANTS = 1_000
 _MART = AssetKey(["marts", "revenue_daily"])

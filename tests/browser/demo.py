@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.loopback import answers, free_port
-from xeno_pipeline.warehouse.embedded import EmbeddedServer
+from xeno_pipeline.database.embedded import EmbeddedServer
 
 _START_SECONDS = 240
 """For stores, gateway, Dagster and its code location, on a machine that runs all tests at once."""

@@ -9,8 +9,8 @@ import re
 
 import pytest
 
+from shopify_sandbox.spec import demo_specs
 from tests.browser.page import Page
-from xeno_pipeline.sandbox.spec import demo_specs
 
 TENANTS = [spec.handle for spec in demo_specs()]
 CHECK_SECONDS = 180

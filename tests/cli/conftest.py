@@ -11,10 +11,10 @@ import pytest
 
 from tests.cli.xeno import Said, Xeno
 from tests.installation import Installation
-from xeno_pipeline import cli
+from xeno_pipeline.cli import app as cli
+from xeno_pipeline.database.connection import Database
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants.credentials import load_key_ring
-from xeno_pipeline.warehouse.connection import Database
 
 
 @pytest.fixture

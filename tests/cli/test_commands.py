@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 
 import pytest
 
+from shopify_sandbox.spec import DEFAULT_TOKEN
 from tests.cli.xeno import Said, Xeno
 from tests.installation import Installation, Shop
-from xeno_pipeline.sandbox.spec import DEFAULT_TOKEN
+from xeno_pipeline.database.embedded import EmbeddedServer
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants.credentials import load_key_ring
 from xeno_pipeline.tenants.offboarding import uninstall
-from xeno_pipeline.warehouse.embedded import EmbeddedServer
 
 
 def test_a_store_is_added_and_read(xeno: Xeno, machine: Installation, shop: Shop) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from xeno_pipeline.sandbox.spec import demo_specs
-from xeno_pipeline.warehouse.embedded import EmbeddedServer
+from shopify_sandbox.spec import demo_specs
+from xeno_pipeline.database.embedded import EmbeddedServer
 
 _SEGMENTS = (
     *("Champions", "Loyal", "Potential loyalist", "New customers", "Promising", "Need attention", "About to sleep"),

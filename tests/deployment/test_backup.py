@@ -13,15 +13,15 @@ from tests.cli.xeno import Said, Xeno
 from tests.installation import Installation, Shop
 from tests.isolation.test_loopback import free_port
 from tests.marts.warehouse import Warehouse, differences
+from xeno_pipeline.database.connection import Database
+from xeno_pipeline.database.embedded import EmbeddedServer
+from xeno_pipeline.database.migrate import migrate
+from xeno_pipeline.database.roles import grant_bi_role
+from xeno_pipeline.marts.dbt import DbtProject
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.credentials import load_key_ring
 from xeno_pipeline.tenants.onboarding import open_client
-from xeno_pipeline.transformation.dbt import DbtProject
-from xeno_pipeline.warehouse.connection import Database
-from xeno_pipeline.warehouse.embedded import EmbeddedServer
-from xeno_pipeline.warehouse.migrate import migrate
-from xeno_pipeline.warehouse.roles import grant_bi_role
 
 ORDERS = "select tenant_id, count(*) from fct_orders group by 1 order by 1"
 

@@ -21,9 +21,9 @@ import requests
 from tests.deployment.containers import COMPOSE_FILE, DOCKERFILE, Containers
 from tests.installation import Shop
 from tests.loopback import free_port
+from xeno_pipeline.database.embedded import EmbeddedServer
 from xeno_pipeline.monitoring.channels import channels
 from xeno_pipeline.settings import PROJECT_DIR, load_settings
-from xeno_pipeline.warehouse.embedded import EmbeddedServer
 
 SERVICES = ("code", "webserver", "daemon", "gateway")
 START_SECONDS = 150

@@ -16,9 +16,9 @@ import typer.main
 
 from tests.docs.pages import Block, blocks, pages
 from tests.loopback import free_port
-from xeno_pipeline.cli import app
+from xeno_pipeline.cli.app import app
+from xeno_pipeline.database.embedded import EmbeddedServer
 from xeno_pipeline.settings import PROJECT_DIR, Settings
-from xeno_pipeline.warehouse.embedded import EmbeddedServer
 
 ALL = [block for page in pages() for block in blocks(page)]
 RUN = [page for page in pages() if any(block.is_run for block in blocks(page))]

@@ -25,20 +25,20 @@ from pydantic import SecretStr
 
 from tests.cli.xeno import EXECUTABLE
 from tests.installation import Installation, Shop
-from xeno_pipeline.console import show_findings
-from xeno_pipeline.doctor.dagster_instance import examine_code_location, examine_dagster
-from xeno_pipeline.doctor.database import examine_inbox, examine_schema, reach_database
-from xeno_pipeline.doctor.finding import Finding, State, ok, wrong
-from xeno_pipeline.doctor.installation import examine_dbt_project
-from xeno_pipeline.doctor.secrets import examine_keys
-from xeno_pipeline.doctor.stores import examine_stores
+from xeno_pipeline.cli.render import show_findings
+from xeno_pipeline.database.connection import Database
+from xeno_pipeline.database.migrate import newest_version
+from xeno_pipeline.defs.instance import open_instance
 from xeno_pipeline.extraction import inbox
-from xeno_pipeline.orchestration.instance import open_instance
+from xeno_pipeline.monitoring.doctor.dagster_instance import examine_code_location, examine_dagster
+from xeno_pipeline.monitoring.doctor.database import examine_inbox, examine_schema, reach_database
+from xeno_pipeline.monitoring.doctor.finding import Finding, State, ok, wrong
+from xeno_pipeline.monitoring.doctor.installation import examine_dbt_project
+from xeno_pipeline.monitoring.doctor.secrets import examine_keys
+from xeno_pipeline.monitoring.doctor.stores import examine_stores
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.credentials import key_file, load_key_ring
-from xeno_pipeline.warehouse.connection import Database
-from xeno_pipeline.warehouse.migrate import newest_version
 
 
 @pytest.fixture

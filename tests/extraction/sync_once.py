@@ -11,12 +11,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from xeno_pipeline.database.connection import Database
 from xeno_pipeline.extraction.report import Progress, StreamFailure
 from xeno_pipeline.extraction.sync import Syncer, SyncRequest
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.credentials import load_key_ring
-from xeno_pipeline.warehouse.connection import Database
 
 
 def main(url: str, home: str, handle: str, *options: str) -> None:

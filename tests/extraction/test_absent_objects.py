@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from shopify_sandbox.spec import DEFAULT_SCOPES
 from tests.extraction.test_events import make_due, reports, states, tell, tell_merge
 from tests.installation import Installation, Shop
 from xeno_pipeline.extraction import inbox
 from xeno_pipeline.monitoring import checks
 from xeno_pipeline.monitoring.checks import find
-from xeno_pipeline.sandbox.spec import DEFAULT_SCOPES
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants.registry import Tenant
 

@@ -9,13 +9,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from shopify_sandbox.spec import DEFAULT_TOKEN
 from tests.installation import Installation, Shop, changed
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport, no_progress
 from xeno_pipeline.extraction.state import remember_bulk_operation
 from xeno_pipeline.extraction.stream_sync import StreamSync
 from xeno_pipeline.extraction.streams import STREAMS
 from xeno_pipeline.extraction.sync import Syncer, SyncRequest
-from xeno_pipeline.sandbox.spec import DEFAULT_TOKEN
 from xeno_pipeline.shopify.bulk import BulkReader
 from xeno_pipeline.shopify.client import ShopifyClient
 from xeno_pipeline.shopify.errors import AccessDeniedError, BulkFailedError, BulkResultError, ShopifyError

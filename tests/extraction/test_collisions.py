@@ -13,8 +13,8 @@ from tests.installation import Installation, Shop, changed
 from xeno_pipeline.extraction.reconciliation import Depth, reconcile_tenants
 from xeno_pipeline.extraction.report import Progress, StreamFailure, StreamReport, StreamResult
 from xeno_pipeline.extraction.sync import Syncer, SyncRequest
+from xeno_pipeline.raw.id_comparison import Census, Seen
 from xeno_pipeline.tenants.registry import Tenant
-from xeno_pipeline.warehouse.census import Census, Seen
 
 
 def test_backfills_hourly_syncs_and_reconciliations_of_one_tenant_do_not_collide(

@@ -12,17 +12,17 @@ from uuid import uuid4
 import orjson
 import pytest
 
+from shopify_sandbox.spec import DEFAULT_TOKEN
 from tests.installation import Installation, Rows, Shop
+from xeno_pipeline.database.connection import Database
 from xeno_pipeline.extraction import inbox
 from xeno_pipeline.extraction.events import read_events
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult
 from xeno_pipeline.extraction.sync import Syncer
 from xeno_pipeline.gateway.inbox import Inbox
-from xeno_pipeline.sandbox.spec import DEFAULT_TOKEN
 from xeno_pipeline.shopify.webhooks import Delivery, event_of
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.registry import Tenant
-from xeno_pipeline.warehouse.connection import Database
 
 FUTURE = (datetime.now(UTC) + timedelta(minutes=55)).isoformat()
 """Later than any change, and not so late that it could be no time of Shopify's clock."""

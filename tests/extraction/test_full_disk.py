@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.installation import Installation, Shop
+from xeno_pipeline.database.connection import Database
+from xeno_pipeline.database.embedded import EmbeddedServer
+from xeno_pipeline.database.migrate import migrate
 from xeno_pipeline.tenants.credentials import KeyRing
-from xeno_pipeline.warehouse.connection import Database
-from xeno_pipeline.warehouse.embedded import EmbeddedServer
-from xeno_pipeline.warehouse.migrate import migrate
 
 
 @contextmanager

@@ -16,23 +16,23 @@ from typing import Any
 
 import pytest
 
+from shopify_sandbox.process import SandboxProcess
+from shopify_sandbox.spec import DEFAULT_TOKEN
 from tests.extraction.poison_store import PoisonStore, poison_store
 from tests.extraction.spoiling import Record, renumbered, spoilt
 from tests.extraction.test_events import read
 from tests.installation import Installation, Shop
-from xeno_pipeline.extraction.mapping import RowMapping, flatten
 from xeno_pipeline.extraction.report import StreamReport, no_progress
 from xeno_pipeline.extraction.stream_sync import StreamSync
 from xeno_pipeline.extraction.streams import STREAMS, Stream
-from xeno_pipeline.sandbox.process import SandboxProcess
-from xeno_pipeline.sandbox.spec import DEFAULT_TOKEN
+from xeno_pipeline.raw.load import Load
+from xeno_pipeline.raw.mapping import RowMapping, flatten
+from xeno_pipeline.raw.tables import tree
 from xeno_pipeline.shopify.client import ShopifyClient
 from xeno_pipeline.shopify.pagination import Pager
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.grants import Grant, store_grant
 from xeno_pipeline.tenants.registry import Tenant
-from xeno_pipeline.warehouse.loading import Load
-from xeno_pipeline.warehouse.raw_tables import tree
 
 BEFORE = datetime(2020, 1, 1, tzinfo=UTC)
 _CHILDREN = ("lineItems", "agreements", "sales", "variants")

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.installation import Installation, Rows, Shop, changed
+from xeno_pipeline.database.connection import Database
 from xeno_pipeline.settings import PROJECT_DIR, Settings
 from xeno_pipeline.tenants.credentials import load_key_ring
-from xeno_pipeline.warehouse.connection import Database
 
 KILLS = 10
 MOMENTS = [(number + random.Random(number).random()) / KILLS for number in range(KILLS)]

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from shopify_sandbox.spec import DEFAULT_TOKEN
 from tests.extraction.test_events import FUTURE, make_due, read, reports, states, tell, tell_merge
 from tests.installation import Installation, Shop
 from xeno_pipeline.extraction import events, inbox
 from xeno_pipeline.extraction.events import take_uninstallations
 from xeno_pipeline.extraction.report import StreamFailure
-from xeno_pipeline.sandbox.spec import DEFAULT_TOKEN
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.onboarding import replace_token
 from xeno_pipeline.tenants.registry import Tenant

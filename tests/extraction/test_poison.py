@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from psycopg.types.json import Jsonb
 
+from shopify_sandbox.spec import DEFAULT_TOKEN
 from tests.extraction.meddler import Meddler, Spoil, meddler
 from tests.extraction.test_events import read, states, tell
 from tests.extraction.test_reconciliation import found, reconcile
 from tests.installation import Installation, Rows, Shop, changed
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport
-from xeno_pipeline.sandbox.spec import DEFAULT_TOKEN
 from xeno_pipeline.tenants.onboarding import connect_store
 from xeno_pipeline.tenants.registry import Tenant
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
+from shopify_sandbox.spec import DEFAULT_SCOPES
 from tests.extraction.test_events import tell
 from tests.installation import Installation, Shop
 from xeno_pipeline.extraction.reconciliation import Depth, reconcile_tenants
 from xeno_pipeline.extraction.reconciliation_results import Reconciliation, due_tenants, of_tenants
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult
 from xeno_pipeline.extraction.sync import Syncer
-from xeno_pipeline.sandbox.spec import DEFAULT_SCOPES
+from xeno_pipeline.raw.load import TooManyGoneError
 from xeno_pipeline.tenants.registry import Tenant
-from xeno_pipeline.warehouse.loading import TooManyGoneError
 
 A_WEEK_AGO = timedelta(days=8)
 

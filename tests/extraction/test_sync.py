@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import requests
 
+from shopify_sandbox.spec import DEFAULT_TOKEN
 from tests.installation import Installation, Shop, changed
 from tests.tenants.fake_store import fake_store
 from xeno_pipeline.errors import UsageError
@@ -16,7 +17,6 @@ from xeno_pipeline.extraction.report import StreamFailure, StreamReport
 from xeno_pipeline.extraction.state import load_state, remember_bulk_operation
 from xeno_pipeline.extraction.streams import STREAM_NAMES, STREAMS
 from xeno_pipeline.extraction.sync import Syncer, SyncRequest
-from xeno_pipeline.sandbox.spec import DEFAULT_TOKEN
 from xeno_pipeline.shopify.bulk import BulkReader
 from xeno_pipeline.shopify.errors import TokenRejectedError
 from xeno_pipeline.shopify.queries import bulk_query

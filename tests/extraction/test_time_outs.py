@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from shopify_sandbox.spec import DEFAULT_TOKEN
 from tests.extraction.test_events import reports as reports_of_events
 from tests.extraction.test_events import states, tell
 from tests.installation import Installation, Shop
@@ -13,7 +14,6 @@ from xeno_pipeline.extraction import events
 from xeno_pipeline.extraction.report import StreamReport, no_progress
 from xeno_pipeline.extraction.stream_sync import StreamSync
 from xeno_pipeline.extraction.streams import STREAMS
-from xeno_pipeline.sandbox.spec import DEFAULT_TOKEN
 from xeno_pipeline.shopify.client import Patience, ShopifyClient
 from xeno_pipeline.shopify.errors import TimedOutError
 from xeno_pipeline.tenants.registry import Tenant

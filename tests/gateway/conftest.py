@@ -7,10 +7,10 @@ import pytest
 
 from tests.gateway.gateway_process import GatewayProcess
 from tests.installation import Installation
+from xeno_pipeline.database.connection import Database
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.credentials import KeyRing
 from xeno_pipeline.tenants.registry import Tenant
-from xeno_pipeline.warehouse.connection import Database
 
 
 @pytest.fixture(scope="module")

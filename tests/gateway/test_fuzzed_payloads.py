@@ -21,14 +21,14 @@ from tests.gateway.gateway_process import GatewayProcess
 from tests.gateway.mutations import ODD_DATES, mutated
 from tests.gateway.payloads import documented
 from tests.installation import Installation, Shop
+from xeno_pipeline.database.connection import Database
 from xeno_pipeline.extraction import inbox
 from xeno_pipeline.extraction.events import take_uninstallations
 from xeno_pipeline.extraction.report import StreamFailure
+from xeno_pipeline.marts.dbt import DbtProject
+from xeno_pipeline.marts.transform import TransformRequest, make_relations, transform
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants.registry import Tenant
-from xeno_pipeline.transformation.dbt import DbtProject
-from xeno_pipeline.transformation.transform import TransformRequest, make_relations, transform
-from xeno_pipeline.warehouse.connection import Database
 
 _AT_ONCE = 24
 _GOOD_ONE_IN = 4

@@ -10,15 +10,15 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import pytest
 import requests
 
+from shopify_sandbox.process import SandboxProcess
 from tests.gateway.gateway_process import GatewayProcess
 from tests.gateway.merchant import APP, PUBLIC_URL, Browser, now, signed
 from tests.installation import Installation, Shop
-from xeno_pipeline.sandbox.process import SandboxProcess
+from xeno_pipeline.database.connection import Database
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.credentials import KeyRing
 from xeno_pipeline.tenants.grants import GrantKind, load_grant
 from xeno_pipeline.tenants.offboarding import remove_tenant
-from xeno_pipeline.warehouse.connection import Database
 
 ODD_SHOPS = [
     "",

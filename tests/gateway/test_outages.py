@@ -14,12 +14,12 @@ import pytest
 from tests.cli.xeno import Xeno
 from tests.gateway.gateway_process import SECRET, GatewayProcess
 from tests.installation import Installation
+from xeno_pipeline.database.connection import Database
+from xeno_pipeline.database.embedded import EmbeddedServer
+from xeno_pipeline.database.migrate import migrate
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.credentials import KeyRing
 from xeno_pipeline.tenants.registry import Tenant
-from xeno_pipeline.warehouse.connection import Database
-from xeno_pipeline.warehouse.embedded import EmbeddedServer
-from xeno_pipeline.warehouse.migrate import migrate
 
 ORDER = {"id": 7, "updated_at": "2026-06-30T12:00:00Z"}
 FACTS = ("gid://shopify/Shop/1", "acme.myshopify.com", "http://127.0.0.1:9/acme", "Acme", "EUR", "UTC", "Plus", [])

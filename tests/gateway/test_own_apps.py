@@ -11,12 +11,12 @@ import pytest
 from tests.cli.xeno import Xeno
 from tests.gateway.gateway_process import SECRET, GatewayProcess
 from tests.installation import Installation
+from xeno_pipeline.database.connection import Database
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.apps import own_secrets, store_app
 from xeno_pipeline.tenants.credentials import load_key_ring, rotate
 from xeno_pipeline.tenants.registry import Tenant
-from xeno_pipeline.warehouse.connection import Database
 
 ORDER = {"id": 7, "updated_at": "2026-06-30T12:00:00+02:00"}
 SECONDS = 30

@@ -15,12 +15,12 @@ import pytest
 from tests.gateway.gateway_process import GatewayProcess
 from tests.gateway.test_deliveries import CART, ORDER
 from tests.installation import Installation
+from xeno_pipeline.database.connection import Database
 from xeno_pipeline.gateway.inbox import Inbox, InboxUnavailableError, Outcome, UnstorableError
 from xeno_pipeline.shopify.carts import MOST_LINES
 from xeno_pipeline.shopify.webhooks import Delivery, Event
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.registry import Tenant
-from xeno_pipeline.warehouse.connection import Database
 
 STORES = [f"store-{number}" for number in range(8)]
 REFUSED = "refused"

@@ -11,12 +11,12 @@ from psycopg import sql
 
 from tests.isolation.marked_rows import ATTACKER, VICTIM, fill, register
 from tests.warehouse.roles import as_role
+from xeno_pipeline.database.connection import Connection, Database
+from xeno_pipeline.database.migrate import migrate
+from xeno_pipeline.database.roles import grant_bi_role, revoke_bi_role
+from xeno_pipeline.marts.dbt import DbtProject
+from xeno_pipeline.marts.transform import make_relations
 from xeno_pipeline.settings import Settings
-from xeno_pipeline.transformation.dbt import DbtProject
-from xeno_pipeline.transformation.transform import make_relations
-from xeno_pipeline.warehouse.connection import Connection, Database
-from xeno_pipeline.warehouse.migrate import migrate
-from xeno_pipeline.warehouse.roles import grant_bi_role, revoke_bi_role
 
 MakeDatabase = Callable[[str | None], Database]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
+from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.registry import Tenant
-from xeno_pipeline.warehouse.connection import Connection
 
 ROWS = 40
 """Rows of each tenant in each table: equal values are many enough to be in the planner's statistics."""

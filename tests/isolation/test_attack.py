@@ -10,7 +10,7 @@ from psycopg import errors, sql
 
 from tests.isolation.conftest import TENANTS_READ, Marts, session
 from tests.isolation.marked_rows import ATTACKER, ROWS, VICTIM
-from xeno_pipeline.warehouse.connection import Connection, Database
+from xeno_pipeline.database.connection import Connection, Database
 
 MINE = ATTACKER.tenant_id
 

@@ -11,7 +11,7 @@ import pytest
 from tests.cli.xeno import Said, Xeno
 from tests.isolation.marked_rows import ATTACKER, register
 from tests.isolation.test_loopback import free_port
-from xeno_pipeline.warehouse.connection import Database
+from xeno_pipeline.database.connection import Database
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from xeno_pipeline.warehouse.connection import Database
-from xeno_pipeline.warehouse.embedded import EmbeddedServer, EmbeddedServerError
-from xeno_pipeline.warehouse.migrate import migrate
-from xeno_pipeline.warehouse.roles import BiRole, grant_bi_role, password_address
+from xeno_pipeline.database.connection import Database
+from xeno_pipeline.database.embedded import EmbeddedServer, EmbeddedServerError
+from xeno_pipeline.database.migrate import migrate
+from xeno_pipeline.database.roles import BiRole, grant_bi_role, password_address
 
 
 def free_port() -> int:

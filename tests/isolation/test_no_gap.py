@@ -13,12 +13,12 @@ from psycopg import errors
 
 from tests.installation import Installation, Shop
 from tests.isolation.conftest import TENANTS_READ, Marts, relations, session
+from xeno_pipeline.database.connection import Connection, Database
+from xeno_pipeline.database.roles import grant_bi_role
+from xeno_pipeline.marts.dbt import DbtProject
+from xeno_pipeline.marts.transform import TransformRequest, make_relations, transform
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants.credentials import KeyRing
-from xeno_pipeline.transformation.dbt import DbtProject
-from xeno_pipeline.transformation.transform import TransformRequest, make_relations, transform
-from xeno_pipeline.warehouse.connection import Connection, Database
-from xeno_pipeline.warehouse.roles import grant_bi_role
 
 
 class Watcher(threading.Thread):

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from tests.installation import Installation, Shop
 from tests.isolation.conftest import Marts, session, tenants_seen
+from xeno_pipeline.marts.transform import TransformRequest, transform
 from xeno_pipeline.tenants.credentials import KeyRing
 from xeno_pipeline.tenants.offboarding import remove_tenant
-from xeno_pipeline.transformation.transform import TransformRequest, transform
 
 
 def test_an_owner_that_is_no_superuser_migrates_syncs_transforms_tests_and_removes(

@@ -7,8 +7,8 @@ from psycopg import errors, sql
 
 from tests.isolation.conftest import CUSTOMERS, TENANTS_READ, Marts, session, tenants_seen
 from tests.isolation.marked_rows import ATTACKER, VICTIM
-from xeno_pipeline.transformation.dbt import NO_TENANTS
-from xeno_pipeline.warehouse.connection import Database
+from xeno_pipeline.database.connection import Database
+from xeno_pipeline.marts.dbt import NO_TENANTS
 
 
 def test_every_table_has_forced_row_security_and_every_view_runs_as_who_asks(marts: Marts, attacker: Database) -> None:

@@ -11,11 +11,11 @@ from psycopg import errors
 from tests.isolation.conftest import MakeDatabase, Marts, session, tenants_seen
 from tests.isolation.marked_rows import ATTACKER, VICTIM, fill, register
 from tests.warehouse.roles import PLAIN, as_role
+from xeno_pipeline.database.connection import Database
+from xeno_pipeline.database.migrate import migrate
+from xeno_pipeline.database.roles import RolesNotPermittedError, adopt_bi_roles, grant_bi_role, revoke_bi_role
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.offboarding import remove_tenant
-from xeno_pipeline.warehouse.connection import Database
-from xeno_pipeline.warehouse.migrate import migrate
-from xeno_pipeline.warehouse.roles import RolesNotPermittedError, adopt_bi_roles, grant_bi_role, revoke_bi_role
 
 
 def exists(database: Database, role: str) -> bool:

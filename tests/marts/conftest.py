@@ -8,10 +8,10 @@ import pytest
 from pydantic import SecretStr
 
 from tests.marts.warehouse import Warehouse
+from xeno_pipeline.database.connection import Database
+from xeno_pipeline.marts.dbt import DbtProject
+from xeno_pipeline.marts.transform import make_relations
 from xeno_pipeline.settings import Settings
-from xeno_pipeline.transformation.dbt import DbtProject
-from xeno_pipeline.transformation.transform import make_relations
-from xeno_pipeline.warehouse.connection import Database
 
 _TEMPLATE = "with_marts"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from shopify_sandbox.control import StoreControl
+from shopify_sandbox.controls.report import MEASURES
 from tests.marts.warehouse import Warehouse
-from xeno_pipeline.sandbox.control import StoreControl
-from xeno_pipeline.sandbox.controls.report import MEASURES
 
 Sales = dict[str, tuple[Decimal, ...]]
 """By period, the number of orders and the ten measures; only periods in which anything happened."""

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.marts.warehouse import Warehouse
-from xeno_pipeline.warehouse.raw_tables import ABANDONED_CHECKOUTS, CARTS, CUSTOMERS, ORDERS, PRODUCTS, RawTable
+from xeno_pipeline.raw.tables import ABANDONED_CHECKOUTS, CARTS, CUSTOMERS, ORDERS, PRODUCTS, RawTable
 
 OPENED = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -11,9 +11,9 @@ import pytest
 
 from tests.marts.store import Store
 from tests.marts.warehouse import Warehouse, differences
-from xeno_pipeline.doctor.figures import examine_figures
-from xeno_pipeline.doctor.finding import State
 from xeno_pipeline.monitoring.checks import CURRENCIES, Finding, find
+from xeno_pipeline.monitoring.doctor.figures import examine_figures
+from xeno_pipeline.monitoring.doctor.finding import State
 from xeno_pipeline.settings import load_settings
 
 TODAY = date(2026, 2, 20)

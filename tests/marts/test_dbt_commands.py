@@ -11,8 +11,8 @@ import pytest
 
 from tests.marts.store import Store
 from tests.marts.warehouse import Warehouse, differences
-from xeno_pipeline.transformation.dbt import DBT_PROJECT_DIR
-from xeno_pipeline.warehouse.connection import connection_variables
+from xeno_pipeline.database.connection import connection_variables
+from xeno_pipeline.marts.dbt import DBT_PROJECT_DIR
 
 
 def test_build_makes_all_marts_and_every_test_passes(warehouse: Warehouse, tmp_path: Path) -> None:

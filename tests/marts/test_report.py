@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import pytest
 
+from shopify_sandbox.process import SandboxProcess
+from shopify_sandbox.spec import StoreSpec
 from tests.installation import Installation, Shop
 from tests.marts.report import sales_in_marts, sales_reported
 from tests.marts.warehouse import Warehouse
 from xeno_pipeline.monitoring.checks import HISTORY, find
-from xeno_pipeline.sandbox.process import SandboxProcess
-from xeno_pipeline.sandbox.spec import StoreSpec
 from xeno_pipeline.settings import load_settings
 from xeno_pipeline.tenants.credentials import KeyRing
 

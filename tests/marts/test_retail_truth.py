@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
+from shopify_sandbox.process import SandboxProcess
+from shopify_sandbox.spec import StoreSpec
 from tests.installation import Installation, Shop
 from tests.marts.warehouse import Warehouse
-from xeno_pipeline.sandbox.process import SandboxProcess
-from xeno_pipeline.sandbox.spec import StoreSpec
 from xeno_pipeline.tenants.credentials import KeyRing
 
 pytestmark = pytest.mark.skipif(

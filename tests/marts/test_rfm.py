@@ -16,8 +16,8 @@ from rich.console import Console
 
 from tests.marts.store import Store
 from tests.marts.warehouse import Warehouse
+from xeno_pipeline.defs.pictures import pictures
 from xeno_pipeline.demo.tables import tenant_summary
-from xeno_pipeline.orchestration.pictures import pictures
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.apart import Failures
 

@@ -9,9 +9,9 @@ import pytest
 
 from tests.marts.store import Store
 from tests.marts.warehouse import Warehouse, differences
+from xeno_pipeline.marts.test_results import run_tests
 from xeno_pipeline.tenants.apart import SharedFailureError
 from xeno_pipeline.tenants.offboarding import remove_tenant
-from xeno_pipeline.transformation.test_results import run_tests
 
 TODAY = date(2026, 6, 1)
 

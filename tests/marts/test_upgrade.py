@@ -8,16 +8,16 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import NullPool, create_engine, text
 
-import xeno_pipeline.warehouse
+import xeno_pipeline.database
 from tests.marts.store import Store
 from tests.marts.warehouse import Warehouse, differences
+from xeno_pipeline.database.connection import Connection, Database
+from xeno_pipeline.database.migrate import migrate, newest_version, schema_version
+from xeno_pipeline.marts.dbt import DbtProject
+from xeno_pipeline.marts.transform import make_relations
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants.credentials import KeyRing
 from xeno_pipeline.tenants.grants import Grant, load_grant, store_grant
-from xeno_pipeline.transformation.dbt import DbtProject
-from xeno_pipeline.transformation.transform import make_relations
-from xeno_pipeline.warehouse.connection import Connection, Database
-from xeno_pipeline.warehouse.migrate import migrate, newest_version, schema_version
 
 FIRST_RELEASE = "0001"
 KEPT = ("ops.tenants", "ops.tenant_credentials", "ops.sync_state")
@@ -69,7 +69,7 @@ def _make_first_release(database: Database) -> None:
         connection.execute(text("create schema ops"))
         connection.commit()
         config = Config()
-        config.set_main_option("script_location", str(Path(xeno_pipeline.warehouse.__file__).parent / "migrations"))
+        config.set_main_option("script_location", str(Path(xeno_pipeline.database.__file__).parent / "migrations"))
         config.attributes["connection"] = connection
         command.upgrade(config, FIRST_RELEASE)
 

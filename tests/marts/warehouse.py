@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from xeno_pipeline.extraction.mapping import RowMapping
-from xeno_pipeline.transformation.dbt import DbtProject
-from xeno_pipeline.transformation.transform import TransformReport, TransformRequest, transform
-from xeno_pipeline.warehouse.connection import Database
-from xeno_pipeline.warehouse.loading import Completeness, Load
-from xeno_pipeline.warehouse.raw_tables import RawTable
+from xeno_pipeline.database.connection import Database
+from xeno_pipeline.marts.dbt import DbtProject
+from xeno_pipeline.marts.transform import TransformReport, TransformRequest, transform
+from xeno_pipeline.raw.load import Completeness, Load
+from xeno_pipeline.raw.mapping import RowMapping
+from xeno_pipeline.raw.tables import RawTable
 
 HISTORY = ("rfm_history", "rfm_migrations")
 """What records what was observed, and so depends on when it was."""

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from shopify_sandbox.process import SandboxProcess
 from tests.installation import Installation, Shop
+from xeno_pipeline.database.connection import Connection, Database
+from xeno_pipeline.marts.dbt import DbtProject
+from xeno_pipeline.marts.transform import TransformRequest, make_relations, transform
 from xeno_pipeline.monitoring import checks
 from xeno_pipeline.monitoring.checks import CHECKS, Check, Finding, find
-from xeno_pipeline.sandbox.process import SandboxProcess
 from xeno_pipeline.settings import load_settings
 from xeno_pipeline.tenants.credentials import KeyRing
-from xeno_pipeline.transformation.dbt import DbtProject
-from xeno_pipeline.transformation.transform import TransformRequest, make_relations, transform
-from xeno_pipeline.warehouse.connection import Connection, Database
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,13 @@ import pytest
 from dagster import AssetKey, DagsterInstance, DagsterRunStatus, Definitions, ExecuteInProcessResult
 
 from tests.installation import Installation, Shop
-from xeno_pipeline.orchestration.build import build_defs
-from xeno_pipeline.orchestration.instance import open_instance, process_tags
-from xeno_pipeline.orchestration.partitions import align_partitions
-from xeno_pipeline.orchestration.pipeline import Pipeline, PipelineResource
+from xeno_pipeline.database.connection import Database
+from xeno_pipeline.defs.build import build_defs
+from xeno_pipeline.defs.instance import open_instance, process_tags
+from xeno_pipeline.defs.partitions import align_partitions
+from xeno_pipeline.defs.pipeline import Pipeline, PipelineResource
 from xeno_pipeline.settings import load_settings
 from xeno_pipeline.tenants.credentials import KeyRing, load_key_ring
-from xeno_pipeline.warehouse.connection import Database
 
 _RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 

@@ -14,7 +14,7 @@ from tests.installation import Shop
 from tests.loopback import serving
 from tests.monitoring.listeners import MailServer, WebhookServer
 from tests.orchestration.conftest import Location
-from xeno_pipeline.orchestration.tenant_jobs import SYNC_JOB
+from xeno_pipeline.defs.tenant_jobs import SYNC_JOB
 
 TO, FROM = "oncall@example.com", "xeno@example.com"
 

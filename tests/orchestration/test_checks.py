@@ -7,8 +7,8 @@ from dagster._core.test_utils import create_run_for_test
 
 from tests.installation import Shop
 from tests.orchestration.conftest import Location
-from xeno_pipeline.orchestration.checks import CHECKS_JOB, DBT_TESTS_JOB
-from xeno_pipeline.orchestration.tenant_jobs import SYNC_JOB
+from xeno_pipeline.defs.checks import CHECKS_JOB, DBT_TESTS_JOB
+from xeno_pipeline.defs.tenant_jobs import SYNC_JOB
 
 LAYERS = {"shopify", "raw", "staging", "intermediate", "marts"}
 

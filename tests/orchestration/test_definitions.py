@@ -6,9 +6,9 @@ import pytest
 from dagster import AssetKey
 
 from tests.orchestration.conftest import Location
-from xeno_pipeline.orchestration.partitions import TENANTS, align_partitions
+from xeno_pipeline.defs.partitions import TENANTS, align_partitions
+from xeno_pipeline.raw.tables import RAW_TABLES
 from xeno_pipeline.tenants import registry
-from xeno_pipeline.warehouse.raw_tables import RAW_TABLES
 
 CONTRACT = {
     *("dim_tenants", "dim_customers", "dim_products", "dim_product_variants", "fct_orders", "fct_order_lines"),

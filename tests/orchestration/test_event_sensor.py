@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 from dagster import DagsterRunStatus, SkipReason, build_sensor_context
 
+from shopify_sandbox.process import SandboxProcess
+from shopify_sandbox.spec import StoreSpec
 from tests.extraction.test_events import states, tell
 from tests.installation import Shop
 from tests.orchestration.conftest import Location
+from xeno_pipeline.defs.backlog_runs import Started, next_start, pause_after, read_cursor, write_cursor
+from xeno_pipeline.defs.tenant_jobs import EVENTS_JOB, SYNC_JOB
 from xeno_pipeline.extraction.inbox import Backlog
 from xeno_pipeline.extraction.report import StreamFailure
 from xeno_pipeline.extraction.sync import SyncRequest
-from xeno_pipeline.orchestration.backlog_runs import Started, next_start, pause_after, read_cursor, write_cursor
-from xeno_pipeline.orchestration.tenant_jobs import EVENTS_JOB, SYNC_JOB
-from xeno_pipeline.sandbox.process import SandboxProcess
-from xeno_pipeline.sandbox.spec import StoreSpec
-from xeno_pipeline.transformation.transform import TransformReport, TransformRequest, transform
+from xeno_pipeline.marts.transform import TransformReport, TransformRequest, transform
 
 DUE = Backlog(["acme", "zeta"], (7, 0))
 

@@ -15,23 +15,23 @@ from pathlib import Path
 import pytest
 from dagster import AssetKey, DagsterEventType, ExecuteInProcessResult, build_sensor_context
 
+from shopify_sandbox.process import SandboxProcess
+from shopify_sandbox.spec import DEFAULT_TOKEN, StoreSpec
 from tests.installation import Shop
 from tests.loopback import serving
 from tests.monitoring.listeners import WebhookServer
 from tests.orchestration.conftest import Location, locate
+from xeno_pipeline.database.connection import Database
+from xeno_pipeline.defs.alerts import see_run
+from xeno_pipeline.defs.outcomes import FAILED_TENANTS
+from xeno_pipeline.defs.privacy import PRIVACY_JOB
+from xeno_pipeline.defs.subscriptions import SUBSCRIPTIONS_JOB
+from xeno_pipeline.defs.tenant_jobs import EVENTS_JOB, RECONCILE_JOB, SYNC_JOB, TRANSFORM_JOB
 from xeno_pipeline.extraction import reconciliation_results
+from xeno_pipeline.marts.scope import tenants_of_a_new_day
 from xeno_pipeline.monitoring import alerts
 from xeno_pipeline.monitoring.checks import RUNS, TRIED_AGAIN, WATCHED, find
-from xeno_pipeline.orchestration.alerts import see_run
-from xeno_pipeline.orchestration.outcomes import FAILED_TENANTS
-from xeno_pipeline.orchestration.privacy import PRIVACY_JOB
-from xeno_pipeline.orchestration.subscriptions import SUBSCRIPTIONS_JOB
-from xeno_pipeline.orchestration.tenant_jobs import EVENTS_JOB, RECONCILE_JOB, SYNC_JOB, TRANSFORM_JOB
-from xeno_pipeline.sandbox.process import SandboxProcess
-from xeno_pipeline.sandbox.spec import DEFAULT_TOKEN, StoreSpec
 from xeno_pipeline.settings import load_settings
-from xeno_pipeline.transformation.scope import tenants_of_a_new_day
-from xeno_pipeline.warehouse.connection import Database
 
 HEALTHY, GUILTY = ("able", "charlie"), "baker"
 TENANTS = (HEALTHY[0], GUILTY, HEALTHY[1])

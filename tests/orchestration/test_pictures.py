@@ -12,9 +12,9 @@ from dagster import AssetKey
 
 from tests.installation import Shop
 from tests.orchestration.conftest import Location
-from xeno_pipeline.orchestration import pictures
-from xeno_pipeline.orchestration.plots import LONGEST, bars
-from xeno_pipeline.orchestration.tenant_jobs import SYNC_JOB, TRANSFORM_JOB
+from xeno_pipeline.defs import pictures
+from xeno_pipeline.defs.plots import LONGEST, bars
+from xeno_pipeline.defs.tenant_jobs import SYNC_JOB, TRANSFORM_JOB
 
 PLOTS = {"revenue_daily": "last_90_days", "rfm_scores": "customers_by_score", "cohort_retention": "retention"}
 TABLES = {

@@ -24,8 +24,8 @@ from psycopg import sql
 from tests.extraction.test_events import tell, tell_merge
 from tests.installation import Shop
 from tests.orchestration.conftest import Location
-from xeno_pipeline.orchestration.privacy import PRIVACY_JOB
-from xeno_pipeline.orchestration.tenant_jobs import EVENTS_JOB, SYNC_JOB, TRANSFORM_JOB
+from xeno_pipeline.defs.privacy import PRIVACY_JOB
+from xeno_pipeline.defs.tenant_jobs import EVENTS_JOB, SYNC_JOB, TRANSFORM_JOB
 from xeno_pipeline.privacy import requests
 from xeno_pipeline.privacy.requests import Kept
 from xeno_pipeline.settings import load_settings

@@ -10,10 +10,10 @@ from dagster import DagsterLogManager
 
 from tests.installation import Shop
 from tests.orchestration.conftest import Location
+from xeno_pipeline.defs import progress
+from xeno_pipeline.defs.progress import ProgressLog
+from xeno_pipeline.defs.tenant_jobs import SYNC_JOB
 from xeno_pipeline.extraction.report import Progress
-from xeno_pipeline.orchestration import progress
-from xeno_pipeline.orchestration.progress import ProgressLog
-from xeno_pipeline.orchestration.tenant_jobs import SYNC_JOB
 
 
 def test_a_run_tells_records_so_far_of_how_many(

@@ -7,10 +7,10 @@ from dagster import AssetKey, DagsterRunStatus
 
 from tests.installation import Shop
 from tests.orchestration.conftest import Location
-from xeno_pipeline.orchestration.instance import bury_dead_runs
-from xeno_pipeline.orchestration.raw_assets import STREAM_OF_TABLE
-from xeno_pipeline.orchestration.tenant_jobs import RECONCILE_JOB, SYNC_JOB, TRANSFORM_JOB
-from xeno_pipeline.warehouse.raw_tables import ORDERS, RAW_TABLES, tree
+from xeno_pipeline.defs.instance import bury_dead_runs
+from xeno_pipeline.defs.raw_assets import STREAM_OF_TABLE
+from xeno_pipeline.defs.tenant_jobs import RECONCILE_JOB, SYNC_JOB, TRANSFORM_JOB
+from xeno_pipeline.raw.tables import ORDERS, RAW_TABLES, tree
 
 RAW_ORDERS = AssetKey(["raw", "orders"])
 REVENUE = AssetKey(["marts", "revenue_daily"])

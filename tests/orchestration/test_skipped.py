@@ -13,13 +13,13 @@ from dagster._core.execution.api import execute_run
 
 from tests.installation import Shop
 from tests.orchestration.conftest import Location
+from xeno_pipeline.defs import tenant_jobs
+from xeno_pipeline.defs.partitions import align_partitions
+from xeno_pipeline.defs.tenant_jobs import RECONCILE_JOB, SYNC_JOB, TRANSFORM_JOB
 from xeno_pipeline.extraction.sync import Syncer
-from xeno_pipeline.orchestration import tenant_jobs
-from xeno_pipeline.orchestration.partitions import align_partitions
-from xeno_pipeline.orchestration.tenant_jobs import RECONCILE_JOB, SYNC_JOB, TRANSFORM_JOB
+from xeno_pipeline.raw.tables import RAW_TABLES
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.offboarding import remove_tenant
-from xeno_pipeline.warehouse.raw_tables import RAW_TABLES
 
 RAW_ORDERS = AssetKey(["raw", "orders"])
 REVENUE = AssetKey(["marts", "revenue_daily"])

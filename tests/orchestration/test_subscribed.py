@@ -12,7 +12,7 @@ from tests.gateway.gateway_process import SECRET, GatewayProcess
 from tests.installation import Shop
 from tests.orchestration.conftest import Location
 from tests.tenants.test_subscriptions import register_at
-from xeno_pipeline.orchestration.tenant_jobs import EVENTS_JOB, SYNC_JOB
+from xeno_pipeline.defs.tenant_jobs import EVENTS_JOB, SYNC_JOB
 
 SECONDS = 60
 """For deliveries to be answered. They take milliseconds, but on a machine that runs all tests at once."""

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from dagster import AssetCheckKey, AssetCheckSeverity, SkipReason, build_schedule_context, build_sensor_context
 
+from shopify_sandbox.spec import DEFAULT_SCOPES
 from tests.installation import Shop
 from tests.orchestration.conftest import Location
 from tests.tenants.test_subscriptions import of, topics_at
-from xeno_pipeline.orchestration.reporting import raw_key
-from xeno_pipeline.orchestration.subscriptions import CHECK, SUBSCRIPTIONS_JOB, subscriptions_check
-from xeno_pipeline.sandbox.spec import DEFAULT_SCOPES
+from xeno_pipeline.defs.reporting import raw_key
+from xeno_pipeline.defs.subscriptions import CHECK, SUBSCRIPTIONS_JOB, subscriptions_check
 from xeno_pipeline.shopify.subscriptions import TOPICS
 
 OURS = "https://xeno.example/webhooks/shopify"

@@ -12,7 +12,7 @@ from typing import Self
 
 import psutil
 
-from xeno_pipeline.orchestration.instance import dagster_home
+from xeno_pipeline.defs.instance import dagster_home
 from xeno_pipeline.settings import PROJECT_DIR, Settings
 
 _SECONDS_TO_END = 20.0

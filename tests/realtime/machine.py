@@ -12,24 +12,24 @@ from typing import Literal, Self
 
 import psutil
 
+from shopify_sandbox.control import StoreControl
+from shopify_sandbox.process import SandboxProcess
+from shopify_sandbox.spec import DEFAULT_TOKEN, StoreSpec
 from tests.gateway.gateway_process import SECRET, GatewayProcess
 from tests.marts.warehouse import Warehouse
 from tests.realtime.code_server_process import CodeServerProcess
 from tests.realtime.daemon_process import DaemonProcess, environment_of
 from tests.webserver_process import WebserverProcess
+from xeno_pipeline.database.embedded import EmbeddedServer
+from xeno_pipeline.database.migrate import open_migrated
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport, no_progress
 from xeno_pipeline.extraction.sync import Syncer, SyncRequest
-from xeno_pipeline.sandbox.control import StoreControl
-from xeno_pipeline.sandbox.process import SandboxProcess
-from xeno_pipeline.sandbox.spec import DEFAULT_TOKEN, StoreSpec
+from xeno_pipeline.marts.dbt import DbtProject
+from xeno_pipeline.marts.transform import make_relations
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants.credentials import load_key_ring
 from xeno_pipeline.tenants.onboarding import connect_store
 from xeno_pipeline.tenants.registry import Tenant
-from xeno_pipeline.transformation.dbt import DbtProject
-from xeno_pipeline.transformation.transform import make_relations
-from xeno_pipeline.warehouse.embedded import EmbeddedServer
-from xeno_pipeline.warehouse.migrate import open_migrated
 
 Disturbance = Literal["gateway", "run", "daemon", "power", "launch", "postgres"]
 """What is killed or restarted; `power` is the daemon with all it started, `launch` the same while a run starts."""

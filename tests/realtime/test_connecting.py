@@ -14,9 +14,9 @@ from tests.gateway.merchant import APP, Browser
 from tests.installation import Installation, Shop
 from tests.loopback import free_port
 from tests.realtime.daemon_process import DaemonProcess
+from xeno_pipeline.database.connection import Database
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants.credentials import load_key_ring
-from xeno_pipeline.warehouse.connection import Database
 
 SECONDS = 240.0
 """For each step. It takes a tenth of that, but on a machine that runs all tests at once."""

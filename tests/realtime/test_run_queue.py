@@ -17,9 +17,9 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from tests.realtime import lanes_location
 from tests.realtime.daemon_process import DaemonProcess
-from xeno_pipeline.orchestration.instance import open_instance
+from xeno_pipeline.database.connection import Database
+from xeno_pipeline.defs.instance import open_instance
 from xeno_pipeline.settings import PROJECT_DIR, load_settings
-from xeno_pipeline.warehouse.connection import Database
 
 SECONDS = 180.0
 """Until runs are at work, each a process of its own. It takes a tenth of that where nothing else is at work."""

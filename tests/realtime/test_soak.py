@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from shopify_sandbox.spec import DEFAULT_TOKEN
 from tests.loopback import serving
 from tests.monitoring.listeners import MailServer, WebhookServer
 from tests.realtime import quick_clock
@@ -17,7 +18,6 @@ from tests.realtime.memory import Held, memory_of
 from tests.realtime.outcome import check_marts
 from tests.realtime.traffic import Traffic
 from tests.realtime.trouble import Trouble
-from xeno_pipeline.sandbox.spec import DEFAULT_TOKEN
 
 RATE = 3.0
 """Events a second, in all stores together."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from xeno_pipeline.sandbox.control import ControlError, StoreControl
+from shopify_sandbox.control import ControlError, StoreControl
 
 _CHANGES: Sequence[tuple[int, str, dict[str, Any]]] = (
     (6, "place_order", {}),

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from xeno_pipeline.sandbox.control import StoreControl
+from shopify_sandbox.control import StoreControl
 
 _FAULTS: Sequence[tuple[int, dict[str, Any]]] = (
     (4, {"kind": "throttled", "count": 3}),

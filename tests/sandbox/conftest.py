@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from sandbox_client import UNTIL, AdminClient, LocalClient, opened
 
-from xeno_pipeline.sandbox.process import SandboxProcess
-from xeno_pipeline.sandbox.spec import StoreSpec
+from shopify_sandbox.process import SandboxProcess
+from shopify_sandbox.spec import StoreSpec
 
 
 @pytest.fixture(scope="session")

@@ -24,10 +24,10 @@ from graphql import (
     visit,
 )
 
-from xeno_pipeline.sandbox.api import AdminApi
-from xeno_pipeline.sandbox.controls.changes import CHANGES
-from xeno_pipeline.sandbox.spec import StoreSpec
-from xeno_pipeline.sandbox.stores import Stores
+from shopify_sandbox.api import AdminApi
+from shopify_sandbox.controls.changes import CHANGES
+from shopify_sandbox.spec import StoreSpec
+from shopify_sandbox.stores import Stores
 
 UNTIL = datetime(2026, 6, 30, tzinfo=UTC)
 TOKEN = "shpat_sandbox"

@@ -9,7 +9,7 @@ import pytest
 import requests
 from sandbox_client import TOKEN, AdminClient, LocalClient, operation
 
-from xeno_pipeline.sandbox.process import SandboxProcess
+from shopify_sandbox.process import SandboxProcess
 
 Open = Callable[..., LocalClient]
 SHOP = "{ shop { name } }"

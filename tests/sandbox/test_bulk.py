@@ -13,9 +13,9 @@ import requests
 from graphql import execute_sync, parse
 from sandbox_client import AdminClient, LocalClient, opened, operation
 
-from xeno_pipeline.sandbox.bulk.query import bulk_lines, compile_bulk_query
-from xeno_pipeline.sandbox.execution.schema import Request, admin_schema, resolve_type
-from xeno_pipeline.sandbox.process import SandboxProcess
+from shopify_sandbox.bulk.query import bulk_lines, compile_bulk_query
+from shopify_sandbox.execution.schema import Request, admin_schema, resolve_type
+from shopify_sandbox.process import SandboxProcess
 
 Open = Callable[..., LocalClient]
 Document = dict[str, Any]

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from sandbox_client import LocalClient
 
-from xeno_pipeline.sandbox.control import StoreControl
-from xeno_pipeline.sandbox.controls.changes import CHANGES, ChangeError
-from xeno_pipeline.sandbox.controls.changes.carts import carts_of
+from shopify_sandbox.control import StoreControl
+from shopify_sandbox.controls.changes import CHANGES, ChangeError
+from shopify_sandbox.controls.changes.carts import carts_of
 
 Open = Callable[..., LocalClient]
 Document = dict[str, Any]

@@ -13,8 +13,8 @@ import pytest
 from graphql import FragmentDefinitionNode, GraphQLSchema, OperationDefinitionNode, build_schema, parse
 from sandbox_client import LocalClient, operation
 
-from xeno_pipeline.sandbox.cost import CostBucket, QueryCost, page_factor
-from xeno_pipeline.sandbox.execution.schema import admin_schema
+from shopify_sandbox.cost import CostBucket, QueryCost, page_factor
+from shopify_sandbox.execution.schema import admin_schema
 
 Open = Callable[..., LocalClient]
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sandbox_client import LocalClient, opened
 
-from xeno_pipeline.sandbox.order_file.reader import CsvError
+from shopify_sandbox.order_file.reader import CsvError
 
 Document = dict[str, Any]
 HEADER = "order_id,line_no,sku,description,quantity,unit_price,customer_id,ordered_at,country"

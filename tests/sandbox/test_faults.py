@@ -11,10 +11,10 @@ import pytest
 import requests
 from sandbox_client import UNTIL, AdminClient, operation
 
-from xeno_pipeline.sandbox.control import ControlError, FaultKind, StoreControl
-from xeno_pipeline.sandbox.controls.faults import BULK_FAULTS, OTHER_FAULTS, REQUEST_FAULTS
-from xeno_pipeline.sandbox.process import SandboxProcess
-from xeno_pipeline.sandbox.spec import StoreSpec
+from shopify_sandbox.control import ControlError, FaultKind, StoreControl
+from shopify_sandbox.controls.faults import BULK_FAULTS, OTHER_FAULTS, REQUEST_FAULTS
+from shopify_sandbox.process import SandboxProcess
+from shopify_sandbox.spec import StoreSpec
 
 SHOP = "query Shop { shop { name } }"
 ORDERS = "query Orders { orders(first: 1) { nodes { id } } }"

@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from xeno_pipeline.sandbox.generator.plan import Plan
-from xeno_pipeline.sandbox.spec import StoreSpec, demo_specs
-from xeno_pipeline.sandbox.state.store import Store
+from shopify_sandbox.generator.plan import Plan
+from shopify_sandbox.spec import StoreSpec, demo_specs
+from shopify_sandbox.state.store import Store
 
 ORDERS = 4000
 UNTIL = datetime(2026, 6, 30, tzinfo=UTC)

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from xeno_pipeline.sandbox.spec import StoreSpec
-from xeno_pipeline.sandbox.state.store import Store
+from shopify_sandbox.spec import StoreSpec
+from shopify_sandbox.state.store import Store
 
 ORDERS = 2000
 UNTIL = datetime(2026, 6, 30, tzinfo=UTC)

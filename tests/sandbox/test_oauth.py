@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from sandbox_client import LocalClient
 
-from xeno_pipeline.sandbox.api import AdminApi
-from xeno_pipeline.sandbox.oauth import DEFAULT_APP, OAuthError, signed
+from shopify_sandbox.api import AdminApi
+from shopify_sandbox.oauth import DEFAULT_APP, OAuthError, signed
 
 QUERY = {
     "client_id": DEFAULT_APP["client_id"],

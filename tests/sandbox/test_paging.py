@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from sandbox_client import LocalClient, operation
 
-from xeno_pipeline.sandbox.errors import ApiError
-from xeno_pipeline.sandbox.execution.connections import MAX_OBJECTS, Listing, Window
+from shopify_sandbox.errors import ApiError
+from shopify_sandbox.execution.connections import MAX_OBJECTS, Listing, Window
 
 Open = Callable[..., LocalClient]
 

@@ -13,9 +13,9 @@ import pytest
 import requests
 from sandbox_client import UNTIL, AdminClient, operation
 
-from xeno_pipeline.sandbox.__main__ import main, stores
-from xeno_pipeline.sandbox.process import SandboxProcess, arguments
-from xeno_pipeline.sandbox.spec import StoreSpec, demo_specs
+from shopify_sandbox.__main__ import main, stores
+from shopify_sandbox.process import SandboxProcess, arguments
+from shopify_sandbox.spec import StoreSpec, demo_specs
 
 SPEC = StoreSpec("acme", orders=60, until=UNTIL, plan="Enterprise")
 IDS = "{ orders { edges { node { id } } } }"

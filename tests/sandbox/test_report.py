@@ -13,8 +13,8 @@ import pytest
 import requests
 from sandbox_client import LocalClient
 
-from xeno_pipeline.sandbox.controls.report import MEASURES, sales_report
-from xeno_pipeline.sandbox.process import SandboxProcess
+from shopify_sandbox.controls.report import MEASURES, sales_report
+from shopify_sandbox.process import SandboxProcess
 
 Open = Callable[..., LocalClient]
 Figures = dict[str, dict[str, Decimal]]

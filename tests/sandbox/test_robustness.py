@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sandbox_client import LocalClient, opened
 
-from xeno_pipeline.sandbox.search.filters import UnsupportedError
+from shopify_sandbox.search.filters import UnsupportedError
 
 Ask = Callable[..., dict[str, Any]]
 BULK = "mutation($q: String!) { bulkOperationRunQuery(query: $q, groupObjects: false) { userErrors { message } } }"

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from sandbox_client import LocalClient, opened
 
-from xeno_pipeline.sandbox.search.filters import UnsupportedError
-from xeno_pipeline.sandbox.search.syntax import All, Not, SearchSyntaxError, Some, Term, parse_search
+from shopify_sandbox.search.filters import UnsupportedError
+from shopify_sandbox.search.syntax import All, Not, SearchSyntaxError, Some, Term, parse_search
 
 Open = Callable[..., LocalClient]
 Document = dict[str, Any]

@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
-from xeno_pipeline.sandbox.control import ControlError, StoreControl
-from xeno_pipeline.sandbox.process import SandboxProcess
-from xeno_pipeline.sandbox.spec import StoreSpec
+from shopify_sandbox.control import ControlError, StoreControl
+from shopify_sandbox.process import SandboxProcess
+from shopify_sandbox.spec import StoreSpec
 
 SECRET = "shpss_sandbox"
 SECONDS = 30

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from shopify_sandbox.control import StoreControl
+from shopify_sandbox.process import SandboxProcess
+from shopify_sandbox.spec import StoreSpec
 from tests.shopify.fake_shop import FakeClock, FakeShop
-from xeno_pipeline.sandbox.control import StoreControl
-from xeno_pipeline.sandbox.process import SandboxProcess
-from xeno_pipeline.sandbox.spec import StoreSpec
 from xeno_pipeline.shopify.client import ShopifyClient
 
 TOKEN = "shpat_9c1e77fd0cafe"

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
+from shopify_sandbox.control import StoreControl
 from tests.shopify.conftest import TOKEN
 from tests.shopify.fake_shop import Answered, Asked, FakeClock, FakeShop, data
 from xeno_pipeline.extraction.streams import STREAMS
-from xeno_pipeline.sandbox.control import StoreControl
 from xeno_pipeline.shopify import bulk
 from xeno_pipeline.shopify.bulk import BulkOperation, BulkReader
 from xeno_pipeline.shopify.client import ShopifyClient

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from shopify_sandbox.control import StoreControl
 from tests.shopify.conftest import Connect
 from tests.shopify.fake_shop import Answered, Asked, FakeClock, FakeShop, data, failure
-from xeno_pipeline.sandbox.control import StoreControl
 from xeno_pipeline.shopify import pagination
 from xeno_pipeline.shopify.batch_size import MAX_PAGE
 from xeno_pipeline.shopify.bulk import BulkReader

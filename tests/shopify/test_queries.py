@@ -31,8 +31,8 @@ from graphql import (
 )
 from graphql.language import DocumentNode
 
+from shopify_sandbox.cost import QueryCost
 from xeno_pipeline.extraction.streams import STREAMS, Stream
-from xeno_pipeline.sandbox.cost import QueryCost
 from xeno_pipeline.shopify import pagination, queries
 from xeno_pipeline.shopify.batch_size import MAX_PAGE
 from xeno_pipeline.shopify.client import FIRST_COST

@@ -17,11 +17,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from shopify_sandbox.api import AdminApi
+from shopify_sandbox.server import create_app
+from shopify_sandbox.spec import DEFAULT_TOKEN, StoreSpec
 from tests.shopify.fake_shop import FakeClock, cost
 from xeno_pipeline.extraction.streams import STREAMS
-from xeno_pipeline.sandbox.api import AdminApi
-from xeno_pipeline.sandbox.server import create_app
-from xeno_pipeline.sandbox.spec import DEFAULT_TOKEN, StoreSpec
 from xeno_pipeline.shopify.client import ShopifyClient
 from xeno_pipeline.shopify.pagination import Pager
 from xeno_pipeline.shopify.throttle import CostBucket, Reservation

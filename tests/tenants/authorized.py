@@ -6,8 +6,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import requests
 
+from shopify_sandbox.oauth import DEFAULT_APP
 from tests.installation import Installation, Shop
-from xeno_pipeline.sandbox.oauth import DEFAULT_APP
 from xeno_pipeline.shopify.oauth import App, IssuedToken, authorize_url, exchange_code
 from xeno_pipeline.tenants.onboarding import connect_authorized
 from xeno_pipeline.tenants.registry import Tenant

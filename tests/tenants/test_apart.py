@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from xeno_pipeline.database.connection import DatabaseUnavailableError
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.tenants.apart import Failures, SharedFailureError, bisect
-from xeno_pipeline.warehouse.connection import DatabaseUnavailableError
 
 TENANTS = [f"tenant-{number}" for number in range(8)]
 

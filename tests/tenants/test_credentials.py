@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from shopify_sandbox.spec import DEFAULT_TOKEN
 from tests.installation import Installation, Shop
 from xeno_pipeline.errors import UsageError
-from xeno_pipeline.sandbox.spec import DEFAULT_TOKEN
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.shopify.client import ShopifyClient
 from xeno_pipeline.shopify.oauth import App

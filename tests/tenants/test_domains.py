@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from shopify_sandbox.spec import DEFAULT_TOKEN
 from tests.extraction.test_events import tell
 from tests.installation import Installation, Shop
 from tests.shopify.fake_shop import Answered, Asked, FakeShop
@@ -18,7 +19,6 @@ from xeno_pipeline.errors import UsageError, XenoError
 from xeno_pipeline.extraction.events import read_events
 from xeno_pipeline.extraction.report import StreamReport
 from xeno_pipeline.extraction.sync import Syncer, SyncRequest
-from xeno_pipeline.sandbox.spec import DEFAULT_TOKEN
 from xeno_pipeline.shopify.errors import MovedError, ShopifyError, StoreUnavailableError
 from xeno_pipeline.shopify.queries import operation
 from xeno_pipeline.tenants import registry

@@ -13,6 +13,7 @@ import pytest
 from tests.installation import Installation, Shop
 from tests.shopify.fake_shop import Answered, Asked, FakeShop
 from tests.tenants.authorized import APP, connect
+from xeno_pipeline.database.connection import Database
 from xeno_pipeline.extraction.report import Progress, StreamReport
 from xeno_pipeline.extraction.sync import Syncer, SyncRequest
 from xeno_pipeline.shopify.client import ShopifyClient
@@ -23,7 +24,6 @@ from xeno_pipeline.tenants.credentials import CredentialError, KeyRing
 from xeno_pipeline.tenants.grants import Grant, GrantKind, RenewingToken, load_grant, store_grant
 from xeno_pipeline.tenants.onboarding import connect_by_own_app, open_client, replace_token
 from xeno_pipeline.tenants.registry import Tenant
-from xeno_pipeline.warehouse.connection import Database
 
 SOON = timedelta(minutes=3)
 """Within the five minutes in which a token is renewed before it ends."""

@@ -8,11 +8,11 @@ from psycopg import sql
 
 from tests.installation import Installation, Shop
 from xeno_pipeline.extraction.state import were_synced
+from xeno_pipeline.marts.scope import open_scope
+from xeno_pipeline.raw.load import lock
+from xeno_pipeline.raw.presence import TenantRemovedError
+from xeno_pipeline.raw.tables import ORDERS
 from xeno_pipeline.tenants.offboarding import remove_tenant
-from xeno_pipeline.transformation.scope import open_scope
-from xeno_pipeline.warehouse.loading import lock
-from xeno_pipeline.warehouse.presence import TenantRemovedError
-from xeno_pipeline.warehouse.raw_tables import ORDERS
 
 
 def test_removing_a_tenant_deletes_all_of_it_and_nothing_of_others(

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from shopify_sandbox.spec import DEFAULT_TOKEN
 from tests.installation import Installation, Shop
 from tests.tenants.fake_store import fake_store
 from xeno_pipeline.errors import UsageError, XenoError
-from xeno_pipeline.sandbox.spec import DEFAULT_TOKEN
 from xeno_pipeline.shopify.errors import StoreUnavailableError, TokenRejectedError, UnsupportedVersionError
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.grants import load_grant

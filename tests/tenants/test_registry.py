@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.installation import Installation
+from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.errors import UsageError
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.offboarding import remove_tenant
@@ -20,7 +21,6 @@ from xeno_pipeline.tenants.registry import (
     check_handle,
 )
 from xeno_pipeline.tenants.zones import UnknownZoneError, zone_of
-from xeno_pipeline.warehouse.connection import Connection
 
 ACME = Tenant(
     tenant_id="acme",

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from shopify_sandbox.spec import DEFAULT_SCOPES, DEFAULT_TOKEN
 from tests.installation import Installation, Shop
 from xeno_pipeline.errors import UsageError
 from xeno_pipeline.extraction.sync import Syncer
-from xeno_pipeline.sandbox.spec import DEFAULT_SCOPES, DEFAULT_TOKEN
 from xeno_pipeline.shopify.client import ShopifyClient
 from xeno_pipeline.shopify.queries import Operation, operation
 from xeno_pipeline.shopify.subscriptions import TOPICS, Subscription, Subscriptions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from xeno_pipeline.warehouse.connection import Database
+from xeno_pipeline.database.connection import Database
 
 PLAIN = "plain"
 """A role that may do nothing but what it is granted."""

@@ -13,16 +13,16 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from tests.warehouse.roles import GUARDED, GUARDED_PASSWORD, create_role
-from xeno_pipeline.errors import UsageError
-from xeno_pipeline.settings import Settings, load_settings
-from xeno_pipeline.warehouse.connection import (
+from xeno_pipeline.database.connection import (
     Database,
     DatabaseUnavailableError,
     connection_variables,
     database_url,
     open_database,
 )
-from xeno_pipeline.warehouse.embedded import EmbeddedServer
+from xeno_pipeline.database.embedded import EmbeddedServer
+from xeno_pipeline.errors import UsageError
+from xeno_pipeline.settings import Settings, load_settings
 
 
 @pytest.fixture(scope="module")

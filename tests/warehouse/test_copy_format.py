@@ -9,8 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from xeno_pipeline.warehouse.connection import Database
-from xeno_pipeline.warehouse.copy_format import (
+from xeno_pipeline.database.connection import Database
+from xeno_pipeline.database.embedded import EmbeddedServer
+from xeno_pipeline.raw.copy_format import (
     NULL,
     MisfitError,
     amount,
@@ -22,7 +23,6 @@ from xeno_pipeline.warehouse.copy_format import (
     text,
     texts,
 )
-from xeno_pipeline.warehouse.embedded import EmbeddedServer
 
 TAKEN: list[tuple[Callable[[Any], str], Any]] = [
     (instant, "2026-11-01T10:00:00Z"),

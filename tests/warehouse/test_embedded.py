@@ -15,12 +15,12 @@ import psutil
 import psycopg
 import pytest
 
-from xeno_pipeline.warehouse.embedded import EmbeddedServer, EmbeddedServerError
+from xeno_pipeline.database.embedded import EmbeddedServer, EmbeddedServerError
 
 STARTER = """
 import sys
 from pathlib import Path
-from xeno_pipeline.warehouse.embedded import EmbeddedServer
+from xeno_pipeline.database.embedded import EmbeddedServer
 
 server = EmbeddedServer(Path(sys.argv[1]))
 print("ready", flush=True)

@@ -7,9 +7,9 @@ import traceback
 import psycopg
 import pytest
 
+from xeno_pipeline.database.connection import Database
+from xeno_pipeline.database.safe_messages import told, traced, without_values
 from xeno_pipeline.errors import XenoError
-from xeno_pipeline.warehouse.connection import Database
-from xeno_pipeline.warehouse.error_texts import told, traced, without_values
 
 TABLE = """
     create table public.people (name text primary key, age integer, constraint grown check (age > 17));

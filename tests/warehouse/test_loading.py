@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 
 from tests.installation import Installation
 from tests.warehouse.nodes import OPENED, Node, at, order, product
-from xeno_pipeline.extraction.mapping import Refuse, RowMapping
 from xeno_pipeline.extraction.state import advance_cursor, load_state, remember_bulk_operation
+from xeno_pipeline.raw.load import Completeness, Load, TableCounts, TooManyGoneError
+from xeno_pipeline.raw.mapping import Refuse, RowMapping
+from xeno_pipeline.raw.suppression import Suppressed
+from xeno_pipeline.raw.tables import ORDERS, PRODUCTS, RawTable
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.registry import Tenant
-from xeno_pipeline.warehouse.loading import Completeness, Load, TableCounts, TooManyGoneError
-from xeno_pipeline.warehouse.raw_tables import ORDERS, PRODUCTS, RawTable
-from xeno_pipeline.warehouse.suppression import Suppressed
 
 ALL_SEEN = Completeness()
 ALL_GONE = Completeness(accept=True)

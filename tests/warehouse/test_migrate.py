@@ -8,20 +8,14 @@ import sys
 import pytest
 
 from tests.warehouse.roles import PLAIN, as_role
-from xeno_pipeline.warehouse.connection import Database
-from xeno_pipeline.warehouse.migrate import (
-    NotPermittedError,
-    SchemaTooNewError,
-    migrate,
-    newest_version,
-    schema_version,
-)
-from xeno_pipeline.warehouse.raw_tables import CARTS, RAW_TABLES, RawTable
+from xeno_pipeline.database.connection import Database
+from xeno_pipeline.database.migrate import NotPermittedError, SchemaTooNewError, migrate, newest_version, schema_version
+from xeno_pipeline.raw.tables import CARTS, RAW_TABLES, RawTable
 
 MIGRATOR = """
 import sys
-from xeno_pipeline.warehouse.connection import Database
-from xeno_pipeline.warehouse.migrate import migrate
+from xeno_pipeline.database.connection import Database
+from xeno_pipeline.database.migrate import migrate
 
 print("ready", flush=True)
 sys.stdin.readline()

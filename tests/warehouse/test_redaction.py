@@ -10,10 +10,10 @@ import pytest
 
 from tests.extraction.test_events import reports, tell_merge
 from tests.installation import Installation, Shop, changed
+from xeno_pipeline.raw.redaction import PERSONAL_TABLES, redact_customer
+from xeno_pipeline.raw.suppression import load_suppressed
+from xeno_pipeline.raw.tables import CUSTOMERS, RawTable
 from xeno_pipeline.tenants.registry import Tenant
-from xeno_pipeline.warehouse.raw_tables import CUSTOMERS, RawTable
-from xeno_pipeline.warehouse.redaction import PERSONAL_TABLES, redact_customer
-from xeno_pipeline.warehouse.suppression import load_suppressed
 
 _SECONDS_TO_WAIT = 30.0
 """For a load to reach its lock, on a machine that is busy with other tests."""

@@ -10,12 +10,12 @@ import pytest
 from tests.installation import Installation
 from tests.warehouse.nodes import OPENED, at, money, order, product
 from tests.warehouse.test_loading import ALL_GONE, Warehouse, counted, register
-from xeno_pipeline.extraction.mapping import Refuse, RowMapping
+from xeno_pipeline.raw.copy import Row
+from xeno_pipeline.raw.load import Load
+from xeno_pipeline.raw.mapping import Refuse, RowMapping
+from xeno_pipeline.raw.suppression import Suppressed
+from xeno_pipeline.raw.tables import ORDERS, PRODUCTS
 from xeno_pipeline.tenants.offboarding import remove_tenant
-from xeno_pipeline.warehouse.copying import Row
-from xeno_pipeline.warehouse.loading import Load
-from xeno_pipeline.warehouse.raw_tables import ORDERS, PRODUCTS
-from xeno_pipeline.warehouse.suppression import Suppressed
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from xeno_pipeline.warehouse.connection import Database
-from xeno_pipeline.warehouse.statistics import refresh_statistics
+from xeno_pipeline.database.connection import Database
+from xeno_pipeline.database.statistics import refresh_statistics
 
 INSERT = """
     insert into raw.shops (tenant_id, id, updated_at, query_version, payload)

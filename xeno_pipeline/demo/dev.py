@@ -9,13 +9,13 @@ import sys
 from types import FrameType
 from typing import Any
 
-from xeno_pipeline.console import say
+from xeno_pipeline.cli.render import say
+from xeno_pipeline.defs.instance import dagster_home
+from xeno_pipeline.defs.partitions import align
+from xeno_pipeline.defs.pipeline import Pipeline
 from xeno_pipeline.demo.processes import end_tidily_when_told_to, serve_gateway
 from xeno_pipeline.demo.stores import connect_demo_stores, serve_demo_stores, usable_port
 from xeno_pipeline.errors import XenoError
-from xeno_pipeline.orchestration.instance import dagster_home
-from xeno_pipeline.orchestration.partitions import align
-from xeno_pipeline.orchestration.pipeline import Pipeline
 from xeno_pipeline.settings import PROJECT_DIR, Settings
 
 _SECONDS_TO_END = 20.0

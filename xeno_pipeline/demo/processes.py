@@ -15,9 +15,9 @@ from pathlib import Path
 
 import orjson
 
+from shopify_sandbox.control import StoreControl
+from xeno_pipeline.defs.instance import dagster_home
 from xeno_pipeline.errors import XenoError
-from xeno_pipeline.orchestration.instance import dagster_home
-from xeno_pipeline.sandbox.control import StoreControl
 from xeno_pipeline.settings import PROJECT_DIR, Settings
 
 _SANDBOX_SECRET = "shpss_sandbox"  # noqa: S105 - it signs the webhooks of sandbox stores, to a gateway on loopback

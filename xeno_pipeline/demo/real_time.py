@@ -10,13 +10,13 @@ from decimal import Decimal
 
 from rich.table import Table
 
+from shopify_sandbox.control import StoreControl
+from xeno_pipeline.database.connection import Connection, Database
 from xeno_pipeline.demo.processes import serve_daemon, serve_gateway
 from xeno_pipeline.demo.stores import ServedStores, usable_port
 from xeno_pipeline.errors import XenoError
-from xeno_pipeline.sandbox.control import StoreControl
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants.registry import Tenant
-from xeno_pipeline.warehouse.connection import Connection, Database
 
 _LONGEST_SECONDS = 120.0
 _SECONDS_BETWEEN_LOOKS = 0.2

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 
 import requests
 
-from xeno_pipeline.sandbox.control import SandboxControl, StoreControl
-from xeno_pipeline.sandbox.process import SandboxProcess
-from xeno_pipeline.sandbox.spec import DEFAULT_TOKEN, StoreSpec, demo_specs
+from shopify_sandbox.control import SandboxControl, StoreControl
+from shopify_sandbox.process import SandboxProcess
+from shopify_sandbox.spec import DEFAULT_TOKEN, StoreSpec, demo_specs
+from xeno_pipeline.database.connection import Database
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.credentials import load_key_ring
 from xeno_pipeline.tenants.onboarding import connect_store
 from xeno_pipeline.tenants.registry import Tenant
-from xeno_pipeline.warehouse.connection import Database
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.tenants.registry import Tenant
-from xeno_pipeline.warehouse.connection import Connection
 
 _MONTHS = 12
 _BAR_WIDTH = 24

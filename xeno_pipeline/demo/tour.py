@@ -7,20 +7,20 @@ import time
 from rich.console import RenderableType
 from rich.table import Table
 
-from xeno_pipeline.console import Board, out, say, show_sync, show_tenants, show_transform
+from xeno_pipeline.cli.render import Board, out, say, show_sync, show_tenants, show_transform
+from xeno_pipeline.database.connection import Database
+from xeno_pipeline.defs.launch import run_extraction
+from xeno_pipeline.defs.partitions import align
+from xeno_pipeline.defs.pipeline import Pipeline
+from xeno_pipeline.defs.tenant_jobs import SYNC_JOB
 from xeno_pipeline.demo.processes import end_tidily_when_told_to
 from xeno_pipeline.demo.real_time import Comparison, await_marts, let_things_happen, served
 from xeno_pipeline.demo.stores import ServedStores, connect_demo_stores, serve_demo_stores
 from xeno_pipeline.demo.tables import tenant_summary
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.extraction.report import StreamFailure
-from xeno_pipeline.orchestration.launch import run_extraction
-from xeno_pipeline.orchestration.partitions import align
-from xeno_pipeline.orchestration.pipeline import Pipeline
-from xeno_pipeline.orchestration.tenant_jobs import SYNC_JOB
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants.registry import Tenant
-from xeno_pipeline.warehouse.connection import Database
 
 
 class DemoFailedError(XenoError):

@@ -17,15 +17,21 @@ from functools import partial
 
 import psycopg
 
+from xeno_pipeline.database.connection import Connection, Database
+from xeno_pipeline.database.safe_messages import told, traced
 from xeno_pipeline.extraction import inbox
 from xeno_pipeline.extraction.inbox import PendingEvent
-from xeno_pipeline.extraction.mapping import RowMapping
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult, empty_report
 from xeno_pipeline.extraction.state import load_state
 from xeno_pipeline.extraction.stream_sync import StreamSync, UnloadableError
 from xeno_pipeline.extraction.streams import CARTS, SHOP, STREAMS, Stream
 from xeno_pipeline.extraction.sync import Syncer
 from xeno_pipeline.extraction.visibility import too_old
+from xeno_pipeline.raw import tables as raw
+from xeno_pipeline.raw.load import Load, TableCounts
+from xeno_pipeline.raw.mapping import RowMapping
+from xeno_pipeline.raw.redaction import redact_customer
+from xeno_pipeline.raw.suppression import load_suppressed
 from xeno_pipeline.shopify.client import Patience, ShopifyClient, Usage
 from xeno_pipeline.shopify.errors import (
     OverloadedError,
@@ -41,12 +47,6 @@ from xeno_pipeline.tenants.apart import Failures
 from xeno_pipeline.tenants.credentials import CredentialError
 from xeno_pipeline.tenants.offboarding import uninstall
 from xeno_pipeline.tenants.registry import Tenant
-from xeno_pipeline.warehouse import raw_tables as raw
-from xeno_pipeline.warehouse.connection import Connection, Database
-from xeno_pipeline.warehouse.error_texts import told, traced
-from xeno_pipeline.warehouse.loading import Load, TableCounts
-from xeno_pipeline.warehouse.redaction import redact_customer
-from xeno_pipeline.warehouse.suppression import load_suppressed
 
 log = logging.getLogger(__name__)
 

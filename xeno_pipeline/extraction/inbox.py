@@ -14,8 +14,8 @@ from typing import Any
 
 from psycopg.rows import class_row
 
+from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.errors import UsageError
-from xeno_pipeline.warehouse.connection import Connection
 
 DEAD_AFTER = 12
 """Attempts: with their pauses about four hours, as long as Shopify itself repeats a delivery."""

@@ -18,6 +18,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from xeno_pipeline.database.connection import Connection
+from xeno_pipeline.database.safe_messages import told, traced
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.extraction import inbox
 from xeno_pipeline.extraction.reconciliation_results import Reconciliation, of_tenants, store
@@ -27,6 +29,10 @@ from xeno_pipeline.extraction.state import OVERLAP, SyncState, load_states
 from xeno_pipeline.extraction.stream_sync import StreamSync
 from xeno_pipeline.extraction.streams import SHOP, STREAMS, Stream
 from xeno_pipeline.extraction.sync import TENANTS_AT_ONCE, Syncer
+from xeno_pipeline.raw import tables as raw
+from xeno_pipeline.raw.id_comparison import Census, Seen
+from xeno_pipeline.raw.load import Completeness, Load
+from xeno_pipeline.raw.set_aside import only_set_aside
 from xeno_pipeline.shopify.bulk import BulkReader
 from xeno_pipeline.shopify.errors import BulkDeniedError, BulkError, BulkRefusedError
 from xeno_pipeline.shopify.ids import number
@@ -36,12 +42,6 @@ from xeno_pipeline.shopify.records import changed_at, number_of
 from xeno_pipeline.tenants import usage
 from xeno_pipeline.tenants.registry import Tenant
 from xeno_pipeline.tenants.zones import UnknownZoneError, zone_of
-from xeno_pipeline.warehouse import raw_tables as raw
-from xeno_pipeline.warehouse.census import Census, Seen
-from xeno_pipeline.warehouse.connection import Connection
-from xeno_pipeline.warehouse.error_texts import told, traced
-from xeno_pipeline.warehouse.loading import Completeness, Load
-from xeno_pipeline.warehouse.set_aside import only_set_aside
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from datetime import date, datetime
 
 from psycopg.rows import class_row
 
-from xeno_pipeline.warehouse.connection import Connection
-from xeno_pipeline.warehouse.presence import hold
+from xeno_pipeline.database.connection import Connection
+from xeno_pipeline.raw.presence import hold
 
 _NIGHT_BEGINS, _NIGHT_ENDS = 3, 7
 """Hours of the shop's clock: the first is the rule, the later ones make up for a machine that was off."""

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from xeno_pipeline.database.safe_messages import told
 from xeno_pipeline.errors import UnexpectedError, XenoError
 from xeno_pipeline.extraction.streams import Stream
+from xeno_pipeline.raw.load import TableCounts
+from xeno_pipeline.raw.tables import tree
 from xeno_pipeline.shopify.client import Usage
-from xeno_pipeline.warehouse.error_texts import told
-from xeno_pipeline.warehouse.loading import TableCounts
-from xeno_pipeline.warehouse.raw_tables import tree
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from psycopg.rows import class_row
 
-from xeno_pipeline.warehouse.connection import Connection
-from xeno_pipeline.warehouse.presence import hold
+from xeno_pipeline.database.connection import Connection
+from xeno_pipeline.raw.presence import hold
 
 OVERLAP = timedelta(minutes=5)
 """How far before its cursor a read of changes begins: Shopify's search index lags behind its objects."""

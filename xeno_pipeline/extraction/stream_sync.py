@@ -13,8 +13,8 @@ from pathlib import Path
 
 import psycopg
 
+from xeno_pipeline.database.connection import Connection, Database
 from xeno_pipeline.errors import XenoError
-from xeno_pipeline.extraction.mapping import Refuse, RowMapping
 from xeno_pipeline.extraction.report import Progress, ProgressSink, StreamReport, empty_report
 from xeno_pipeline.extraction.spans import Span
 from xeno_pipeline.extraction.state import (
@@ -29,6 +29,11 @@ from xeno_pipeline.extraction.state import (
     were_synced,
 )
 from xeno_pipeline.extraction.streams import Stream
+from xeno_pipeline.raw.copy import Row
+from xeno_pipeline.raw.load import Completeness, Load
+from xeno_pipeline.raw.mapping import Refuse, RowMapping
+from xeno_pipeline.raw.set_aside import TOO_SLOW, UNIDENTIFIED, Refused, ids_of, only_set_aside, slow_gids
+from xeno_pipeline.raw.suppression import Suppressed
 from xeno_pipeline.shopify.bulk import BulkOperation, BulkReader
 from xeno_pipeline.shopify.client import ShopifyClient
 from xeno_pipeline.shopify.errors import (
@@ -45,11 +50,6 @@ from xeno_pipeline.shopify.queries import bulk_query, operation
 from xeno_pipeline.tenants import usage
 from xeno_pipeline.tenants.onboarding import withheld
 from xeno_pipeline.tenants.registry import Tenant
-from xeno_pipeline.warehouse.connection import Connection, Database
-from xeno_pipeline.warehouse.copying import Row
-from xeno_pipeline.warehouse.loading import Completeness, Load
-from xeno_pipeline.warehouse.set_aside import TOO_SLOW, UNIDENTIFIED, Refused, ids_of, only_set_aside, slow_gids
-from xeno_pipeline.warehouse.suppression import Suppressed
 
 log = logging.getLogger(__name__)
 

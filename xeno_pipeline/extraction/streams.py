@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from xeno_pipeline.errors import UsageError
+from xeno_pipeline.raw import tables as raw
+from xeno_pipeline.raw.tables import RawTable
 from xeno_pipeline.shopify.pagination import PagedQuery
 from xeno_pipeline.shopify.queries import selection_version
 from xeno_pipeline.tenants.registry import Tenant
-from xeno_pipeline.warehouse import raw_tables as raw
-from xeno_pipeline.warehouse.raw_tables import RawTable
 
 SHOP = "shop"
 """The stream of the one object that is no list: the shop itself."""

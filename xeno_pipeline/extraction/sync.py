@@ -16,9 +16,10 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
+from xeno_pipeline.database.connection import Connection, Database
+from xeno_pipeline.database.safe_messages import traced
 from xeno_pipeline.errors import UsageError, XenoError
-from xeno_pipeline.extraction.mapping import RowMapping
-from xeno_pipeline.extraction.news import ask_for_news, is_current, streams_with_news
+from xeno_pipeline.extraction.change_probe import ask_for_news, is_current, streams_with_news
 from xeno_pipeline.extraction.report import (
     ProgressSink,
     StreamFailure,
@@ -31,6 +32,10 @@ from xeno_pipeline.extraction.spans import Span, check_days
 from xeno_pipeline.extraction.state import load_states, were_synced, with_history
 from xeno_pipeline.extraction.stream_sync import StreamSync
 from xeno_pipeline.extraction.streams import SHOP, STREAMS, Stream, check_streams
+from xeno_pipeline.raw import tables as raw
+from xeno_pipeline.raw.copy_format import without_nul
+from xeno_pipeline.raw.load import Load, TableCounts
+from xeno_pipeline.raw.mapping import RowMapping
 from xeno_pipeline.shopify.client import Patience, ShopifyClient
 from xeno_pipeline.shopify.oauth import App
 from xeno_pipeline.shopify.queries import operation, selection_version
@@ -40,11 +45,6 @@ from xeno_pipeline.tenants.credentials import KeyRing
 from xeno_pipeline.tenants.onboarding import check_same_shop, history_warning, open_client, tenant_from
 from xeno_pipeline.tenants.registry import Tenant
 from xeno_pipeline.tenants.zones import zone_of
-from xeno_pipeline.warehouse import raw_tables as raw
-from xeno_pipeline.warehouse.connection import Connection, Database
-from xeno_pipeline.warehouse.copy_format import without_nul
-from xeno_pipeline.warehouse.error_texts import traced
-from xeno_pipeline.warehouse.loading import Load, TableCounts
 
 log = logging.getLogger(__name__)
 

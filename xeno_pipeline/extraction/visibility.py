@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from xeno_pipeline.warehouse.connection import Connection
+from xeno_pipeline.database.connection import Connection
 
 
 def too_old(connection: Connection, tenant_id: str, event_ids: Collection[int], visible_since: datetime) -> set[int]:

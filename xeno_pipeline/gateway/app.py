@@ -16,6 +16,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from xeno_pipeline.database.connection import Database
+from xeno_pipeline.database.migrate import newest_version, schema_version
+from xeno_pipeline.database.safe_messages import kind_of, lies_in_values
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.gateway.inbox import Inbox, InboxUnavailableError, Outcome, UnstorableError
 from xeno_pipeline.gateway.oauth import Connecting, OAuthPages
@@ -26,9 +29,6 @@ from xeno_pipeline.privacy import requests
 from xeno_pipeline.privacy.requests import Kept
 from xeno_pipeline.shopify.privacy import PRIVACY_TOPICS, PrivacyDelivery, privacy_delivery_of
 from xeno_pipeline.shopify.webhooks import SHOP_HEADER, SIGNATURE_HEADER, MalformedWebhookError, event_of, read_headers
-from xeno_pipeline.warehouse.connection import Database
-from xeno_pipeline.warehouse.error_texts import kind_of, lies_in_values
-from xeno_pipeline.warehouse.migrate import newest_version, schema_version
 
 log = logging.getLogger(__name__)
 

@@ -19,9 +19,9 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.types.json import Jsonb
 
+from xeno_pipeline.database.connection import Database
+from xeno_pipeline.database.safe_messages import kind_of, lies_in_values
 from xeno_pipeline.shopify.webhooks import Event
-from xeno_pipeline.warehouse.connection import Database
-from xeno_pipeline.warehouse.error_texts import kind_of, lies_in_values
 
 log = logging.getLogger(__name__)
 

@@ -23,6 +23,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from xeno_pipeline.database.connection import Connection, Database, DatabaseUnavailableError
+from xeno_pipeline.database.safe_messages import lies_in_values
 from xeno_pipeline.errors import UsageError, XenoError
 from xeno_pipeline.gateway.refusal import Refusal
 from xeno_pipeline.settings import Settings
@@ -41,8 +43,6 @@ from xeno_pipeline.tenants import oauth_states, registry
 from xeno_pipeline.tenants.apps import installation_app
 from xeno_pipeline.tenants.credentials import KeyRing, load_key_ring
 from xeno_pipeline.tenants.onboarding import NEEDED_SCOPES, MissingScopeError, connect_authorized, withheld
-from xeno_pipeline.warehouse.connection import Connection, Database, DatabaseUnavailableError
-from xeno_pipeline.warehouse.error_texts import lies_in_values
 
 log = logging.getLogger(__name__)
 

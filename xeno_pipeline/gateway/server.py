@@ -8,6 +8,8 @@ from functools import partial
 
 import uvicorn
 
+from xeno_pipeline.database.connection import Database, DatabaseUnavailableError, database_url
+from xeno_pipeline.database.migrate import open_migrated
 from xeno_pipeline.errors import UsageError, XenoError
 from xeno_pipeline.gateway.app import Gateway
 from xeno_pipeline.gateway.oauth import connecting_by
@@ -15,8 +17,6 @@ from xeno_pipeline.gateway.signatures import Signatures
 from xeno_pipeline.gateway.telemetry import log_json
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants.credentials import load_key_ring
-from xeno_pipeline.warehouse.connection import Database, DatabaseUnavailableError, database_url
-from xeno_pipeline.warehouse.migrate import open_migrated
 
 log = logging.getLogger(__name__)
 

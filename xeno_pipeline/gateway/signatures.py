@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 import psycopg
 
+from xeno_pipeline.database.connection import Database
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.gateway.refusal import Refusal
 from xeno_pipeline.shopify.webhooks import is_signed
 from xeno_pipeline.tenants.apps import own_secrets
 from xeno_pipeline.tenants.credentials import KeyRing
-from xeno_pipeline.warehouse.connection import Database
 
 log = logging.getLogger(__name__)
 

@@ -15,11 +15,11 @@ from operator import attrgetter
 import psycopg
 from psycopg.rows import class_row
 
+from xeno_pipeline.database.connection import Connection, Database
+from xeno_pipeline.database.safe_messages import told
 from xeno_pipeline.monitoring.channels import Channel, Message, NotDeliveredError
 from xeno_pipeline.monitoring.checks import Finding
 from xeno_pipeline.tenants.apart import bisect
-from xeno_pipeline.warehouse.connection import Connection, Database
-from xeno_pipeline.warehouse.error_texts import told
 
 _RECOVERS_AFTER = "10 minutes"
 """Of not being seen; what comes and goes more quickly is one alert."""

@@ -13,13 +13,13 @@ from datetime import datetime
 
 from psycopg.rows import dict_row
 
+from xeno_pipeline.database.connection import Connection
+from xeno_pipeline.database.safe_messages import told
 from xeno_pipeline.extraction.streams import CARTS, SHOP, STREAM_NAMES, STREAMS
 from xeno_pipeline.privacy.requests import NEAR_DEADLINE
+from xeno_pipeline.raw.tables import RAW_TABLES, SHOPS
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants.apart import bisect
-from xeno_pipeline.warehouse.connection import Connection
-from xeno_pipeline.warehouse.error_texts import told
-from xeno_pipeline.warehouse.raw_tables import RAW_TABLES, SHOPS
 
 _TENANTS = re.compile(r"\bops\.tenants\b")
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import orjson
 
+from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.privacy.requests import PrivacyRequest
-from xeno_pipeline.warehouse import raw_tables as raw
-from xeno_pipeline.warehouse.connection import Connection
-from xeno_pipeline.warehouse.raw_tables import RawTable, tree
-from xeno_pipeline.warehouse.redaction import PERSONAL_TABLES
+from xeno_pipeline.raw import tables as raw
+from xeno_pipeline.raw.redaction import PERSONAL_TABLES
+from xeno_pipeline.raw.tables import RawTable, tree
 
 Rows = list[dict[str, Any]]
 

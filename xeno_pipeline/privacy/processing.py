@@ -7,9 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from xeno_pipeline.database.connection import Connection, Database
 from xeno_pipeline.errors import UsageError, XenoError
 from xeno_pipeline.privacy import exports, requests
 from xeno_pipeline.privacy.requests import PrivacyRequest
+from xeno_pipeline.raw import tables as raw
+from xeno_pipeline.raw.load import lock
+from xeno_pipeline.raw.presence import hold_for_removal
+from xeno_pipeline.raw.redaction import redact_customer
 from xeno_pipeline.shopify.client import ShopifyClient
 from xeno_pipeline.shopify.errors import StoreUnavailableError, TokenRejectedError
 from xeno_pipeline.shopify.oauth import GrantRefusedError
@@ -19,11 +24,6 @@ from xeno_pipeline.tenants import audit, registry
 from xeno_pipeline.tenants.apart import Failures
 from xeno_pipeline.tenants.offboarding import remove_tenant
 from xeno_pipeline.tenants.registry import Tenant, UnknownTenantError
-from xeno_pipeline.warehouse import raw_tables as raw
-from xeno_pipeline.warehouse.connection import Connection, Database
-from xeno_pipeline.warehouse.loading import lock
-from xeno_pipeline.warehouse.presence import hold_for_removal
-from xeno_pipeline.warehouse.redaction import redact_customer
 
 NOTHING_HELD = "nothing held"
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from psycopg.rows import class_row
 
+from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.errors import UsageError
 from xeno_pipeline.shopify.privacy import PrivacyDelivery
-from xeno_pipeline.warehouse.connection import Connection
 
 NEAR_DEADLINE = timedelta(days=7)
 """How long before its deadline a request that is not done raises an alert."""

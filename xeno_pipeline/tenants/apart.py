@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from xeno_pipeline.database.connection import DatabaseUnavailableError
+from xeno_pipeline.database.safe_messages import told
 from xeno_pipeline.errors import XenoError
-from xeno_pipeline.warehouse.connection import DatabaseUnavailableError
-from xeno_pipeline.warehouse.error_texts import told
 
 T = TypeVar("T")
 

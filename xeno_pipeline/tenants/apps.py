@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
+from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.shopify.oauth import App
 from xeno_pipeline.tenants.credentials import CredentialError, KeyRing, Purpose
-from xeno_pipeline.warehouse.connection import Connection
 
 log = logging.getLogger(__name__)
 

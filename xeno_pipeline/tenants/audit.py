@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xeno_pipeline.warehouse.connection import Connection
+from xeno_pipeline.database.connection import Connection
 
 
 def record(connection: Connection, tenant_id: str, action: str, reason: str) -> None:

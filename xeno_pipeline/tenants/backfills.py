@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from xeno_pipeline.warehouse.connection import Connection
+from xeno_pipeline.database.connection import Connection
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 60, 3600
 

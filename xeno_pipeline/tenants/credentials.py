@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from filelock import FileLock
 from psycopg import sql
 
+from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.errors import UsageError, XenoError
 from xeno_pipeline.settings import Settings
-from xeno_pipeline.warehouse.connection import Connection
 
 _KEY_BYTES = 32
 _NONCE_BYTES = 12

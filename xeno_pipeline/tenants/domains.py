@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from xeno_pipeline.database.connection import Connection, Database
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.shopify.client import Patience, ShopifyClient, TokenSource, Usage
 from xeno_pipeline.shopify.errors import MovedError, StoreUnavailableError
@@ -13,7 +14,6 @@ from xeno_pipeline.shopify.queries import operation
 from xeno_pipeline.shopify.shop_domains import MOST_REDIRECTS, store_url
 from xeno_pipeline.tenants import audit, registry
 from xeno_pipeline.tenants.registry import Tenant
-from xeno_pipeline.warehouse.connection import Connection, Database
 
 log = logging.getLogger(__name__)
 

@@ -9,13 +9,13 @@ from enum import StrEnum
 
 import psycopg
 
+from xeno_pipeline.database.connection import Connection, Database
 from xeno_pipeline.shopify.errors import OverloadedError, UnreachableError
 from xeno_pipeline.shopify.oauth import App, GrantRefusedError, IssuedToken, refresh, request_token
 from xeno_pipeline.shopify.shop_domains import SHOPIFY_URLS, where_it_leads
 from xeno_pipeline.tenants.apps import load_app
 from xeno_pipeline.tenants.credentials import CredentialError, KeyRing, Purpose
 from xeno_pipeline.tenants.registry import Tenant
-from xeno_pipeline.warehouse.connection import Connection, Database
 
 _MARGIN = timedelta(minutes=5)
 """A token is renewed so long before it ends."""

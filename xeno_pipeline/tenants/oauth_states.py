@@ -9,7 +9,7 @@ import hashlib
 import secrets
 from dataclasses import dataclass, field
 
-from xeno_pipeline.warehouse.connection import Connection
+from xeno_pipeline.database.connection import Connection
 
 LIFETIME_SECONDS = 600
 _MOST_BEGUN = 20_000

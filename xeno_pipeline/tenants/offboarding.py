@@ -10,10 +10,10 @@ from datetime import datetime
 
 from psycopg import sql
 
+from xeno_pipeline.database.connection import Connection
+from xeno_pipeline.database.roles import revoke_bi_role
+from xeno_pipeline.raw.presence import hold_for_removal
 from xeno_pipeline.tenants import audit, registry
-from xeno_pipeline.warehouse.connection import Connection
-from xeno_pipeline.warehouse.presence import hold_for_removal
-from xeno_pipeline.warehouse.roles import revoke_bi_role
 
 _SCHEMAS = ("ops", "raw", "stale", "core", "marts")
 _OUTLIVE = ("ops.tenants", "ops.audit_log", "ops.privacy_requests")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from xeno_pipeline.database.connection import Connection, Database
 from xeno_pipeline.errors import UsageError, XenoError
 from xeno_pipeline.shopify.client import Patience, ShopifyClient, Usage, is_loopback
 from xeno_pipeline.shopify.errors import MovedError
@@ -18,7 +19,6 @@ from xeno_pipeline.tenants.credentials import KeyRing
 from xeno_pipeline.tenants.domains import Follower, OtherShopError, Place, relocate
 from xeno_pipeline.tenants.grants import Grant, RenewingToken, store_grant
 from xeno_pipeline.tenants.registry import Tenant
-from xeno_pipeline.warehouse.connection import Connection, Database
 
 NEEDED_SCOPES = ("read_customers", "read_orders", "read_products")
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from psycopg.rows import class_row
 
+from xeno_pipeline.database.connection import Connection
+from xeno_pipeline.database.roles import allow_login
 from xeno_pipeline.errors import UsageError, XenoError
+from xeno_pipeline.raw.presence import hold
 from xeno_pipeline.tenants.zones import UnknownZoneError, check_zone
-from xeno_pipeline.warehouse.connection import Connection
-from xeno_pipeline.warehouse.presence import hold
-from xeno_pipeline.warehouse.roles import allow_login
 
 HANDLE = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 """A store's handle: `acme` of `acme.myshopify.com`. It is the tenant's id, readable in SQL and in the UI."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from xeno_pipeline.warehouse.connection import Connection
+from xeno_pipeline.database.connection import Connection
 
 
 def record_failure(connection: Connection, job: str, run_id: str, tenant_id: str, reason: str) -> None:

@@ -12,12 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from xeno_pipeline.database.connection import Connection, Database
+from xeno_pipeline.database.safe_messages import told
 from xeno_pipeline.errors import UsageError, XenoError
 from xeno_pipeline.shopify.client import Patience, ShopifyClient, is_loopback
 from xeno_pipeline.shopify.subscriptions import TOPICS, Subscription, SubscriptionRefusedError, Subscriptions
 from xeno_pipeline.tenants.registry import Tenant
-from xeno_pipeline.warehouse.connection import Connection, Database
-from xeno_pipeline.warehouse.error_texts import told
 
 TENANTS_AT_ONCE = 8
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.tenants import registry
-from xeno_pipeline.warehouse.connection import Connection
 
 
 class LimitReachedError(XenoError):

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 
+from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.errors import XenoError
-from xeno_pipeline.warehouse.connection import Connection
 
 
 class UnknownZoneError(XenoError):

@@ -1,0 +1,133 @@
+"""`python -m shopify_sandbox`: serve stores from the command line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from shopify_sandbox.server import StoreSpec, demo_specs, serve
+
+Value = TypeVar("Value")
+
+_OPTIONS = {
+    "generate": "ORDERS",
+    "orders-csv": "FILE",
+    "currency": "CODE",
+    "timezone": "ZONE",
+    "seed": "NUMBER",
+    "until": "TIME",
+    "plan": "NAME",
+    "taxes-included": "true|false",
+    "scopes": "SCOPE,...",
+    "token": "TOKEN",
+}
+
+
+def _time(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no time, such as 2026-06-30T00:00:00Z.") from None
+
+
+def _truth(text: str) -> bool:
+    return {"true": True, "false": False}[text]
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part for part in text.split(",") if part)
+
+
+_FACTS: dict[str, Callable[[str], Any]] = {
+    "currency": str,
+    "timezone": str,
+    "seed": int,
+    "until": _time,
+    "plan": str,
+    "taxes-included": _truth,
+    "scopes": _listed,
+    "token": str,
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until interrupted; 2, with one sentence on standard error, when that cannot be."""
+    parser = argparse.ArgumentParser(prog="python -m shopify_sandbox", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8700, help="0 takes a free one")
+    parser.add_argument("--state-dir", type=Path, required=True, help="where stores remember what changed")
+    for option, value in _OPTIONS.items():
+        parser.add_argument(f"--{option}", action="append", default=[], metavar=f"HANDLE={value}")
+    options = vars(parser.parse_args(arguments))
+    try:
+        specs = stores(**{option: options[option.replace("-", "_")] for option in _OPTIONS})
+        serve(specs, options["state_dir"], options["host"], options["port"], on_ready=announce)
+    except (ValueError, OSError) as problem:
+        print(_sentence(problem, options["port"]), file=sys.stderr)
+        return 2
+    return 0
+
+
+def stores(**options: list[str]) -> list[StoreSpec]:
+    """The stores that command line options ask for; the demo's without any.
+
+    Args:
+        options: By option (`orders-csv`), its values: each `HANDLE=VALUE`. A value of `until` without a handle
+            goes for all generated stores.
+
+    Raises:
+        ValueError: In one sentence, for an option that cannot be.
+    """
+    made: dict[str, dict[str, Any]] = {}
+    for handle, orders in _pairs("generate", options, int).items():
+        made[handle] = {"orders": orders}
+    for handle, file in _pairs("orders-csv", options, Path).items():
+        if handle in made:
+            raise ValueError(f"Store {handle} cannot be both generated and read from a file.")
+        made[handle] = {"orders_csv": file}
+    for option, read in _FACTS.items():
+        everywhere = [value for value in options.get(option, []) if option == "until" and "=" not in value]
+        for handle in made if everywhere else ():
+            made[handle][option] = _time(everywhere[-1])
+        single = {option: [value for value in options.get(option, []) if value not in everywhere]}
+        for handle, value in _pairs(option, single, read).items():
+            if handle not in made:
+                raise ValueError(f"--{option} is of the store {handle}, which is neither generated nor read.")
+            made[handle][option.replace("-", "_")] = value
+    return [StoreSpec(handle, **facts) for handle, facts in made.items()] or demo_specs()
+
+
+def _pairs(option: str, options: dict[str, list[str]], read: Callable[[str], Value]) -> dict[str, Value]:
+    found: dict[str, Value] = {}
+    for value in options.get(option, []):
+        handle, _, text = value.partition("=")
+        try:
+            found[handle] = read(text)
+        except (KeyError, ValueError):
+            text = ""
+        if not (handle and text):
+            raise ValueError(f"--{option} {value!r} is not of the form HANDLE={_OPTIONS[option]}.")
+    return found
+
+
+def announce(listing: list[dict[str, Any]]) -> None:
+    """Print one line a store, and `ready`."""
+    for store in listing:
+        print(f"{store['handle']}  {store['api_url']}  token {store['token']}  {store['orders']:,} orders")
+    print("ready", flush=True)
+
+
+def _sentence(problem: Exception, port: int) -> str:
+    if isinstance(problem, OSError) and problem.errno is not None and "in use" in str(problem):
+        return f"Port {port} is in use: stop what listens there, or choose another with --port."
+    if isinstance(problem, FileNotFoundError):
+        return f"There is no file {problem.filename}."
+    return str(problem)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The command line `xeno`: thin, every command calls one function elsewhere."""

@@ -1,0 +1,159 @@
+"""Where the database is, and how to connect to it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import Conninfo, ConninfoOption
+from psycopg.rows import TupleRow
+from sqlalchemy import URL
+
+from xeno_pipeline.database.embedded import EmbeddedServer
+from xeno_pipeline.database.safe_messages import values_untold
+from xeno_pipeline.errors import UsageError, XenoError
+from xeno_pipeline.settings import Settings
+
+Connection = psycopg.Connection[TupleRow]
+
+_SCHEME = re.compile(r"^postgres(ql)?(\+\w+)?://")
+_FORMATS = (
+    ("DateStyle", "ISO", ("ISO",)),
+    ("IntervalStyle", "postgres", ("postgres",)),
+    ("TimeZone", "UTC", ("UTC", "Etc/UTC", "GMT")),
+)
+"""Settings that the server reports to every session: what they must begin with, and what they are set to else."""
+_NEEDED_BY_DBT = ("PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE")
+
+
+class DatabaseUnavailableError(XenoError):
+    """The database cannot be reached, or refuses us."""
+
+
+@dataclass(frozen=True)
+class Database:
+    """One Postgres database, by its libpq URL (`postgresql://user:password@host:port/name?…`)."""
+
+    url: str = field(repr=False)
+
+    @contextmanager
+    def connect(self, *, autocommit: bool = False) -> Iterator[Connection]:
+        """A connection for the length of a `with`; its transaction commits at the end, or rolls back.
+
+        What fails meanwhile is told without the rows that PostgreSQL quotes: it may end up in any log.
+
+        Raises:
+            DatabaseUnavailableError: the server is away or refuses us.
+        """
+        try:
+            connection = psycopg.connect(
+                self.url, autocommit=autocommit, connect_timeout=10, application_name=f"xeno-{os.getpid()}"
+            )
+        except psycopg.OperationalError as error:
+            raise DatabaseUnavailableError(
+                f"The database {self.place} cannot be used: {_reason(error)}. Start it, or correct XENO_DATABASE_URL."
+            ) from error
+        with values_untold(), connection:
+            _pin_formats(connection)
+            yield connection
+
+    @property
+    def place(self) -> str:
+        """Where the database is, for people: no password."""
+        parts = conninfo_to_dict(self.url)
+        return f"{parts.get('dbname') or parts.get('user', 'postgres')} at {parts.get('host', 'localhost')}"
+
+    def sqlalchemy_url(self, driver: str, *, schema: str | None = None) -> URL:
+        """The same place for SQLAlchemy with `driver` (psycopg, psycopg2), unqualified names in `schema`."""
+        parts = {name: str(value) for name, value in conninfo_to_dict(self.url).items()}
+        if schema:
+            parts["options"] = f"{parts.get('options', '')} -csearch_path={schema}".lstrip()
+        user, password, name = (parts.pop(part, None) for part in ("user", "password", "dbname"))
+        return URL.create(f"postgresql+{driver}", username=user, password=password, database=name, query=parts)
+
+
+def _pin_formats(connection: Connection) -> None:
+    """Set the one format of dates, instants and intervals that psycopg reads, whatever the server, the database or the
+    role say. The server reports what is set when a session begins, so it is not asked.
+    """
+    set_otherwise = [
+        f"set {name} = {wanted}"
+        for name, wanted, good in _FORMATS
+        if not (connection.info.parameter_status(name) or "").startswith(good)
+    ]
+    if set_otherwise:
+        connection.execute("; ".join(set_otherwise))
+        if not connection.autocommit:
+            connection.commit()
+
+
+def database_url(settings: Settings) -> str:
+    """The libpq URL of the database that the settings name, whether it runs or not.
+
+    Raises:
+        UsageError: XENO_DATABASE_URL is no PostgreSQL URL.
+    """
+    if settings.database_url is None:
+        return EmbeddedServer(settings.home, settings.postgres_port).url
+    url = _libpq_url(settings.database_url.get_secret_value())
+    if settings.database_password is None:
+        return url
+    return _with_password(url, settings.database_password.get_secret_value())
+
+
+def open_database(settings: Settings) -> Database:
+    """The database that the settings name; the embedded server is started where it is the one.
+
+    Raises:
+        UsageError: XENO_DATABASE_URL is no PostgreSQL URL.
+        EmbeddedServerError: the embedded server cannot be started.
+    """
+    if settings.database_url is not None:
+        return Database(database_url(settings))
+    return Database(EmbeddedServer(settings.home, settings.postgres_port).ensure_running())
+
+
+def connection_variables(url: str) -> dict[str, str]:
+    """Libpq's variables for a URL: what `dbt_project/profiles.yml` reads, and libpq itself (PGSSLMODE and its like)."""
+    defaults = _variables(Conninfo.get_defaults())
+    needed = {name: defaults[name] for name in _NEEDED_BY_DBT if name in defaults}
+    known = needed | _variables(Conninfo.parse(url.encode()))
+    return {"PGHOST": "", "PGDATABASE": known["PGUSER"], **known}  # an empty host is libpq's default, a socket
+
+
+def _variables(options: Sequence[ConninfoOption]) -> dict[str, str]:
+    return {option.envvar.decode(): option.val.decode() for option in options if option.envvar and option.val}
+
+
+def _libpq_url(text: str) -> str:
+    """What XENO_DATABASE_URL says, without the driver that SQLAlchemy's spelling names.
+
+    Raises:
+        UsageError: it is no PostgreSQL URL.
+    """
+    url = _SCHEME.sub("postgresql://", text.strip())
+    try:
+        conninfo_to_dict(url)
+    except psycopg.ProgrammingError:  # its text may repeat the password
+        raise UsageError(
+            "XENO_DATABASE_URL is no PostgreSQL URL: it is written postgresql://user:password@host:5432/database."
+        ) from None
+    return url
+
+
+def _with_password(url: str, password: str) -> str:
+    """The URL with a password, unless it holds one."""
+    if "password" in conninfo_to_dict(url):
+        return url
+    return f"{url}{'&' if '?' in url else '?'}password={quote(password, safe='')}"
+
+
+def _reason(error: psycopg.OperationalError) -> str:
+    """The first line of libpq's complaint; it names host and role, never the password."""
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

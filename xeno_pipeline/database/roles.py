@@ -1,0 +1,293 @@
+"""The database roles of BI tools: logins that read the marts of one tenant, or of all as an operator does.
+
+What a role sees is told by row-level security (`ops.secure`) and by `ops.bi_roles`, which binds logins to tenants.
+Roles belong to the whole cluster, so their names are random and tell nothing of their tenants, and those of the two
+groups that hold the grants carry the database's oid.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+import psycopg
+from psycopg import sql
+
+from xeno_pipeline.database.connection import Connection, Database
+from xeno_pipeline.errors import XenoError
+
+_LIMITS = {
+    "search_path": "marts",
+    "default_transaction_read_only": "on",
+    "statement_timeout": "5min",
+    "idle_in_transaction_session_timeout": "5min",
+}
+"""What a session begins with. The role may set all of these otherwise: they are manners, the grants are the fence."""
+
+_CONNECTIONS = 20
+"""As many sessions may a role have, so that one tool leaves room for the others."""
+
+_MAKING_RELATIONS = "select pg_advisory_lock(hashtextextended('xeno make relations', 0))"
+"""The lock that is held while the relations of the marts are made."""
+
+_THIS_DATABASE = "(select oid from pg_database where datname = current_database())"
+
+
+class RolesNotPermittedError(XenoError):
+    """The database's owner may not create or change roles."""
+
+
+@dataclass(frozen=True)
+class BiRole:
+    """A login for a BI tool.
+
+    Args:
+        name: its user name.
+        password: told once; the database keeps a SCRAM verifier.
+    """
+
+    name: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the database takes logins with a password.
+
+    Args:
+        host: a name, an address, or the folder of a Unix socket.
+        port: its port, which names the socket too.
+        database: its name.
+    """
+
+    host: str
+    port: int
+    database: str
+
+    def url(self, user: str, password: str | None = None) -> str:
+        """The libpq URL for a user; without a password, clients ask for it."""
+        credentials = quote(user, safe="") + (f":{quote(password, safe='')}" if password else "")
+        return f"postgresql://{credentials}@{quote(self.host, safe='')}:{self.port}/{quote(self.database, safe='')}"
+
+
+def grant_bi_role(database: Database, tenant_id: str | None, password: str | None = None) -> BiRole:
+    """Create the role of a tenant's BI tool, or give it a new password where it exists.
+
+    Args:
+        database: where the marts lie; migrated.
+        tenant_id: whose marts it reads; None for an operator's role, which reads all tenants'.
+        password: its password; a random one if None.
+
+    Returns:
+        The role with its password, which nobody can read again.
+
+    Raises:
+        RolesNotPermittedError: the owner may not create roles; the message says what an administrator must run.
+    """
+    password = password or secrets.token_urlsafe(24)
+    with database.connect(autocommit=True) as connection, _explained(connection):
+        _prepare(connection)
+        with connection.transaction():
+            connection.execute("lock table ops.bi_roles in share row exclusive mode")  # two may ask for the same
+            name = _role_of(connection, tenant_id) or _create(connection, tenant_id)
+            _set_up(connection, name, password)
+    return BiRole(name, password)
+
+
+def revoke_bi_role(connection: Connection, tenant_id: str | None) -> bool:
+    """Drop the role of a tenant's BI tool (None: the operators'). Its open sessions see nothing from then on.
+
+    Returns:
+        Whether there was one.
+
+    Raises:
+        RolesNotPermittedError: the owner may not drop it.
+    """
+    name = _role_of(connection, tenant_id)
+    if name is None:
+        return False
+    role = sql.Identifier(name)
+    with _explained(connection):
+        connection.execute("delete from ops.bi_roles where role_name = %s", [name])
+        connection.execute(sql.SQL("revoke {} from {}").format(_group(connection, tenant_id), role))
+        connection.execute(sql.SQL("alter role {} nologin").format(role))
+        # A role that made something of its own, such as a large object, cannot be dropped: it stays, good for nothing.
+        with suppress(psycopg.errors.DependentObjectsStillExist), connection.transaction():
+            connection.execute(sql.SQL("drop role {}").format(role))
+    return True
+
+
+def adopt_bi_roles(database: Database) -> int:
+    """Bind the roles that came with a backup, of a database that is not on this server, to this one.
+
+    A dump names the database it was made of, and a copy beside its original must bind nobody. Where the original is not
+    there, the copy has taken its place; what the server does not know of its roles is left alone.
+
+    Args:
+        database: migrated, with the relations of the marts.
+
+    Returns:
+        How many may log in as before.
+
+    Raises:
+        RolesNotPermittedError: the owner may not manage them; the message says what an administrator must run.
+    """
+    orphans = """
+        from ops.bi_roles join pg_roles on rolname = role_name
+        where database_oid not in (select oid from pg_database)
+        """
+    with database.connect(autocommit=True) as connection, _explained(connection):
+        if not connection.execute(f"select {orphans}").fetchall():
+            return 0
+        _prepare(connection)
+        with connection.transaction():
+            connection.execute("lock table ops.bi_roles in share row exclusive mode")
+            found = connection.execute(f"select role_name, tenant_id {orphans}").fetchall()
+            for name, tenant_id in found:
+                connection.execute(
+                    f"update ops.bi_roles set database_oid = {_THIS_DATABASE} where role_name = %s", [name]
+                )
+                role = sql.Identifier(name)
+                connection.execute(sql.SQL("grant {} to {}").format(_group(connection, tenant_id), role))
+    return len(found)
+
+
+def allow_login(connection: Connection, tenant_id: str, *, allowed: bool) -> None:
+    """Let the role of a tenant's BI tool log in, or not; nothing where there is none.
+
+    Raises:
+        RolesNotPermittedError: the owner may not change it.
+    """
+    name = _role_of(connection, tenant_id)
+    if name is not None:
+        statement = "alter role {} login" if allowed else "alter role {} nologin"
+        with _explained(connection):
+            connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
+
+
+def password_address(connection: Connection, *, is_embedded: bool) -> Address | None:
+    """Where roles other than the owner connect.
+
+    Returns:
+        None for an embedded server without a TCP port: its socket is its owner's alone.
+    """
+    info = connection.info
+    if not is_embedded:
+        return Address(info.host or "localhost", info.port, info.dbname)
+    row = connection.execute("select current_setting('listen_addresses'), current_setting('port')::integer").fetchone()
+    assert row is not None
+    return Address(row[0], row[1], info.dbname) if row[0] else None
+
+
+def _prepare(connection: Connection) -> None:
+    """Make the groups and give them what they may: to connect, and to read what is secured in marts and core.
+
+    Each statement is a transaction, so that no more than one relation is locked at a time, and every call does it
+    all: a copy of the database brings the relations with it, but not what its database grants.
+    """
+    connection.execute(_MAKING_RELATIONS)  # ends with the session
+    groups = [_named_group(connection, kind) for kind in ("tenants", "operators")]
+    for group in groups:
+        if connection.execute("select from pg_roles where rolname = %s", [group]).fetchone() is None:
+            connection.execute(sql.SQL("create role {}").format(sql.Identifier(group)))
+    names = {
+        "database": sql.Identifier(connection.info.dbname),
+        "groups": sql.SQL(", ").join(map(sql.Identifier, groups)),
+    }
+    for statement in (
+        "revoke temporary on database {database} from public",
+        "revoke create on schema public from public",
+        "grant connect on database {database} to {groups}",
+        "grant usage on schema marts, core to {groups}",
+        "grant execute on function ops.bound_tenant() to {groups}",
+    ):
+        connection.execute(sql.SQL(statement).format(**names))
+    _check_database(connection, groups[0])
+    relations = connection.execute(
+        """
+        select attrelid from pg_attribute join pg_class on pg_class.oid = attrelid
+        where relnamespace in ('marts'::regnamespace, 'core'::regnamespace) and relkind in ('r', 'v')
+        and attname = 'tenant_id'
+        """
+    ).fetchall()
+    for (relation,) in relations:
+        connection.execute("select ops.secure(%s)", [relation])
+
+
+def _check_database(connection: Connection, group: str) -> None:
+    """Refuse to go on where the database's rights are not as they should be, which only its owner can mend."""
+    row = connection.execute(
+        """
+        select has_database_privilege(%(group)s, current_database(), 'connect')
+        and not has_database_privilege(%(group)s, current_database(), 'temporary')
+        """,
+        {"group": group},
+    ).fetchone()
+    if row != (True,):
+        name = sql.Identifier(connection.info.dbname).as_string()
+        raise RolesNotPermittedError(
+            f"The database {name} is another role's: an administrator must run `revoke temporary on database {name} "
+            f"from public; grant connect on database {name} to {group}` first."
+        )
+
+
+def _create(connection: Connection, tenant_id: str | None) -> str:
+    """Create a role that may do nothing but what its group may, and bind it to the tenant."""
+    name = f"xeno_bi_{secrets.token_hex(8)}"
+    role = sql.Identifier(name)
+    connection.execute(sql.SQL("create role {} login connection limit {}").format(role, sql.Literal(_CONNECTIONS)))
+    connection.execute(sql.SQL("grant {} to {}").format(_group(connection, tenant_id), role))
+    connection.execute(
+        f"insert into ops.bi_roles (role_name, database_oid, tenant_id) values (%s, {_THIS_DATABASE}, %s)",
+        [name, tenant_id],
+    )
+    return name
+
+
+def _set_up(connection: Connection, name: str, password: str) -> None:
+    """Give the role a password and its limits. Only the password's verifier is sent, so that no log can hold it."""
+    role = sql.Identifier(name)
+    verifier = connection.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
+    connection.execute(sql.SQL("alter role {} login password {}").format(role, verifier))
+    connection.execute(sql.SQL("alter role {} reset all").format(role))
+    for setting, value in _LIMITS.items():
+        connection.execute(sql.SQL("alter role {} set {} = {}").format(role, sql.Identifier(setting), value))
+
+
+def _role_of(connection: Connection, tenant_id: str | None) -> str | None:
+    """The name of a tenant's role in this database (None: the operators'); None where there is none."""
+    row = connection.execute(
+        f"""
+        select role_name from ops.bi_roles join pg_roles on rolname = role_name
+        where tenant_id is not distinct from %s and database_oid = {_THIS_DATABASE}
+        """,
+        [tenant_id],
+    ).fetchone()
+    return row[0] if row else None
+
+
+def _group(connection: Connection, tenant_id: str | None) -> sql.Identifier:
+    return sql.Identifier(_named_group(connection, "operators" if tenant_id is None else "tenants"))
+
+
+def _named_group(connection: Connection, kind: str) -> str:
+    row = connection.execute("select ops.bi_group(%s)", [kind]).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+@contextmanager
+def _explained(connection: Connection) -> Iterator[None]:
+    """Turn the refusal to create or change a role into what an administrator must run."""
+    try:
+        yield
+    except psycopg.errors.InsufficientPrivilege as error:
+        owner = sql.Identifier(connection.info.user).as_string()
+        raise RolesNotPermittedError(
+            f"The role {owner} may not manage the roles of BI tools ({str(error).splitlines()[0]}): an administrator "
+            f"of the server must run `alter role {owner} createrole` (and, for a role that another one created, "
+            f"`grant that_role to {owner} with admin option`)."
+        ) from error

@@ -1,0 +1,58 @@
+"""Assembling the code location."""
+
+from __future__ import annotations
+
+import warnings
+
+from dagster import BetaWarning, Definitions, in_process_executor
+
+from xeno_pipeline.defs.alerts import alerts_sensor
+from xeno_pipeline.defs.backfills import backfills_sensor
+from xeno_pipeline.defs.checks import asset_checks, checks_schedule, dbt_tests_schedule
+from xeno_pipeline.defs.marts_assets import marts_assets
+from xeno_pipeline.defs.pipeline import PipelineResource
+from xeno_pipeline.defs.privacy import CHECKS, PRIVACY_JOB, privacy_job, privacy_sensors
+from xeno_pipeline.defs.raw_assets import LANDED, SHOPIFY, raw_assets
+from xeno_pipeline.defs.retention import retention_job
+from xeno_pipeline.defs.schedules import schedules
+from xeno_pipeline.defs.sensors import sensors
+from xeno_pipeline.defs.subscriptions import (
+    stores_tell_of_changes,
+    subscriptions_job,
+    subscriptions_schedule,
+    subscriptions_sensor,
+)
+from xeno_pipeline.defs.tenant_jobs import EVENTS_JOB, SYNC_JOB, tenant_jobs
+from xeno_pipeline.marts.dbt import DbtProject
+from xeno_pipeline.settings import Settings
+
+# Dagster itself passes this parameter on when it binds a sensor to its job; no user can do anything about it.
+warnings.filterwarnings("ignore", "Parameter `owners` of initializer `SensorDefinition", BetaWarning)
+
+
+def build_defs(settings: Settings, *, pipeline: PipelineResource | None = None) -> Definitions:
+    """All assets, jobs, schedules and sensors.
+
+    Args:
+        settings: where the database and the dbt project's cache are.
+        pipeline: what ops and assets work on; by default each process opens its own.
+    """
+    manifest = DbtProject(settings).manifest_path
+    models = marts_assets(manifest)
+    checks = asset_checks(models, manifest)
+    jobs = {job.name: job for job in [*tenant_jobs(models), privacy_job(models), subscriptions_job, retention_job]}
+    return Definitions(
+        assets=[*SHOPIFY, raw_assets, *LANDED, models],
+        asset_checks=[*CHECKS, stores_tell_of_changes, checks],
+        jobs=list(jobs.values()),
+        schedules=[*schedules(jobs), subscriptions_schedule(), checks_schedule(checks), dbt_tests_schedule()],
+        sensors=[
+            *sensors(jobs[EVENTS_JOB]),
+            backfills_sensor(jobs[SYNC_JOB]),
+            *privacy_sensors(jobs[PRIVACY_JOB]),
+            subscriptions_sensor(),
+            alerts_sensor(),
+        ],
+        resources={"pipeline": pipeline or PipelineResource()},
+        executor=in_process_executor,  # a run's steps share one process: each further one would cost seconds
+    )

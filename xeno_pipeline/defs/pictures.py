@@ -1,0 +1,266 @@
+"""What people look at on the page of a mart: plots and tables of one tenant each, without anything personal.
+
+The page shows those of the newest materialisation, so each has them. Each mart is asked once for all tenants of a run;
+and since that reads the whole of a tenant's mart, one with webhooks every minute is asked a few times an hour, and the
+materialisations between show again what the one before them did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from dagster import (
+    AssetKey,
+    AssetMaterialization,
+    AssetRecordsFilter,
+    DagsterEventType,
+    DagsterInstance,
+    MetadataValue,
+    TableColumn,
+    TableRecord,
+    TableSchema,
+    TimestampMetadataValue,
+)
+
+from xeno_pipeline.database.connection import Database
+from xeno_pipeline.defs.plots import bars, grid
+from xeno_pipeline.defs.reporting import Metadata
+from xeno_pipeline.tenants.apart import Failures
+
+Rows = Sequence[Mapping[str, Any]]
+Pictures = dict[tuple[AssetKey, str], Metadata]
+"""By mart and tenant."""
+
+DRAWN_AT = "drawn_at"
+DRAWN_AGAIN_AFTER = timedelta(minutes=15)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What is shown of a mart.
+
+    Args:
+        name: of the metadata.
+        query: its rows, of the tenants that are bound to it; the first column is the tenant's.
+        draw: makes metadata of the rows of one tenant.
+    """
+
+    name: str
+    query: str
+    draw: Callable[[Rows], MetadataValue]
+
+
+def pictures(database: Database, wanted: Iterable[tuple[AssetKey, str]], failures: Failures) -> Pictures:
+    """Pictures as of now.
+
+    Args:
+        database: where the marts are.
+        wanted: assets and tenants; those without a picture are left out.
+        failures: told whose could not be drawn; these are left out too.
+    """
+    drawn: Pictures = {}
+    drawn_at = MetadataValue.timestamp(datetime.now(UTC))
+    for key, picture, tenant_ids in _by_mart(wanted):
+        step = f"its picture of {key.path[-1]}"
+        for rows_of in failures.apart(tenant_ids, step, partial(_read, database, picture)):
+            for tenant_id, rows in rows_of.items():
+                with failures.guard(tenant_id, step):
+                    drawn[key, tenant_id] = {picture.name: picture.draw(rows), DRAWN_AT: drawn_at}
+    return drawn
+
+
+def _read(database: Database, picture: Picture, tenant_ids: Sequence[str]) -> dict[str, Rows]:
+    """The rows of a picture, by tenant."""
+    with database.connect() as connection:
+        cursor = connection.execute(picture.query, [list(tenant_ids)])
+        names = [column.name for column in cursor.description or ()]
+        return {
+            tenant_id: [dict(zip(names[1:], row[1:], strict=True)) for row in rows]
+            for tenant_id, rows in groupby(cursor.fetchall(), itemgetter(0))
+        }
+
+
+def recent_pictures(instance: DagsterInstance, wanted: Iterable[tuple[AssetKey, str]], failures: Failures) -> Pictures:
+    """Pictures that the newest materialisations show and that are not yet to be drawn again.
+
+    Args:
+        instance: where those are recorded.
+        wanted: assets and tenants.
+        failures: told whose could not be read.
+    """
+    found: Pictures = {}
+    for key, picture, tenant_ids in _by_mart(wanted):
+        step = f"its last picture of {key.path[-1]}"
+        for part in failures.apart(tenant_ids, step, partial(_recent, instance, key, picture)):
+            found |= part
+    return found
+
+
+def _recent(instance: DagsterInstance, key: AssetKey, picture: Picture, tenant_ids: Sequence[str]) -> Pictures:
+    found: Pictures = {}
+    oldest = (datetime.now(UTC) - DRAWN_AGAIN_AFTER).timestamp()
+    event_type = DagsterEventType.ASSET_MATERIALIZATION
+    newest = list(instance.get_latest_storage_id_by_partition(key, event_type, set(tenant_ids)).values())
+    if not newest:
+        return found
+    for record in instance.fetch_materializations(AssetRecordsFilter(key, storage_ids=newest), len(newest)).records:
+        metadata = record.asset_materialization.metadata if record.asset_materialization else {}
+        drawn_at = metadata.get(DRAWN_AT)
+        if isinstance(drawn_at, TimestampMetadataValue) and drawn_at.value > oldest:
+            found[key, str(record.partition_key)] = {name: metadata[name] for name in (picture.name, DRAWN_AT)}
+    return found
+
+
+def with_pictures(
+    events: Iterable[AssetMaterialization], drawn: Pictures, failures: Failures
+) -> list[AssetMaterialization]:
+    """Materialisations with what is shown of their marts and tenants; where that cannot be added, without it."""
+    found: list[AssetMaterialization] = []
+    for event in events:
+        picture, shown = drawn.get((event.asset_key, event.partition or "")), event
+        if picture is not None:
+            with failures.guard(event.partition or "", f"its picture of {event.asset_key.path[-1]}"):
+                shown = event.with_metadata({**event.metadata, **picture})
+        found.append(shown)
+    return found
+
+
+def _by_mart(wanted: Iterable[tuple[AssetKey, str]]) -> Iterator[tuple[AssetKey, Picture, Sequence[str]]]:
+    """The marts that have a picture, and whose is wanted."""
+    for key, of_mart in groupby(sorted(wanted, key=lambda pair: pair[0].to_user_string()), itemgetter(0)):
+        picture = _PICTURES.get(key.path[-1]) if key.path[0] == "marts" else None
+        if picture is not None:
+            yield key, picture, [tenant_id for _, tenant_id in of_mart]
+
+
+def _revenue(rows: Rows) -> MetadataValue:
+    sales = [float(row["net_sales"]) for row in rows]
+    first, last = rows[0]["date_day"], rows[-1]["date_day"]
+    return MetadataValue.md(
+        f"Net sales by day, {first} to {last}; at most {max(sales):,.2f}, in all {sum(sales):,.2f}\n\n"
+        + bars("Net sales by day", sales)
+    )
+
+
+def _rfm(rows: Rows) -> MetadataValue:
+    cells = {
+        (5 - row["recency_score"], row["frequency_score"] - 1): (float(row["customers"]), f"{row['customers']:,}")
+        for row in rows
+    }
+    columns, labels = [f"F{n}" for n in range(1, 6)], [f"R{n}" for n in range(5, 0, -1)]
+    title = "Customers by recency and frequency; 5 is best"
+    if not rows[0]["rfm_is_meaningful"]:
+        title += ". They are too few, or too much alike, for these scores to say anything"
+    return MetadataValue.md(f"{title}\n\n" + grid(columns, labels, cells))
+
+
+def _retention(rows: Rows) -> MetadataValue:
+    cohorts = sorted({row["cohort_month"] for row in rows})
+    cells = {
+        (cohorts.index(row["cohort_month"]), row["period_number"] - 1): (
+            float(row["retention_rate"]),
+            f"{row['retention_rate']:.0%}",
+        )
+        for row in rows
+    }
+    columns = [str(n) for n in range(1, max(row["period_number"] for row in rows) + 1)]
+    title = "Customers who ordered again, by months since their first order\n\n"
+    return MetadataValue.md(title + grid(columns, [f"{cohort:%Y-%m}" for cohort in cohorts], cells))
+
+
+def _table(rows: Rows) -> MetadataValue:
+    schema = TableSchema([TableColumn(name, "string") for name in rows[0]])
+    return MetadataValue.table(
+        [TableRecord({name: _written(value) for name, value in row.items()}) for row in rows], schema
+    )
+
+
+def _written(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Decimal | float):
+        return f"{value:,.2f}"
+    return f"{value:,}" if isinstance(value, int) else "" if value is None else str(value)
+
+
+_PICTURES: Mapping[str, Picture] = {
+    "revenue_daily": Picture(
+        "last_90_days",
+        """
+        select tenant_id, date_day, net_sales
+        from (
+            select tenant_id, date_day, net_sales, max(date_day) over (partition by tenant_id) as last_day
+            from marts.revenue_daily where tenant_id = any(%s)
+        ) as days
+        where date_day > last_day - 90 order by 1, 2
+        """,
+        _revenue,
+    ),
+    "revenue_trends": Picture(
+        "last_12_months",
+        """
+        select tenant_id, period_start, is_partial, orders, net_sales, average_order_value, net_sales_growth
+        from (
+            select *, row_number() over (partition by tenant_id order by period_start desc) as age
+            from marts.revenue_trends where grain = 'month' and tenant_id = any(%s)
+        ) as months
+        where age <= 12 order by 1, 2
+        """,
+        _table,
+    ),
+    "rfm_scores": Picture(
+        "customers_by_score",
+        """
+        select tenant_id, recency_score, frequency_score, count(*) as customers,
+            bool_and(rfm_is_meaningful) as rfm_is_meaningful
+        from marts.rfm_scores where tenant_id = any(%s) group by 1, 2, 3 order by 1
+        """,
+        _rfm,
+    ),
+    "rfm_segments": Picture(
+        "segments",
+        """
+        select tenant_id, rfm_segment, customers, net_sales, average_order_value, average_recency_days,
+            rfm_is_meaningful
+        from marts.rfm_segments where tenant_id = any(%s) order by tenant_id, customers desc
+        """,
+        _table,
+    ),
+    "cohort_retention": Picture(
+        "retention",
+        """
+        select tenant_id, cohort_month, period_number, retention_rate
+        from (
+            select *, max(cohort_month) over (partition by tenant_id) as last_month
+            from marts.cohort_retention where tenant_id = any(%s)
+        ) as cohorts
+        where cohort_month > last_month - interval '1 year' and period_number between 1 and 11
+        order by 1
+        """,
+        _retention,
+    ),
+    "top_products": Picture(
+        "top_10",
+        """
+        select tenant_id, rank, title, units, orders, net_sales
+        from marts.top_products where rank <= 10 and tenant_id = any(%s) order by 1, 2
+        """,
+        _table,
+    ),
+    "tenant_overview": Picture(
+        "figures",
+        """
+        select tenant_id, customers, orders, net_sales, average_order_value, high_value_customers,
+            churn_risk_customers, rfm_is_meaningful
+        from marts.tenant_overview where tenant_id = any(%s) order by 1
+        """,
+        _table,
+    ),
+}

@@ -1,0 +1,85 @@
+"""The pipeline as Dagster's assets and jobs see it: one resource that opens all the rest."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import cached_property
+
+from dagster import ConfigurableResource, InitResourceContext
+from pydantic import PrivateAttr
+
+from xeno_pipeline.database.connection import Database
+from xeno_pipeline.database.migrate import open_migrated
+from xeno_pipeline.defs.instance import process_tags
+from xeno_pipeline.extraction.report import ProgressSink, no_progress
+from xeno_pipeline.extraction.sync import Syncer
+from xeno_pipeline.marts.dbt import DbtProject, NodeSink
+from xeno_pipeline.marts.transform import make_relations
+from xeno_pipeline.settings import Settings, load_settings
+from xeno_pipeline.shopify.oauth import check_url_template
+from xeno_pipeline.tenants.apps import installation_app
+from xeno_pipeline.tenants.credentials import load_key_ring
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The database, ready to use, and what works on it.
+
+    Args:
+        settings: where all of it is.
+        on_progress: told how far a sync is.
+        on_node: told how far a transform is.
+    """
+
+    settings: Settings
+    on_progress: ProgressSink = no_progress
+    on_node: NodeSink | None = None
+
+    @cached_property
+    def database(self) -> Database:
+        """The database, migrated where it was behind.
+
+        Raises:
+            XenoError: it cannot be reached, or is ahead of this package.
+        """
+        return open_migrated(self.settings)
+
+    @cached_property
+    def dbt_project(self) -> DbtProject:
+        """The dbt project; its relations exist in the database."""
+        project = DbtProject(self.settings)
+        make_relations(self.database, project)
+        return project
+
+    @cached_property
+    def syncer(self) -> Syncer:
+        """What syncs tenants into the database."""
+        ring = load_key_ring(self.settings)
+        spool, app = self.settings.home / "spool", installation_app(self.settings)
+        urls = check_url_template(self.settings.shopify_url_template)
+        return Syncer(self.database, ring, spool, self.on_progress, app, urls)
+
+
+class PipelineResource(ConfigurableResource[Pipeline]):
+    """Gives ops and assets the pipeline. The command line brings one of its own, to draw progress bars."""
+
+    _pipeline: Pipeline | None = PrivateAttr(default=None)
+
+    @classmethod
+    def of(cls, pipeline: Pipeline) -> PipelineResource:
+        """A resource that gives this very pipeline."""
+        resource = cls()
+        resource._pipeline = pipeline
+        return resource
+
+    def setup_for_execution(self, context: InitResourceContext) -> None:
+        """Have a run that begins tell which process it lives in, so that the death of that can be noticed."""
+        if context.run is not None and context.instance is not None:
+            context.instance.add_run_tags(context.run.run_id, process_tags())
+
+    def open(self) -> Pipeline:
+        """The pipeline of this process."""
+        return self._pipeline or Pipeline(load_settings())

@@ -1,0 +1,254 @@
+"""The job that does what privacy webhooks ask for, what starts it, and the alert when a deadline comes near."""
+
+# No `from __future__ import annotations` here: Dagster reads the annotations of ops at run time.
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from dagster import (
+    AssetCheckEvaluation,
+    AssetCheckResult,
+    AssetChecksDefinition,
+    AssetCheckSeverity,
+    AssetsDefinition,
+    Config,
+    DefaultSensorStatus,
+    JobDefinition,
+    OpExecutionContext,
+    SensorDefinition,
+    SensorEvaluationContext,
+    SensorResult,
+    SkipReason,
+    asset_check,
+    in_process_executor,
+    job,
+    op,
+    sensor,
+)
+from pydantic import Field
+
+from xeno_pipeline.database.connection import Connection, Database
+from xeno_pipeline.database.safe_messages import told
+from xeno_pipeline.defs.backlog_runs import request_run
+from xeno_pipeline.defs.outcomes import failure_of, keep_failures
+from xeno_pipeline.defs.partitions import align_partitions
+from xeno_pipeline.defs.pipeline import Pipeline, PipelineResource
+from xeno_pipeline.defs.reporting import raw_key
+from xeno_pipeline.defs.tenant_jobs import make_marts
+from xeno_pipeline.extraction.inbox import Backlog
+from xeno_pipeline.marts.transform import TransformReport, TransformRequest
+from xeno_pipeline.privacy import requests
+from xeno_pipeline.privacy.processing import Processor
+from xeno_pipeline.privacy.requests import PrivacyRequest
+from xeno_pipeline.raw import tables as raw
+from xeno_pipeline.shopify.client import Patience
+from xeno_pipeline.tenants.apart import Failures
+
+PRIVACY_JOB = "privacy"
+CHECK = "privacy_requests_are_in_time"
+
+_PATIENCE = Patience(deadline=10.0, connect_deadline=3.0, longest_pause=2.0, connect_timeout=3.0, read_timeout=10.0)
+"""Other requests wait while a store is asked whether it is connected; what fails is tried again soon enough."""
+
+_SECONDS_BETWEEN_TICKS = 30
+_SECONDS_BETWEEN_ALERTS = 3600
+
+
+class RequestsConfig(Config):
+    """Which requests a run is about."""
+
+    requests: list[int] = Field(default_factory=list, description="Their numbers; all that are due where empty.")
+
+
+@dataclass(frozen=True)
+class Processed:
+    """What became of the requests of a run.
+
+    Args:
+        done: those with nothing left to do.
+        in_raw: those that the marts have to follow, with their tenants.
+        failures: why others could not be done, by number.
+        further: what else failed, and with whom.
+        tenants: of all of them, by number.
+    """
+
+    done: Sequence[int]
+    in_raw: dict[int, str]
+    failures: dict[int, str]
+    further: Failures
+    tenants: dict[int, str]
+
+
+@op(description="Export, redact, remove: one request after the other; a failure is told at the end.")
+def process_privacy_requests(
+    context: OpExecutionContext, config: RequestsConfig, pipeline: PipelineResource
+) -> Processed:
+    """Do what requests ask for, and delete files that have lived long enough."""
+    opened = pipeline.open()
+    processor = processor_of(opened)
+    further = processor.delete_expired_exports()
+    with opened.database.connect() as connection:
+        wanted = config.requests
+        selected = requests.open_requests(connection, wanted) if wanted else requests.due(connection)
+    done: list[int] = []
+    in_raw: dict[int, str] = {}
+    failures: dict[int, str] = {}
+    for request in selected:
+        try:
+            tenant_id = processor.process(request)
+        except Exception as error:  # noqa: BLE001 - the others are done all the same
+            failures[request.id] = f"{request} failed. {told(error)}"
+            continue
+        if tenant_id is None:
+            done.append(request.id)
+        else:
+            in_raw[request.id] = tenant_id
+    align_partitions(context.instance, opened.database, further)
+    return Processed(done, in_raw, failures, further, {request.id: request.tenant_id or "" for request in selected})
+
+
+@op(description="Note which requests are done; fail where one could not be.")
+def settle_privacy_requests(
+    context: OpExecutionContext, processed: Processed, report: TransformReport, pipeline: PipelineResource
+) -> int:
+    """Note what became of the requests, now that the marts have followed, and tell which failed; how many are done."""
+    failures = processed.failures | {
+        id_: f"Privacy request {id_} waits for the marts. {report.failures[tenant_id]}"
+        for id_, tenant_id in processed.in_raw.items()
+        if tenant_id in report.failures
+    }
+    done = [*processed.done, *(processed.in_raw.keys() - failures.keys())]
+    database, failed = pipeline.open().database, processed.further
+    failed.take_over(report.afterwards)
+    for id_ in done:
+        step = f"noting that privacy request {id_} is done"
+        with failed.guard(processed.tenants[id_], step), database.connect() as connection:
+            requests.are_done(connection, [id_])
+    for id_, error in failures.items():
+        tenant_id = processed.tenants[id_]
+        reason = error.removeprefix(f"{tenant_id}: ")
+        failed.reasons.setdefault(tenant_id, []).append(f"{tenant_id}: {reason}")
+        with failed.guard(tenant_id, f"noting that privacy request {id_} failed"), database.connect() as connection:
+            requests.has_failed(connection, id_, error)
+    finish_privacy(context, database, set(processed.tenants.values()), failed)
+    return len(done)
+
+
+def finish_privacy(context: OpExecutionContext, database: Database, tenant_ids: set[str], failures: Failures) -> None:
+    """Keep with whom the run failed, and fail; a suspended tenant's requests are no less due than others'.
+
+    Raises:
+        Failure: it failed with somebody.
+    """
+    keep_failures(context, database, PRIVACY_JOB, tenant_ids, failures)
+    if failures:
+        raise failure_of(failures)
+
+
+def processor_of(opened: Pipeline) -> Processor:
+    """What does requests in a pipeline's database and home."""
+    open_client = partial(opened.syncer.client_of, patience=_PATIENCE)
+    return Processor(opened.database, opened.settings.exports_folder, open_client)
+
+
+def privacy_job(models: AssetsDefinition) -> JobDefinition:
+    """The job that does the requests that are due.
+
+    Args:
+        models: the dbt models, of which materialisations are recorded.
+    """
+
+    @op(description="Bring the marts of redacted customers' tenants up to date, in one dbt run.")
+    def forget_in_marts(
+        context: OpExecutionContext, processed: Processed, pipeline: PipelineResource
+    ) -> TransformReport:
+        tenant_ids = sorted(set(processed.in_raw.values()))
+        if not tenant_ids:
+            return TransformReport()
+        return make_marts(context, pipeline.open(), TransformRequest(tenant_ids), models)
+
+    @job(
+        name=PRIVACY_JOB,
+        executor_def=in_process_executor,
+        description="Do what Shopify's privacy webhooks ask for: export or redact a customer, remove a shop.",
+    )
+    def privacy() -> None:
+        processed = process_privacy_requests()
+        settle_privacy_requests(processed, forget_in_marts(processed))
+
+    return privacy
+
+
+@asset_check(
+    asset=raw_key(raw.CUSTOMERS.name),
+    name=CHECK,
+    description="No privacy request has a week or less left until its deadline, 30 days after it came.",
+)
+def privacy_requests_are_in_time(pipeline: PipelineResource) -> AssetCheckResult:
+    """Tell which requests come near their deadline."""
+    with pipeline.open().database.connect() as connection:
+        return deadline_check(requests.near_deadline(connection))
+
+
+def deadline_check(near: Sequence[PrivacyRequest]) -> AssetCheckResult:
+    """What the check says.
+
+    Args:
+        near: the requests near their deadline, the nearest first.
+    """
+    told = [
+        f"{request}, due {request.deadline_at:%Y-%m-%d %H:%M %Z}: {request.error or 'not tried.'}" for request in near
+    ]
+    is_overdue = any(request.days_left < 0 for request in near)
+    return AssetCheckResult(
+        passed=not near,
+        severity=AssetCheckSeverity.ERROR if is_overdue else AssetCheckSeverity.WARN,
+        description="\n".join(told) or "No deadline is near.",
+        metadata={
+            "requests": [request.id for request in near],
+            "tenants": sorted({request.tenant_id or request.shop_domain for request in near}),
+        },
+    )
+
+
+CHECKS: Sequence[AssetChecksDefinition] = [privacy_requests_are_in_time]
+
+
+def privacy_sensors(privacy: JobDefinition) -> list[SensorDefinition]:
+    """What starts the job, and what raises the alert whether the job gets anywhere or not."""
+
+    @sensor(
+        name="privacy_requests",
+        job=privacy,
+        minimum_interval_seconds=_SECONDS_BETWEEN_TICKS,
+        default_status=DefaultSensorStatus.RUNNING,
+        description="Starts one run for all privacy requests that are due, unless one is under way.",
+    )
+    def privacy_requests(context: SensorEvaluationContext, pipeline: PipelineResource) -> SensorResult | SkipReason:
+        return request_run(context, privacy, pipeline.open().database, _backlog)
+
+    @sensor(
+        name="privacy_deadlines",
+        minimum_interval_seconds=_SECONDS_BETWEEN_ALERTS,
+        default_status=DefaultSensorStatus.RUNNING,
+        description="Says every hour whether a privacy request comes near its deadline.",
+    )
+    def privacy_deadlines(context: SensorEvaluationContext, pipeline: PipelineResource) -> SensorResult:
+        with pipeline.open().database.connect() as connection:
+            result = deadline_check(requests.near_deadline(connection))
+        evaluation = AssetCheckEvaluation(
+            check_name=CHECK,
+            asset_key=raw_key(raw.CUSTOMERS.name),
+            passed=result.passed,
+            severity=result.severity,
+            description=result.description,
+            metadata=result.metadata,
+        )
+        return SensorResult(asset_events=[evaluation])
+
+    return [privacy_requests, privacy_deadlines]
+
+
+def _backlog(connection: Connection) -> Backlog:
+    return Backlog(*requests.work(connection))

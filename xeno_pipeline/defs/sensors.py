@@ -1,0 +1,40 @@
+"""The sensor that starts a run when webhooks are due."""
+
+# No `from __future__ import annotations` here: Dagster reads the annotations of sensors at run time.
+
+from dagster import (
+    DefaultSensorStatus,
+    JobDefinition,
+    SensorDefinition,
+    SensorEvaluationContext,
+    SensorResult,
+    SkipReason,
+    sensor,
+)
+
+from xeno_pipeline.defs.backlog_runs import request_run
+from xeno_pipeline.defs.pipeline import PipelineResource
+from xeno_pipeline.extraction import inbox
+
+_SECONDS_BETWEEN_TICKS = 1
+"""At least. Dagster looks every five; were five asked for, many a look would be passed by for being a hair early."""
+
+
+def sensors(events: JobDefinition) -> list[SensorDefinition]:
+    """What starts runs when something happens.
+
+    Args:
+        events: the job that reads what webhooks named.
+    """
+
+    @sensor(
+        name="webhooks",
+        job=events,
+        minimum_interval_seconds=_SECONDS_BETWEEN_TICKS,
+        default_status=DefaultSensorStatus.RUNNING,
+        description="Starts one run for all tenants with due webhooks, unless one is under way.",
+    )
+    def webhooks(context: SensorEvaluationContext, pipeline: PipelineResource) -> SensorResult | SkipReason:
+        return request_run(context, events, pipeline.open().database, inbox.backlog)
+
+    return [webhooks]

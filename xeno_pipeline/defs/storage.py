@@ -1,0 +1,39 @@
+"""Where Dagster keeps its runs and events: the schema `dagster` of the pipeline's own database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dagster_postgres import DagsterPostgresStorage
+
+from xeno_pipeline.database.connection import open_database
+from xeno_pipeline.settings import load_settings
+
+SCHEMA = "dagster"
+
+
+class XenoStorage(DagsterPostgresStorage):
+    """Dagster's Postgres storage on the database that the settings name, which is started where need be.
+
+    `dagster.yaml` names this class, so that `dagster dev`, the daemon and the command line share one instance
+    without any of them being told where it is.
+    """
+
+    @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        """Nothing is configured here."""
+        return {}
+
+    @classmethod
+    def from_config_value(cls, inst_data: Any, config_value: Mapping[str, Any]) -> XenoStorage:
+        """Open the storage; Dagster calls this wherever it needs its instance.
+
+        Raises:
+            XenoError: the database cannot be reached.
+        """
+        database = open_database(load_settings())
+        with database.connect() as connection:
+            connection.execute(f"create schema if not exists {SCHEMA}")
+        url = database.sqlalchemy_url("psycopg2", schema=SCHEMA)
+        return cls(postgres_url=url.render_as_string(hide_password=False), inst_data=inst_data)

@@ -1,0 +1,158 @@
+"""The job that keeps tenants subscribed to webhooks, what starts it, and the check that says of whom none may come."""
+
+# No `from __future__ import annotations` here: Dagster reads the annotations of ops at run time.
+
+from collections.abc import Mapping
+
+from dagster import (
+    AssetCheckEvaluation,
+    AssetCheckResult,
+    AssetCheckSeverity,
+    DefaultScheduleStatus,
+    DefaultSensorStatus,
+    OpExecutionContext,
+    RunRequest,
+    ScheduleDefinition,
+    ScheduleEvaluationContext,
+    SensorDefinition,
+    SensorEvaluationContext,
+    SkipReason,
+    asset_check,
+    in_process_executor,
+    job,
+    op,
+    schedule,
+    sensor,
+)
+
+from xeno_pipeline.defs.outcomes import finish_run, select_tenants
+from xeno_pipeline.defs.pipeline import Pipeline, PipelineResource
+from xeno_pipeline.defs.reporting import raw_key
+from xeno_pipeline.defs.tenant_jobs import TenantsConfig
+from xeno_pipeline.raw import tables as raw
+from xeno_pipeline.tenants import subscriptions
+from xeno_pipeline.tenants.apart import Failures
+
+SUBSCRIPTIONS_JOB = "webhook_subscriptions"
+CHECK = "stores_tell_of_changes"
+
+_NOWHERE = "XENO_PUBLIC_URL is not set: Shopify is told to send no webhooks."
+_SECONDS_BETWEEN_TICKS = 30
+
+
+@op(description="Compare the tenants' webhook subscriptions with what they should be, side by side, and repair them.")
+def ensure_subscriptions(context: OpExecutionContext, config: TenantsConfig, pipeline: PipelineResource) -> int:
+    """Repair subscriptions, and record what the check says now; how many tenants were compared."""
+    opened = pipeline.open()
+    public_url = opened.settings.public_url
+    if public_url is None:
+        context.log.info(_NOWHERE)
+        return 0
+    tenants, failures = select_tenants(context.log, opened.database, config.tenants), Failures()
+    url = subscriptions.callback_url(public_url)
+    for done in subscriptions.register(opened.database, opened.syncer.client_of, tenants, url):
+        repaired = [f"created {topic}" for topic in done.created]
+        repaired += [f"updated {topic}" for topic in done.updated] + [f"deleted {topic}" for topic in done.deleted]
+        if repaired:
+            context.log.info(f"{done.tenant_id}: {', '.join(repaired)}.")
+        if done.error:
+            context.log.warning(done.error)
+        if done.error and done.has_failed:
+            failures.reasons[done.tenant_id] = [done.error]
+    result = _evaluate(opened)
+    context.instance.report_runless_asset_event(
+        AssetCheckEvaluation(
+            check_name=CHECK,
+            asset_key=raw_key(raw.CARTS.name),
+            passed=result.passed,
+            severity=result.severity,
+            description=result.description,
+            metadata=result.metadata,
+        )
+    )
+    finish_run(context, opened.database, SUBSCRIPTIONS_JOB, [tenant.tenant_id for tenant in tenants], failures)
+    return len(tenants)
+
+
+@job(
+    name=SUBSCRIPTIONS_JOB,
+    executor_def=in_process_executor,
+    description="Compare the webhook subscriptions of any set of tenants with what they should be, and repair them.",
+)
+def subscriptions_job() -> None:
+    """One op for all tenants."""
+    ensure_subscriptions()
+
+
+@asset_check(
+    asset=raw_key(raw.CARTS.name),
+    name=CHECK,
+    description="Every active store was subscribed to all webhook topics when that was last compared.",
+)
+def stores_tell_of_changes(pipeline: PipelineResource) -> AssetCheckResult:
+    """Tell of which tenants events may not come."""
+    return _evaluate(pipeline.open())
+
+
+def _evaluate(opened: Pipeline) -> AssetCheckResult:
+    if opened.settings.public_url is None:
+        return AssetCheckResult(passed=True, description=_NOWHERE)
+    with opened.database.connect() as connection:
+        return subscriptions_check(subscriptions.unsubscribed(connection))
+
+
+def subscriptions_check(unsubscribed: Mapping[str, str]) -> AssetCheckResult:
+    """What the check says.
+
+    Args:
+        unsubscribed: by tenant, the sentence that says why its events may not come.
+    """
+    return AssetCheckResult(
+        passed=not unsubscribed,
+        severity=AssetCheckSeverity.WARN,  # the hourly sync brings what no webhook tells of
+        description="\n".join(unsubscribed.values()) or "Every active store is subscribed to all topics.",
+        metadata={"tenants": list(unsubscribed)},
+    )
+
+
+def subscriptions_schedule() -> ScheduleDefinition:
+    """Compares all tenants every hour."""
+
+    @schedule(
+        name="hourly_webhook_subscriptions",
+        job=subscriptions_job,
+        cron_schedule="37 * * * *",
+        execution_timezone="UTC",
+        default_status=DefaultScheduleStatus.RUNNING,
+        description="Compares and repairs the webhook subscriptions of all active tenants, in one run.",
+    )
+    def hourly(_context: ScheduleEvaluationContext, pipeline: PipelineResource) -> RunRequest | SkipReason:
+        return SkipReason(_NOWHERE) if pipeline.open().settings.public_url is None else RunRequest()
+
+    return hourly
+
+
+def subscriptions_sensor() -> SensorDefinition:
+    """Subscribes tenants that were just connected."""
+
+    @sensor(
+        name="new_webhook_subscriptions",
+        job=subscriptions_job,
+        minimum_interval_seconds=_SECONDS_BETWEEN_TICKS,
+        default_status=DefaultSensorStatus.RUNNING,
+        description="Starts one run for all tenants whose webhook subscriptions were never compared.",
+    )
+    def new(_context: SensorEvaluationContext, pipeline: PipelineResource) -> RunRequest | SkipReason:
+        opened = pipeline.open()
+        if opened.settings.public_url is None:
+            return SkipReason(_NOWHERE)
+        with opened.database.connect() as connection:
+            connected = subscriptions.never_compared(connection)
+        if not connected:
+            return SkipReason("All tenants' subscriptions were compared.")
+        # One run for a connection: where it dies, the hourly one takes over.
+        run_key = " ".join(f"{tenant_id}@{at.timestamp()}" for tenant_id, at in connected.items())
+        config = {"ops": {"ensure_subscriptions": {"config": {"tenants": list(connected)}}}}
+        return RunRequest(run_key=run_key, run_config=config, tags={"xeno/tenants": ", ".join(connected)[:250]})
+
+    return new

@@ -1,0 +1,115 @@
+"""Whether a store has anything new, asked in one query: most stores have not, most hours.
+
+It decides as a read of changes would: what changed within the overlap before the cursor is looked for in raw and among
+what is set aside, and only what is not there, or may lie behind what the query shows, is news.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from xeno_pipeline.database.connection import Connection
+from xeno_pipeline.extraction.state import OVERLAP, SyncState
+from xeno_pipeline.extraction.streams import Stream
+from xeno_pipeline.raw.set_aside import UNIDENTIFIED
+from xeno_pipeline.shopify.client import ShopifyClient
+from xeno_pipeline.shopify.errors import TimedOutError
+from xeno_pipeline.shopify.pagination import updated_since
+from xeno_pipeline.shopify.queries import operation
+from xeno_pipeline.shopify.records import changed_at, number_of
+
+log = logging.getLogger(__name__)
+
+_SHOWN = 10
+"""Of each kind: as a rule more than were changed in the minutes of the overlap."""
+
+_FILTERED = "abandoned_checkouts"
+
+
+Answer = Mapping[str, Any]
+
+
+def is_current(state: SyncState | None, stream: Stream) -> bool:
+    """Whether a stream's history is in raw as today's query reads it, so that only changes are to be looked for."""
+    return state is not None and state.history_loaded_at is not None and state.query_version == stream.query_version
+
+
+def ask_for_news(client: ShopifyClient, states: Mapping[str, SyncState]) -> Answer | None:
+    """Ask a store whether there is anything new.
+
+    Args:
+        client: of the store.
+        states: how far its streams were read.
+
+    Returns:
+        What `streams_with_news` reads; it holds what the query `Shop` asks for, too. None where that takes the store
+        too long: then each stream is to be read for itself, in pages that it has time for.
+
+    Raises:
+        ShopifyError: the store cannot be read.
+    """
+    variables = {"first": _SHOWN, "checkouts": updated_since(_begin(states[_FILTERED]))}
+    try:
+        return client.execute(operation("News"), variables, can_shrink=True).data
+    except TimedOutError as error:
+        log.warning("%s Each stream is read for itself.", error)
+        return None
+
+
+def streams_with_news(
+    connection: Connection, tenant_id: str, answer: Answer, streams: Sequence[Stream], states: Mapping[str, SyncState]
+) -> list[Stream]:
+    """Those of the streams that have something new.
+
+    Args:
+        connection: to the database where raw lies.
+        tenant_id: whose store answered.
+        answer: what it answered.
+        streams: those of interest, all of them current.
+        states: how far they were read.
+    """
+    return [
+        stream
+        for stream in streams
+        if _has_news(connection, tenant_id, stream, answer[stream.pages.connection], _begin(states[stream.name]))
+    ]
+
+
+def _begin(state: SyncState) -> datetime:
+    assert state.cursor_at is not None
+    return state.cursor_at - OVERLAP
+
+
+def _has_news(
+    connection: Connection, tenant_id: str, stream: Stream, shown: Mapping[str, Any], begin: datetime
+) -> bool:
+    nodes = [node if isinstance(node, dict) else {} for node in shown["nodes"]]
+    updated = {number_of(node.get("id"), stream.kind) or UNIDENTIFIED: changed_at(node) for node in nodes}
+    recent = {id_: at for id_, at in updated.items() if at is None or at >= begin}
+    if shown["pageInfo"]["hasNextPage"] and len(recent) == len(updated):
+        return True
+    query = f"""
+        select count(*)
+        from unnest(%(ids)s::bigint[], %(updated_at)s::timestamptz[]) as shown (id, updated_at)
+        where exists (
+            select from raw.{stream.root.name} held
+            where held.tenant_id = %(tenant)s and held.id = shown.id
+            and held.updated_at >= shown.updated_at and held.deleted_at is null
+        )
+        or exists (
+            select from ops.set_aside aside
+            where aside.tenant_id = %(tenant)s and aside.object = %(object)s and aside.object_id = shown.id
+            and (aside.updated_at >= shown.updated_at or num_nulls(aside.updated_at, shown.updated_at) = 2)
+        )
+        """
+    bound = {
+        "ids": list(recent),
+        "updated_at": list(recent.values()),
+        "tenant": tenant_id,
+        "object": stream.root.name,
+    }
+    row = connection.execute(query, bound).fetchone()
+    return row != (len(recent),)

@@ -1,0 +1,53 @@
+"""Redacting a customer in raw: what tells of the person is emptied, and the customer is suppressed from then on.
+
+Rows stay, and stay tied to the customer's id, so that no count and no sum changes. The marts follow with the next
+transform, for which the change is noted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from xeno_pipeline.database.connection import Connection
+from xeno_pipeline.raw import tables as raw
+from xeno_pipeline.raw.load import ids_of, lock, note_changes
+from xeno_pipeline.raw.merge import empty
+from xeno_pipeline.raw.suppression import suppress
+from xeno_pipeline.raw.tables import RAW_TABLES, RawTable
+
+PERSONAL_TABLES = tuple(table for table in RAW_TABLES if table.personal.owner)
+"""The tables whose rows tell of a person."""
+
+
+def redact_customer(connection: Connection, tenant_id: str, customer_id: int, order_ids: Collection[int] = ()) -> int:
+    """Empty what raw holds of a customer, and keep it so, in the connection's current transaction.
+
+    Args:
+        connection: not in autocommit mode.
+        tenant_id: whose customer.
+        customer_id: who.
+        order_ids: orders that are the person's besides those that name the customer.
+
+    Returns:
+        How many rows were emptied.
+    """
+    for table in sorted(PERSONAL_TABLES, key=lambda table: table.name):  # in one order, lest two wait for each other
+        lock(connection, tenant_id, table)
+    orders = connection.execute(
+        "select id from raw.orders where tenant_id = %s and customer_id = %s", [tenant_id, customer_id]
+    )
+    # Named one by one: a merge may give them to another customer.
+    suppressed = {raw.CUSTOMERS: {customer_id}, raw.ORDERS: {*order_ids, *(id_ for (id_,) in orders)}}
+    for table, ids in suppressed.items():
+        suppress(connection, tenant_id, table, ids)
+    return sum(
+        _empty(connection, table, tenant_id, customer_id, suppressed.get(table, ())) for table in PERSONAL_TABLES
+    )
+
+
+def _empty(connection: Connection, table: RawTable, tenant_id: str, customer_id: int, ids: Collection[int]) -> int:
+    bound = {"tenant": tenant_id, "customer": customer_id, "ids": list(ids)}
+    rows = connection.execute(empty(table), bound).fetchall()
+    if rows:
+        note_changes(connection, tenant_id, table, ids_of(rows))
+    return len(rows)

@@ -1,0 +1,51 @@
+"""The list of those who were redacted: `ops.suppressed`. Whatever is loaded leaves out what tells of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from xeno_pipeline.database.connection import Connection
+from xeno_pipeline.raw.tables import RawTable
+
+
+@dataclass(frozen=True, eq=False)
+class Suppressed:
+    """A tenant's suppressed objects; false where there are none.
+
+    Args:
+        ids: by the name of their raw table.
+    """
+
+    ids: Mapping[str, Collection[str]]
+
+    def __bool__(self) -> bool:
+        return bool(self.ids)
+
+    def holds(self, table: RawTable, id_: str) -> bool:
+        """Whether an object is suppressed itself."""
+        return id_ in self.ids.get(table.name, ())
+
+
+NOBODY = Suppressed({})
+
+
+def load_suppressed(connection: Connection, tenant_id: str) -> Suppressed:
+    """The objects of a tenant that are suppressed."""
+    ids: defaultdict[str, set[str]] = defaultdict(set)
+    query = "select object, object_id::text from ops.suppressed where tenant_id = %s"
+    for name, id_ in connection.execute(query, [tenant_id]):
+        ids[name].add(id_)
+    return Suppressed(ids) if ids else NOBODY
+
+
+def suppress(connection: Connection, tenant_id: str, table: RawTable, ids: Collection[int]) -> None:
+    """Put objects on the list."""
+    connection.execute(
+        """
+        insert into ops.suppressed (tenant_id, object, object_id) select %s, %s, unnest(%s::bigint[])
+        on conflict do nothing
+        """,
+        [tenant_id, table.name, list(ids)],
+    )
