@@ -25,7 +25,7 @@ def two_events(machine: Installation) -> Installation:
             values ('acme', 'a', 'orders/updated', 'orders', 'gid://shopify/Order/7', 11),
                 ('acme', 'b', 'orders/updated', 'orders', 'gid://shopify/Order/8', 0)
             """)
-        inbox.have_failed(connection, [1], "It could not be read.")
+        inbox.record_failures(connection, [1], "It could not be read.")
     return machine
 
 

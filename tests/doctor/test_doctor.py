@@ -188,7 +188,7 @@ def test_webhooks_that_were_given_up(installation: Installation, shelf: Shop) ->
             """,
             [shelf.handle],
         )
-        inbox.have_failed(connection, [1], "It could not be read.")
+        inbox.record_failures(connection, [1], "It could not be read.")
     assert "xeno webhooks replay" in the_problem([examine_inbox(installation.database)], "webhooks").remedy
 
 

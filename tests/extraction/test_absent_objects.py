@@ -190,5 +190,5 @@ def test_a_stream_that_cannot_be_read_is_an_alarm_though_its_object_was_not_foun
     tell(installation.database, shop, ("products/update", {"id": 1}))
     reports(installation, tenant)
     with installation.database.connect() as connection:
-        inbox.have_failed(connection, [1], "The store is away.", is_held=True)
+        inbox.record_failures(connection, [1], "The store is away.", is_held=True)
     assert alarms(installation) == ["1 webhooks of products wait: The store is away."]

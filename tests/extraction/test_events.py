@@ -291,7 +291,7 @@ def test_old_events_are_forgotten_once_they_are_settled(
         tell(installation.database, shop, ("orders/updated", {"id": order}))
         reports(installation, tenant)
         with installation.database.connect() as connection:
-            inbox.are_in_marts(connection, [tenant.tenant_id], datetime.now(UTC))
+            inbox.mark_in_marts(connection, [tenant.tenant_id], datetime.now(UTC))
             connection.execute("update ops.webhook_inbox set received_at = received_at - interval '20 days'")
     tell(installation.database, shop, ("orders/updated", {"id": order}))
     with installation.database.connect() as connection:

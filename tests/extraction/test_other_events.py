@@ -12,7 +12,7 @@ from shopify_sandbox.spec import DEFAULT_TOKEN
 from tests.extraction.test_events import FUTURE, make_due, read, reports, states, tell, tell_merge
 from tests.installation import Installation, Shop
 from xeno_pipeline.extraction import events, inbox
-from xeno_pipeline.extraction.events import take_uninstallations
+from xeno_pipeline.extraction.events import apply_uninstallations
 from xeno_pipeline.extraction.report import StreamFailure
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.onboarding import replace_token
@@ -129,7 +129,7 @@ def test_an_uninstalled_tenant_is_suspended_and_its_token_forgotten(
     installation: Installation, shop: Shop, tenant: Tenant
 ) -> None:
     tell(installation.database, shop, ("app/uninstalled", {"id": int(tenant.shop_gid.rpartition("/")[2])}))
-    assert take_uninstallations(installation.database) == [tenant.tenant_id]
+    assert apply_uninstallations(installation.database) == [tenant.tenant_id]
 
     assert [known.status for known in installation.tenants()] == ["suspended"]
     assert installation.value("select count(*) from ops.tenant_credentials") == 0
@@ -138,7 +138,7 @@ def test_an_uninstalled_tenant_is_suspended_and_its_token_forgotten(
     ]
     assert states(installation) == [("in the marts", 0, None)], "it asks for nothing more"
     assert installation.value("select count(*) > 0 from raw.orders"), "its data stays"
-    assert take_uninstallations(installation.database) == []
+    assert apply_uninstallations(installation.database) == []
 
 
 def test_a_store_may_uninstall_before_its_history_was_read_or_while_it_is_suspended(
@@ -148,7 +148,7 @@ def test_a_store_may_uninstall_before_its_history_was_read_or_while_it_is_suspen
     with installation.database.connect() as connection:
         registry.set_status(connection, tenant.tenant_id, "suspended")
     tell(installation.database, shop, ("app/uninstalled", {"id": int(tenant.shop_gid.rpartition("/")[2])}))
-    take_uninstallations(installation.database)
+    apply_uninstallations(installation.database)
     assert installation.value("select count(*) from ops.tenant_credentials") == 0
 
 
@@ -165,7 +165,7 @@ def test_an_uninstallation_that_cannot_be_done_yet_is_tried_again_and_holds_up_n
             create trigger refuse before update of status on ops.tenants
             for each row when (new.tenant_id = '{tenant.tenant_id}') execute function refuse()
             """)
-    assert take_uninstallations(installation.database) == [other.tenant_id]
+    assert apply_uninstallations(installation.database) == [other.tenant_id]
     assert [status for status, _, _ in states(installation)] == ["to be tried again", "in the marts"]
     assert installation.query("select tenant_id from ops.tenant_credentials") == [(tenant.tenant_id,)]
 
@@ -190,7 +190,7 @@ def test_news_of_an_uninstallation_from_before_the_last_connection_are_ignored(
 ) -> None:
     tell(installation.database, shop, ("app/uninstalled", {"id": int(tenant.shop_gid.rpartition("/")[2])}))
     come_back(installation, tenant)
-    assert take_uninstallations(installation.database) == []
+    assert apply_uninstallations(installation.database) == []
     assert [known.status for known in installation.tenants()] == ["active"]
     assert installation.value("select count(*) from ops.tenant_credentials") == 1
     assert installation.value("select action from ops.audit_log") == "uninstallation ignored"

@@ -14,7 +14,7 @@ from xeno_pipeline.extraction.reconciliation import Depth, reconcile_tenants
 from xeno_pipeline.extraction.reconciliation_results import Reconciliation, due_tenants, of_tenants
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult
 from xeno_pipeline.extraction.sync import Syncer
-from xeno_pipeline.raw.load import TooManyGoneError
+from xeno_pipeline.raw.load import TooManyDeletionsError
 from xeno_pipeline.tenants.registry import Tenant
 
 A_WEEK_AGO = timedelta(days=8)
@@ -86,7 +86,7 @@ def test_an_order_that_went_without_a_word_is_marked_as_gone_where_that_is_accep
 
     asked = reconcile(installation, tenant)["orders"]
     assert isinstance(asked, StreamFailure)
-    assert isinstance(asked.error, TooManyGoneError)  # one of sixty is more than one per cent
+    assert isinstance(asked.error, TooManyDeletionsError)  # one of sixty is more than one per cent
     assert gone in live(installation, "orders")
     assert "--accept-deletions" in str(found(installation, tenant).error)
 

@@ -14,11 +14,11 @@ from xeno_pipeline.extraction import events
 from xeno_pipeline.extraction.report import StreamReport, no_progress
 from xeno_pipeline.extraction.stream_sync import StreamSync
 from xeno_pipeline.extraction.streams import STREAMS
-from xeno_pipeline.shopify.client import Patience, ShopifyClient
+from xeno_pipeline.shopify.client import RetryPolicy, ShopifyClient
 from xeno_pipeline.shopify.errors import TimedOutError
 from xeno_pipeline.tenants.registry import Tenant
 
-IMPATIENT = Patience(deadline=0.5, longest_pause=0.05)
+IMPATIENT = RetryPolicy(deadline=0.5, longest_pause=0.05)
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def place_a_large_order(shop: Shop, installation: Installation) -> int:
 def sync_orders(installation: Installation, tenant: Tenant) -> StreamReport:
     """Sync the orders with a client that gives up soon."""
     orders = next(stream for stream in STREAMS if stream.name == "orders")
-    client = ShopifyClient(tenant=tenant.tenant_id, api_url=tenant.api_url, token=DEFAULT_TOKEN, patience=IMPATIENT)
+    client = ShopifyClient(tenant=tenant.tenant_id, api_url=tenant.api_url, token=DEFAULT_TOKEN, retry_policy=IMPATIENT)
     return StreamSync(orders, tenant, client, installation.database, installation.spool, no_progress).run()
 
 
@@ -181,7 +181,7 @@ def test_a_first_history_in_pages_goes_on_where_it_broke_off(installation: Insta
 def test_events_beside_one_whose_object_takes_too_long_are_done(
     installation: Installation, shop: Shop, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(events, "_PATIENCE", IMPATIENT)
+    monkeypatch.setattr(events, "_RETRY_POLICY", IMPATIENT)
     large = place_a_large_order(shop, installation)
     others = touch(shop, installation, 4)
     ids = [*others[:2], large, *others[2:]]

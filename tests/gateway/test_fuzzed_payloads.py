@@ -23,7 +23,7 @@ from tests.gateway.payloads import documented
 from tests.installation import Installation, Shop
 from xeno_pipeline.database.connection import Database
 from xeno_pipeline.extraction import inbox
-from xeno_pipeline.extraction.events import take_uninstallations
+from xeno_pipeline.extraction.events import apply_uninstallations
 from xeno_pipeline.extraction.report import StreamFailure
 from xeno_pipeline.marts.dbt import DbtProject
 from xeno_pipeline.marts.transform import TransformRequest, make_relations, transform
@@ -77,7 +77,7 @@ def check_payloads(installation: Installation, odd: Shop, good: Shop, folder: Pa
     take_in(installation, tenants)
     check_kept(installation, good.handle, [each for each in sent if each.is_good])
     check_marts(installation.database, folder, tenants)
-    take_uninstallations(installation.database)
+    apply_uninstallations(installation.database)
     assert not installation.value(
         "select exists (select from ops.webhook_inbox where stream = 'app' and done_at is null)"
     )

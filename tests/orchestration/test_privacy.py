@@ -267,7 +267,7 @@ def test_what_is_due_starts_one_run_and_what_waits_for_its_next_attempt_none(loc
     assert len(started.run_requests or []) == 1
     with location.installation.database.connect() as connection:
         for request in requests.due(connection):
-            requests.has_failed(connection, request.id, "It could not be done.")
+            requests.record_failure(connection, request.id, "It could not be done.")
     assert isinstance(tick(location, "privacy_requests"), SkipReason)
 
 

@@ -7,7 +7,7 @@ from dagster import AssetKey, DagsterRunStatus
 
 from tests.installation import Shop
 from tests.orchestration.conftest import Location
-from xeno_pipeline.defs.instance import bury_dead_runs
+from xeno_pipeline.defs.instance import fail_dead_runs
 from xeno_pipeline.defs.raw_assets import STREAM_OF_TABLE
 from xeno_pipeline.defs.tenant_jobs import RECONCILE_JOB, SYNC_JOB, TRANSFORM_JOB
 from xeno_pipeline.raw.tables import ORDERS, RAW_TABLES, tree
@@ -124,6 +124,6 @@ def test_the_transform_job_says_which_date_is_none(location: Location, pair: lis
 def test_a_run_whose_process_was_killed_is_marked_as_failed(location: Location) -> None:
     location.run_in_another_process(TRANSFORM_JOB).communicate()
 
-    bury_dead_runs(location.instance)
+    fail_dead_runs(location.instance)
 
     assert location.statuses() == [DagsterRunStatus.FAILURE]

@@ -16,7 +16,7 @@ from xeno_pipeline.defs.tenant_jobs import SYNC_JOB, TRANSFORM_JOB
 from xeno_pipeline.tenants import usage
 
 AT = datetime(2026, 11, 20, 10, 7, tzinfo=UTC)
-NAMES = {"hourly_sync", "nightly_reconciliation", "turn_of_the_day", "retention"}
+NAMES = {"hourly_sync", "nightly_reconciliation", "daily_rollover", "retention"}
 
 
 def tick(location: Location, name: str, at: datetime = AT) -> list[RunRequest]:
@@ -131,15 +131,15 @@ def test_a_history_waits_while_its_tenants_points_of_the_month_are_used_up(locat
 def test_the_day_turns_once_for_each_tenant_whose_shop_has_passed_midnight(location: Location, shop: Shop) -> None:
     location.connect(shop)
     assert location.run(SYNC_JOB, "extract_tenants", tenants=[]).success
-    assert tick(location, "turn_of_the_day") == []
+    assert tick(location, "daily_rollover") == []
 
     location.installation.query("update ops.tenant_marts set as_of_date = as_of_date - 1 returning 1")
-    first, again = tick(location, "turn_of_the_day"), tick(location, "turn_of_the_day", AT.replace(minute=22))
+    first, again = tick(location, "daily_rollover"), tick(location, "daily_rollover", AT.replace(minute=22))
     assert named(first) == [[shop.handle]]
     assert first[0].run_key == again[0].run_key  # however the run ends, it is not started every quarter of an hour
 
     assert location.run(TRANSFORM_JOB, "build_marts", tenants=[shop.handle]).success
-    assert tick(location, "turn_of_the_day") == []
+    assert tick(location, "daily_rollover") == []
 
 
 def test_an_hour_without_news_asks_each_store_once_and_records_nothing(location: Location, shop: Shop) -> None:

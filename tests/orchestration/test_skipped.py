@@ -35,7 +35,7 @@ def remove(location: Location, handle: str) -> None:
         remove_tenant(connection, handle)
 
 
-def told(location: Location) -> str:
+def safe_message(location: Location) -> str:
     """What the log of the last run says."""
     (run, *_) = location.instance.get_runs(limit=1)
     return "\n".join(entry.user_message for entry in location.instance.all_logs(run.run_id))
@@ -61,10 +61,10 @@ def test_whoever_went_before_a_run_began_is_skipped(
         (TRANSFORM_JOB, "build_marts"),
     ):
         assert location.run(job, op, tenants=[gone, stays, "nobody"]).success
-        assert f"{gone} is {status}: skipped." in told(location)
-        assert "nobody is unknown: skipped." in told(location)
+        assert f"{gone} is {status}: skipped." in safe_message(location)
+        assert "nobody is unknown: skipped." in safe_message(location)
     assert location.run(SYNC_JOB, "extract_tenants", tenants=[gone]).success
-    assert "Nobody is left to work on." in told(location)
+    assert "Nobody is left to work on." in safe_message(location)
     assert location.installation.query("select * from ops.run_failures") == []
 
 
@@ -87,7 +87,7 @@ def test_of_whoever_is_removed_while_a_run_is_at_work_nothing_is_written_any_mor
 
     assert location.run(SYNC_JOB, "extract_tenants", tenants=[gone, stays]).success
 
-    assert f"{gone} is removed: skipped." in told(location)
+    assert f"{gone} is removed: skipped." in safe_message(location)
     for table in [f"raw.{table.name}" for table in RAW_TABLES] + ["ops.sync_state", "ops.changes", "marts.fct_orders"]:
         assert location.installation.value(f"select count(*) from {table} where tenant_id = %s", gone) == 0
     assert location.installation.value(orders, stays) == before + 1
@@ -126,8 +126,8 @@ def test_a_backfill_whose_partition_was_deleted_lands_the_others_and_records_not
 
     run = backfill(location, first, last, gone, asset)
 
-    assert run.status is DagsterRunStatus.SUCCESS, told(location)
-    assert f"{gone} is suspended: skipped." in told(location)
+    assert run.status is DagsterRunStatus.SUCCESS, safe_message(location)
+    assert f"{gone} is suspended: skipped." in safe_message(location)
     records = location.instance.get_records_for_run(run.run_id, of_type=DagsterEventType.ASSET_MATERIALIZATION).records
     assert {record.partition_key for record in records} == {stays}
 
@@ -135,5 +135,5 @@ def test_a_backfill_whose_partition_was_deleted_lands_the_others_and_records_not
 def test_a_run_of_one_partition_that_was_deleted_does_nothing_and_says_so(location: Location, pair: list[str]) -> None:
     gone, _ = pair
     run = backfill(location, gone, gone, gone, RAW_ORDERS, AssetKey(["raw", "customers"]))
-    assert run.status is DagsterRunStatus.SUCCESS, told(location)
-    assert "Nobody is left to work on." in told(location)
+    assert run.status is DagsterRunStatus.SUCCESS, safe_message(location)
+    assert "Nobody is left to work on." in safe_message(location)

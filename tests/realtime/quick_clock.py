@@ -10,7 +10,7 @@ _QUICKLY = {
     "hourly_sync": "*/2 * * * *",
     "asset_checks": "1-59/2 * * * *",
     "nightly_reconciliation": "*/3 * * * *",
-    "turn_of_the_day": "*/3 * * * *",
+    "daily_rollover": "*/3 * * * *",
     "hourly_webhook_subscriptions": "*/4 * * * *",
     "retention": "*/10 * * * *",
     "daily_dbt_tests": "*/10 * * * *",

@@ -478,7 +478,7 @@ def test_several_operations_run_side_by_side(store: Store) -> None:
     found: dict[str, set[str]] = {}
 
     def read(name: str) -> None:
-        found[name] = {line["__typename"] for line in run(client.twin(), name) if "__parentId" not in line}
+        found[name] = {line["__typename"] for line in run(client.clone(), name) if "__parentId" not in line}
 
     threads = [threading.Thread(target=read, args=(stream.bulk,)) for stream in STREAMS]
     for thread in threads:
@@ -547,7 +547,7 @@ def test_a_running_operation_can_be_adopted_and_cancelled(store: Store) -> None:
     client, control = store("steady")
     control.fault("bulk_stuck")
     started = BulkReader(client).start(bulk_query("OrdersBulk"))
-    reader = BulkReader(client.twin())
+    reader = BulkReader(client.clone())
     adopted = reader.start(bulk_query("OrdersBulk"))
     assert adopted.id == started.id
     reader.cancel(adopted)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.shopify.conftest import TOKEN, Connect
 from tests.shopify.fake_shop import Answered, FakeClock, FakeShop, cost, data, failure
-from xeno_pipeline.shopify.client import Patience, ShopifyClient
+from xeno_pipeline.shopify.client import RetryPolicy, ShopifyClient
 from xeno_pipeline.shopify.errors import (
     AccessDeniedError,
     IgnoredFilterError,
@@ -162,7 +162,7 @@ def test_an_answer_without_extensions_is_an_answer(shop: FakeShop, client: Shopi
 
 @pytest.mark.parametrize("trouble", PASSING.values(), ids=PASSING)
 def test_what_may_pass_by_itself_is_tried_again(trouble: Answered, shop: FakeShop, connect: Connect) -> None:
-    client = connect(patience=Patience(read_timeout=0.1))
+    client = connect(retry_policy=RetryPolicy(read_timeout=0.1))
     shop.answer(trouble, trouble, OK)
     assert client.execute(COUNT).data == FOUND
     assert (client.usage.requests, client.usage.retries) == (3, 2)
@@ -170,7 +170,7 @@ def test_what_may_pass_by_itself_is_tried_again(trouble: Answered, shop: FakeSho
 
 @pytest.mark.parametrize("body", ODD.values(), ids=ODD)
 def test_an_answer_that_is_no_graphql_is_tried_again_and_then_told(body: Any, shop: FakeShop, connect: Connect) -> None:
-    client = connect(patience=Patience(deadline=10))
+    client = connect(retry_policy=RetryPolicy(deadline=10))
     shop.answer(Answered(body), OK)
     assert client.execute(COUNT).data == FOUND
     shop.answer(Answered(body))
@@ -182,7 +182,7 @@ def test_an_answer_that_is_no_graphql_is_tried_again_and_then_told(body: Any, sh
 def test_an_error_without_a_code_is_tried_again_like_the_one_with_it(
     errors: Any, kind: type[ShopifyError], shop: FakeShop, connect: Connect
 ) -> None:
-    client = connect(patience=Patience(deadline=10))
+    client = connect(retry_policy=RetryPolicy(deadline=10))
     shop.answer(Answered({"errors": errors}), OK)
     assert client.execute(COUNT).data == FOUND
     shop.answer(Answered({"data": None, "errors": errors}))
@@ -226,7 +226,7 @@ def test_a_call_gives_up_at_once_when_shopify_asks_for_more_time_than_there_is(
 def test_pauses_are_jittered_and_capped_and_end_at_the_deadline(
     shop: FakeShop, connect: Connect, clock: FakeClock
 ) -> None:
-    client = connect(patience=Patience(deadline=300, longest_pause=8))
+    client = connect(retry_policy=RetryPolicy(deadline=300, longest_pause=8))
     shop.answer(Answered(status=503))
     with pytest.raises(OverloadedError, match=r"^acme: OrdersCount met HTTP 503\. .* try again later"):
         client.execute(COUNT)
@@ -240,7 +240,7 @@ def test_time_spent_in_attempts_counts_towards_the_deadline(shop: FakeShop, conn
         clock.now += 60
         return Answered(status=504)
 
-    client = connect(patience=Patience(deadline=180))
+    client = connect(retry_policy=RetryPolicy(deadline=180))
     shop.respond = slowly_failing
     with pytest.raises(OverloadedError):
         client.execute(COUNT)
@@ -250,7 +250,7 @@ def test_time_spent_in_attempts_counts_towards_the_deadline(shop: FakeShop, conn
 def test_waiting_for_points_does_not_count_towards_the_deadline(
     shop: FakeShop, connect: Connect, clock: FakeClock
 ) -> None:
-    client = connect(patience=Patience(deadline=30))
+    client = connect(retry_policy=RetryPolicy(deadline=30))
     dry = cost(requested=600, available=0, rate=1)
     shop.answer(failure("THROTTLED", cost=dry), OK)
     client.execute(COUNT)
@@ -322,17 +322,17 @@ def test_a_host_that_takes_no_connection_is_given_up_soon(connect: Connect, cloc
         port = taken.getsockname()[1]
     with pytest.raises(UnreachableError, match=rf"acme: OrdersCount could not connect to 127.0.0.1:{port}: check"):
         connect(api_url=f"http://127.0.0.1:{port}").execute(COUNT)
-    assert sum(clock.slept) <= Patience().connect_deadline
+    assert sum(clock.slept) <= RetryPolicy().connect_deadline
 
 
 def test_a_host_that_does_not_even_refuse_is_unreachable_too(connect: Connect) -> None:
-    client = connect(api_url="https://127.0.0.1:9", patience=Patience(connect_timeout=1e-9, connect_deadline=1))
+    client = connect(api_url="https://127.0.0.1:9", retry_policy=RetryPolicy(connect_timeout=1e-9, connect_deadline=1))
     with pytest.raises(UnreachableError, match=r"could not connect to 127\.0\.0\.1:9"):
         client.execute(COUNT)
 
 
 def test_a_host_that_speaks_no_tls_is_unreachable(shop: FakeShop, connect: Connect) -> None:
-    client = connect(api_url=shop.url.replace("http:", "https:"), patience=Patience(connect_deadline=1))
+    client = connect(api_url=shop.url.replace("http:", "https:"), retry_policy=RetryPolicy(connect_deadline=1))
     with pytest.raises(UnreachableError, match="could not connect"):
         client.execute(COUNT)
 
@@ -357,11 +357,11 @@ def test_the_token_shows_in_no_error_log_or_repr(
     answer: Answered, shop: FakeShop, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    client = connect(patience=Patience(deadline=1, read_timeout=0.02))
+    client = connect(retry_policy=RetryPolicy(deadline=1, read_timeout=0.02))
     shop.answer(answer)
     with pytest.raises(ShopifyError) as raised:
         client.execute(COUNT)
-    told = "".join(traceback.format_exception(raised.value)) + caplog.text + repr(client) + repr(client.twin())
+    told = "".join(traceback.format_exception(raised.value)) + caplog.text + repr(client) + repr(client.clone())
     assert "acme: OrdersCount" in told
     assert any(record.name.startswith("urllib3") for record in caplog.records)
     assert TOKEN not in told
@@ -380,12 +380,12 @@ def test_a_token_that_no_header_can_hold_is_refused_without_being_quoted(bad: st
 def test_twins_share_the_bucket_and_count_for_themselves(
     shop: FakeShop, client: ShopifyClient, clock: FakeClock
 ) -> None:
-    twin = client.twin()
+    clone = client.clone()
     shop.answer(data(FOUND, requested=300, actual=250, available=0, rate=100))
     client.execute(COUNT)
-    twin.execute(COUNT)
+    clone.execute(COUNT)
     assert sum(clock.slept) == pytest.approx(6)  # 300 points and as many for others, at 100 a second
-    for one in (client, twin):
+    for one in (client, clone):
         assert (one.usage.requests, one.usage.points) == (1, 250)
     assert client.usage.bytes > 0
-    assert (client.usage.seconds_waiting, twin.usage.seconds_waiting) == (0, pytest.approx(6))
+    assert (client.usage.seconds_waiting, clone.usage.seconds_waiting) == (0, pytest.approx(6))

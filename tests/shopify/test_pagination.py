@@ -19,7 +19,7 @@ from tests.shopify.fake_shop import Answered, Asked, FakeClock, FakeShop, data, 
 from xeno_pipeline.shopify import pagination
 from xeno_pipeline.shopify.batch_size import MAX_PAGE
 from xeno_pipeline.shopify.bulk import BulkReader
-from xeno_pipeline.shopify.client import Patience, ShopifyClient
+from xeno_pipeline.shopify.client import RetryPolicy, ShopifyClient
 from xeno_pipeline.shopify.errors import (
     MalformedAnswerError,
     ShopifyError,
@@ -242,7 +242,7 @@ SLOW = {
 def test_a_page_that_takes_too_long_is_halved_at_once_and_reading_goes_on(
     answer: Answered, times: int, shop: FakeShop, connect: Connect, clock: FakeClock
 ) -> None:
-    client = connect(patience=Patience(read_timeout=0.1))
+    client = connect(retry_policy=RetryPolicy(read_timeout=0.1))
     shop.respond = listing = Listing({n: at(n) for n in range(120)}, cost_each=18, slow_above=40)
     listing.slow_answer = answer
     pages = list(
@@ -285,7 +285,7 @@ def test_a_store_that_was_slow_for_a_moment_is_read_fast_again(shop: FakeShop, c
 
 
 def test_one_object_that_takes_too_long_is_an_error_after_what_came_before_it(shop: FakeShop, connect: Connect) -> None:
-    client = connect(patience=Patience(deadline=10))
+    client = connect(retry_policy=RetryPolicy(deadline=10))
     listing = Listing({n: at(n) for n in range(5)}, cost_each=400)
 
     def stall(page: int) -> None:
@@ -302,7 +302,7 @@ def test_one_object_that_takes_too_long_is_an_error_after_what_came_before_it(sh
 def test_an_object_that_always_takes_too_long_is_named_and_pages_go_on_without_it_once_it_is_known(
     shop: FakeShop, connect: Connect
 ) -> None:
-    client = connect(patience=Patience(deadline=10))
+    client = connect(retry_policy=RetryPolicy(deadline=10))
     shop.respond = Listing({n: at(n) for n in range(9)}, cost_each=1, slow=[4])
 
     read, error = until_it_breaks_off(page.nodes for page in Pager(client, CUSTOMERS).changes(SINCE))
@@ -324,7 +324,7 @@ def test_ids_that_take_too_long_together_are_read_in_smaller_batches(shop: FakeS
 
 
 def test_of_ids_one_of_which_takes_too_long_all_others_come(shop: FakeShop, connect: Connect) -> None:
-    client = connect(patience=Patience(deadline=10))
+    client = connect(retry_policy=RetryPolicy(deadline=10))
     shop.respond = Listing({n: at(n) for n in range(20)}, cost_each=1, slow=[7])
     gids = [f"gid://shopify/Customer/{n}" for n in range(20)]
     read, error = until_it_breaks_off(Pager(client, CUSTOMERS).by_id(gids))
@@ -337,7 +337,7 @@ def test_of_ids_one_of_which_takes_too_long_all_others_come(shop: FakeShop, conn
 def test_where_one_id_after_the_other_takes_too_long_it_is_the_store_that_does(
     shop: FakeShop, connect: Connect
 ) -> None:
-    client = connect(patience=Patience(deadline=10))
+    client = connect(retry_policy=RetryPolicy(deadline=10))
     shop.respond = Listing({n: at(n) for n in range(20)}, cost_each=1, slow=range(5, 20))
     gids = [f"gid://shopify/Customer/{n}" for n in range(20)]
     read, error = until_it_breaks_off(Pager(client, CUSTOMERS).by_id(gids))

@@ -256,7 +256,7 @@ def test_streams_side_by_side_on_one_client_are_never_throttled(slow_store: Slow
     def read(pager: Pager) -> None:
         counts.append(sum(len(page.nodes) for _ in range(2) for page in pager.changes(SINCE)))
 
-    threads = [threading.Thread(target=read, args=(Pager(client.twin(), s.pages),)) for s in (*STREAMS, *STREAMS)]
+    threads = [threading.Thread(target=read, args=(Pager(client.clone(), s.pages),)) for s in (*STREAMS, *STREAMS)]
     for thread in threads:
         thread.start()
     for thread in threads:

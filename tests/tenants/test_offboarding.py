@@ -7,7 +7,7 @@ import pytest
 from psycopg import sql
 
 from tests.installation import Installation, Shop
-from xeno_pipeline.extraction.state import were_synced
+from xeno_pipeline.extraction.state import record_synced
 from xeno_pipeline.marts.scope import open_scope
 from xeno_pipeline.raw.load import lock
 from xeno_pipeline.raw.presence import TenantRemovedError
@@ -65,7 +65,7 @@ def test_a_removal_waits_for_whoever_writes_and_nothing_is_written_after_it(
     with installation.database.connect() as connection, pytest.raises(TenantRemovedError, match=f"^{tenant_id}: "):
         lock(connection, tenant_id, ORDERS)
     with installation.database.connect() as connection, pytest.raises(TenantRemovedError):
-        were_synced(connection, tenant_id, ["orders"])
+        record_synced(connection, tenant_id, ["orders"])
 
 
 def test_a_removal_waits_for_the_transform_that_makes_its_marts(installation: Installation, shelf: Shop) -> None:

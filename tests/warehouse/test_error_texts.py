@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from xeno_pipeline.database.connection import Database
-from xeno_pipeline.database.safe_messages import told, traced, without_values
+from xeno_pipeline.database.safe_messages import safe_message, traced, without_values
 from xeno_pipeline.errors import XenoError
 
 TABLE = """
@@ -51,7 +51,7 @@ def people(database: Database) -> Database:
 def test_an_error_of_the_database_is_told_by_its_kind_and_what_it_concerns(
     people: Database, statement: str, expected: str
 ) -> None:
-    assert told(failure_of(people, statement)) == expected
+    assert safe_message(failure_of(people, statement)) == expected
 
 
 def test_an_error_that_left_a_connection_quotes_no_row_whoever_prints_it(people: Database) -> None:
@@ -75,9 +75,9 @@ def test_what_an_error_came_from_quotes_no_row_either(people: Database) -> None:
 
 
 def test_of_errors_that_are_not_ours_only_the_kind_is_told() -> None:
-    assert told(ValueError("invalid literal for int() with base 10: 'Zebulonia'")) == "ValueError"
-    assert told(psycopg.ProgrammingError("missing = after postgresql://u:secret@h")) == "ProgrammingError"
-    assert told(XenoError("acme: it is so. Do that.")) == "acme: it is so. Do that."
+    assert safe_message(ValueError("invalid literal for int() with base 10: 'Zebulonia'")) == "ValueError"
+    assert safe_message(psycopg.ProgrammingError("missing = after postgresql://u:secret@h")) == "ProgrammingError"
+    assert safe_message(XenoError("acme: it is so. Do that.")) == "acme: it is so. Do that."
 
 
 def test_where_an_error_came_from_is_told_without_its_text() -> None:
@@ -92,7 +92,7 @@ def test_where_an_error_came_from_is_told_without_its_text() -> None:
 
 def test_that_the_server_went_away_is_told_as_libpq_says_it() -> None:
     lost = psycopg.OperationalError("consuming input failed: server closed the connection unexpectedly")
-    assert told(lost) == f"OperationalError: {lost}"
+    assert safe_message(lost) == f"OperationalError: {lost}"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.installation import Installation
 from tests.warehouse.nodes import OPENED, Node, at, order, product
 from xeno_pipeline.extraction.state import advance_cursor, load_state, remember_bulk_operation
-from xeno_pipeline.raw.load import Completeness, Load, TableCounts, TooManyGoneError
+from xeno_pipeline.raw.load import Completeness, Load, TableCounts, TooManyDeletionsError
 from xeno_pipeline.raw.mapping import Refuse, RowMapping
 from xeno_pipeline.raw.suppression import Suppressed
 from xeno_pipeline.raw.tables import ORDERS, PRODUCTS, RawTable
@@ -274,7 +274,7 @@ def test_when_more_than_one_per_cent_would_go_it_asks_and_changes_nothing(wareho
     before = warehouse.installation.row_versions()
     left = [product(number, 6) for number in range(3, 101)]
 
-    with pytest.raises(TooManyGoneError, match=r"^acme: 2 of 100 products are no longer .* --accept-deletions\.$"):
+    with pytest.raises(TooManyDeletionsError, match=r"^acme: 2 of 100 products are no longer .* --accept-deletions\.$"):
         warehouse.load(PRODUCTS, *left, complete=ALL_SEEN)
     assert warehouse.installation.row_versions() == before
 

@@ -73,7 +73,7 @@ def test_a_complete_read_takes_nothing_for_gone_that_it_set_aside(warehouse: War
 def test_what_is_set_aside_and_no_longer_there_leaves_the_list(warehouse: Warehouse) -> None:
     warehouse.load(PRODUCTS, product(1, 5), poison(2, 5), poison(3, 5, createdAt="?"), poison(4, 5))
     with warehouse.installation.database.connect() as connection:
-        Load("acme", PRODUCTS, OPENED).bury(connection, [4])
+        Load("acme", PRODUCTS, OPENED).mark_deleted(connection, [4])
     assert set(listed(warehouse)) == {2, 3}
 
     warehouse.load(PRODUCTS, product(1, 5), complete=ALL_GONE)

@@ -520,7 +520,7 @@ def privacy_list(limit: Annotated[int, typer.Option(min=1, help="How many.")] = 
     with open_migrated(settings).connect() as connection:
         found = requests.every(connection, limit=limit)
     for request in found:
-        say(f"{request}, of {request.received_at:%Y-%m-%d}: {request.told(settings.exports_folder)}")
+        say(f"{request}, of {request.received_at:%Y-%m-%d}: {request.summary(settings.exports_folder)}")
     if not found:
         say("No privacy requests came yet.")
 
@@ -715,9 +715,9 @@ _PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 def db_psql(context: typer.Context) -> None:
     """Open psql on the database; further arguments are psql's."""
     from xeno_pipeline.database.connection import open_database
-    from xeno_pipeline.database.programs import become
+    from xeno_pipeline.database.programs import exec_program
 
-    become(open_database(load_settings()), "psql", context.args)
+    exec_program(open_database(load_settings()), "psql", context.args)
 
 
 @db_app.command("run", context_settings=_PASSED_ON)
@@ -727,9 +727,9 @@ def db_run(
 ) -> None:
     """Run one of PostgreSQL's programs on the database; further arguments are its own."""
     from xeno_pipeline.database.connection import open_database
-    from xeno_pipeline.database.programs import become
+    from xeno_pipeline.database.programs import exec_program
 
-    become(open_database(load_settings()), program, context.args)
+    exec_program(open_database(load_settings()), program, context.args)
 
 
 @db_app.command("stop")

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from xeno_pipeline.database.roles import Address, BiRole
-from xeno_pipeline.database.safe_messages import told
+from xeno_pipeline.database.safe_messages import safe_message
 from xeno_pipeline.extraction import report as syncing
 from xeno_pipeline.extraction.reconciliation_results import Reconciliation
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult
@@ -137,7 +137,7 @@ def show_failures(results: Sequence[StreamResult]) -> None:
     """Print why streams could not be read."""
     for failure in results:
         if isinstance(failure, StreamFailure):
-            complain(f"{failure.tenant_id}: the sync of {failure.stream} failed. {told(failure.error)}")
+            complain(f"{failure.tenant_id}: the sync of {failure.stream} failed. {safe_message(failure.error)}")
 
 
 def show_transform(report: TransformReport) -> None:

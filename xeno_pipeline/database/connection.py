@@ -16,7 +16,7 @@ from psycopg.rows import TupleRow
 from sqlalchemy import URL
 
 from xeno_pipeline.database.embedded import EmbeddedServer
-from xeno_pipeline.database.safe_messages import values_untold
+from xeno_pipeline.database.safe_messages import redact_row_values
 from xeno_pipeline.errors import UsageError, XenoError
 from xeno_pipeline.settings import Settings
 
@@ -59,7 +59,7 @@ class Database:
             raise DatabaseUnavailableError(
                 f"The database {self.place} cannot be used: {_reason(error)}. Start it, or correct XENO_DATABASE_URL."
             ) from error
-        with values_untold(), connection:
+        with redact_row_values(), connection:
             _pin_formats(connection)
             yield connection
 

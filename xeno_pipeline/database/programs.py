@@ -12,7 +12,7 @@ from xeno_pipeline.database.embedded import program
 from xeno_pipeline.errors import UsageError
 
 
-def become(database: Database, name: str, arguments: Sequence[str]) -> NoReturn:
+def exec_program(database: Database, name: str, arguments: Sequence[str]) -> NoReturn:
     """Turn this process into one of PostgreSQL's client programs, connected to a database.
 
     How to connect is told by libpq's variables: what is on the command line, others could read.

@@ -46,7 +46,7 @@ def kind_of(error: BaseException) -> str:
     return f"{type(error).__name__}{f' ({sqlstate})' if sqlstate else ''}"
 
 
-def told(error: BaseException) -> str:
+def safe_message(error: BaseException) -> str:
     """What may be written down of an exception: our own sentences; of others the kind, and what quotes no value."""
     if isinstance(error, XenoError):
         return str(error)
@@ -56,7 +56,7 @@ def told(error: BaseException) -> str:
 
 def traced(error: BaseException) -> str:
     """What may be written down of an exception, and the lines of code that it came through."""
-    return "\n".join([told(error), *traceback.format_tb(error.__traceback__)])
+    return "\n".join([safe_message(error), *traceback.format_tb(error.__traceback__)])
 
 
 def without_values(message: str) -> str:
@@ -67,7 +67,7 @@ def without_values(message: str) -> str:
 
 
 @contextmanager
-def values_untold() -> Iterator[None]:
+def redact_row_values() -> Iterator[None]:
     """Errors of the database that leave this `with` quote no values, whoever prints them; kind and diagnosis stay."""
     try:
         yield

@@ -26,7 +26,7 @@ from dagster import (
 )
 
 from xeno_pipeline.database.connection import Connection, DatabaseUnavailableError
-from xeno_pipeline.database.safe_messages import told
+from xeno_pipeline.database.safe_messages import safe_message
 from xeno_pipeline.defs.lanes import BACKFILL_JOB
 from xeno_pipeline.defs.outcomes import FAILED_TENANTS
 from xeno_pipeline.defs.pipeline import Pipeline, PipelineResource
@@ -93,8 +93,8 @@ def alerts_sensor() -> SensorDefinition:
         if is_time_to_check:
             for check in WATCHED:
                 tick.do(f"evaluating {check.name}", partial(tick.evaluate, check))
-            tick.do("looking for inactive tenants", alerts.inactive_are_quiet)
-            tick.do("looking what is over", partial(alerts.are_quiet, at=now, kinds=[ALERTING]))
+            tick.do("looking for inactive tenants", alerts.resolve_inactive_tenants)
+            tick.do("looking what is over", partial(alerts.mark_resolved, at=now, kinds=[ALERTING]))
         tick.do("writing messages", partial(alerts.announce, channels=targets))
         delivered = alerts.deliver(opened.database, targets)
         # What has not been read yet, where that was too much at once, ended after what was.
@@ -125,7 +125,7 @@ class _Tick:
         except DatabaseUnavailableError:
             raise
         except Exception as error:  # noqa: BLE001 - it is told
-            failures = {"": told(error)}
+            failures = {"": safe_message(error)}
         for tenant_id, reason in failures.items():
             message = f"{f'{tenant_id}: ' if tenant_id else ''}{what} failed: {reason}"
             self.context.log.error(message)
@@ -133,7 +133,7 @@ class _Tick:
                 with self.opened.database.connect() as connection:
                     alerts.see(connection, [Finding(ALERTING, what, None, message, "xeno doctor")], self.now)
             except psycopg.Error as error:
-                self.context.log.error(f"That could not be noted: {told(error)}")  # noqa: TRY400 - it quotes no rows
+                self.context.log.error(f"That could not be noted: {safe_message(error)}")  # noqa: TRY400 - it quotes no rows
 
     def see_run(self, record: RunRecord, connection: Connection) -> None:
         see_run(connection, self.context.instance, record)
@@ -145,7 +145,7 @@ class _Tick:
         unknown = {finding.tenant_id for finding in found if not finding.is_evaluated}
         if None in unknown:
             return {}
-        return alerts.are_quiet(connection, self.now, kinds=[check.name], but=[each for each in unknown if each])
+        return alerts.mark_resolved(connection, self.now, kinds=[check.name], but=[each for each in unknown if each])
 
 
 def ended_runs(instance: DagsterInstance, after: datetime) -> Sequence[RunRecord]:
@@ -168,7 +168,7 @@ def see_run(connection: Connection, instance: DagsterInstance, record: RunRecord
             return  # nobody knows how far it came
     tenants = _tenants(instance, run)
     well = None if tenants is None and not failed else {*(tenants or ()), ""} - failed.keys()
-    alerts.are_quiet(connection, at, kinds=[RUN], subject=_name(run), tenant_ids=well)
+    alerts.mark_resolved(connection, at, kinds=[RUN], subject=_name(run), tenant_ids=well)
 
 
 def _failures(instance: DagsterInstance, run: DagsterRun, at: datetime) -> Iterator[Finding]:

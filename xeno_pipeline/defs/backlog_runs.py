@@ -14,7 +14,7 @@ import orjson
 from dagster import JobDefinition, RunRequest, RunsFilter, SensorEvaluationContext, SensorResult, SkipReason
 
 from xeno_pipeline.database.connection import Connection, Database
-from xeno_pipeline.defs.instance import bury_dead_runs
+from xeno_pipeline.defs.instance import fail_dead_runs
 from xeno_pipeline.defs.lanes import UNFINISHED
 from xeno_pipeline.extraction.inbox import Backlog
 
@@ -53,7 +53,7 @@ def request_run(
     with database.connect() as connection:
         backlog = due(connection)
         ((now,),) = connection.execute("select extract(epoch from now())::float8").fetchall()
-    bury_dead_runs(context.instance)  # lest what is due wait for a run that will never end
+    fail_dead_runs(context.instance)  # lest what is due wait for a run that will never end
     under_way = context.instance.get_runs(RunsFilter(job_name=job.name, statuses=UNFINISHED), limit=1)
     decision = next_start(backlog, run_is_under_way=bool(under_way), last=read_cursor(context.cursor), now=now)
     if isinstance(decision, str):

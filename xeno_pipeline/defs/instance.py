@@ -52,7 +52,7 @@ def process_tags() -> dict[str, str]:
     }
 
 
-def bury_dead_runs(instance: DagsterInstance) -> None:
+def fail_dead_runs(instance: DagsterInstance) -> None:
     """Mark runs as failed whose process on this machine was killed.
 
     Dagster's code server does so for runs that it launched, unless it dies with them or the database is away just

@@ -40,7 +40,7 @@ BACKFILL_POOL = "backfills"
 _NICENESS = 10
 
 
-def give_way(tags: Mapping[str, str]) -> None:
+def lower_cpu_priority(tags: Mapping[str, str]) -> None:
     """Let everything else on this machine go first, where this process is a backfill's.
 
     Args:

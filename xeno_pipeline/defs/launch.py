@@ -9,7 +9,7 @@ from typing import Any
 from dagster import ExecuteInProcessResult
 
 from xeno_pipeline.defs.build import build_defs
-from xeno_pipeline.defs.instance import bury_dead_runs, open_instance
+from xeno_pipeline.defs.instance import fail_dead_runs, open_instance
 from xeno_pipeline.defs.pipeline import Pipeline, PipelineResource
 from xeno_pipeline.defs.privacy import PRIVACY_JOB
 from xeno_pipeline.defs.tenant_jobs import RECONCILE_JOB, SYNC_JOB, TRANSFORM_JOB, Extracted
@@ -83,7 +83,7 @@ def _run(pipeline: Pipeline, name: str, ops: Mapping[str, Any], tenants: Sequenc
     with open_instance(pipeline.settings) as instance:
         # Within the instance: Dagster asks the one of the context for the state of definitions.
         job = build_defs(pipeline.settings, pipeline=PipelineResource.of(pipeline)).resolve_job_def(name)
-        bury_dead_runs(instance)
+        fail_dead_runs(instance)
         tags = {"xeno/tenants": ", ".join(tenants)[:250]}
         return job.execute_in_process(
             run_config={"ops": dict(ops), **quiet}, instance=instance, tags=tags, raise_on_error=False

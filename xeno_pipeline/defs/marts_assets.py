@@ -21,7 +21,7 @@ from dagster import (
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
 from pydantic import Field
 
-from xeno_pipeline.defs.lanes import BACKFILL_JOB, BACKFILL_POOL, give_way
+from xeno_pipeline.defs.lanes import BACKFILL_JOB, BACKFILL_POOL, lower_cpu_priority
 from xeno_pipeline.defs.outcomes import (
     asked_partitions,
     finish_run,
@@ -86,7 +86,7 @@ def marts_assets(manifest: Path) -> AssetsDefinition:
     def models(
         context: AssetExecutionContext, config: TransformConfig, pipeline: PipelineResource
     ) -> Iterator[MaterializeResult[None]]:
-        give_way(context.run.tags)
+        lower_cpu_priority(context.run.tags)
         opened = pipeline.open()
         selected = context.selected_asset_keys
         every = selected == context.assets_def.keys

@@ -19,7 +19,7 @@ from dagster import (
 )
 
 from xeno_pipeline.database.connection import Database
-from xeno_pipeline.database.safe_messages import told
+from xeno_pipeline.database.safe_messages import safe_message
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult
 from xeno_pipeline.marts.transform import TransformReport
 from xeno_pipeline.tenants import registry, run_failures
@@ -92,7 +92,7 @@ def failures_of(results: Sequence[StreamResult], others: Failures) -> Failures:
     failures = Failures()
     for result in results:
         if isinstance(result, StreamFailure):
-            reason = told(result.error).removeprefix(f"{result.tenant_id}: ")
+            reason = safe_message(result.error).removeprefix(f"{result.tenant_id}: ")
             reasons = failures.reasons.setdefault(result.tenant_id, [])
             if (sentence := f"{result.tenant_id}: {reason}") not in reasons:
                 reasons.append(sentence)

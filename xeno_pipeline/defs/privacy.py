@@ -29,7 +29,7 @@ from dagster import (
 from pydantic import Field
 
 from xeno_pipeline.database.connection import Connection, Database
-from xeno_pipeline.database.safe_messages import told
+from xeno_pipeline.database.safe_messages import safe_message
 from xeno_pipeline.defs.backlog_runs import request_run
 from xeno_pipeline.defs.outcomes import failure_of, keep_failures
 from xeno_pipeline.defs.partitions import align_partitions
@@ -42,13 +42,15 @@ from xeno_pipeline.privacy import requests
 from xeno_pipeline.privacy.processing import Processor
 from xeno_pipeline.privacy.requests import PrivacyRequest
 from xeno_pipeline.raw import tables as raw
-from xeno_pipeline.shopify.client import Patience
+from xeno_pipeline.shopify.client import RetryPolicy
 from xeno_pipeline.tenants.apart import Failures
 
 PRIVACY_JOB = "privacy"
 CHECK = "privacy_requests_are_in_time"
 
-_PATIENCE = Patience(deadline=10.0, connect_deadline=3.0, longest_pause=2.0, connect_timeout=3.0, read_timeout=10.0)
+_RETRY_POLICY = RetryPolicy(
+    deadline=10.0, connect_deadline=3.0, longest_pause=2.0, connect_timeout=3.0, read_timeout=10.0
+)
 """Other requests wait while a store is asked whether it is connected; what fails is tried again soon enough."""
 
 _SECONDS_BETWEEN_TICKS = 30
@@ -98,7 +100,7 @@ def process_privacy_requests(
         try:
             tenant_id = processor.process(request)
         except Exception as error:  # noqa: BLE001 - the others are done all the same
-            failures[request.id] = f"{request} failed. {told(error)}"
+            failures[request.id] = f"{request} failed. {safe_message(error)}"
             continue
         if tenant_id is None:
             done.append(request.id)
@@ -124,13 +126,13 @@ def settle_privacy_requests(
     for id_ in done:
         step = f"noting that privacy request {id_} is done"
         with failed.guard(processed.tenants[id_], step), database.connect() as connection:
-            requests.are_done(connection, [id_])
+            requests.mark_done(connection, [id_])
     for id_, error in failures.items():
         tenant_id = processed.tenants[id_]
         reason = error.removeprefix(f"{tenant_id}: ")
         failed.reasons.setdefault(tenant_id, []).append(f"{tenant_id}: {reason}")
         with failed.guard(tenant_id, f"noting that privacy request {id_} failed"), database.connect() as connection:
-            requests.has_failed(connection, id_, error)
+            requests.record_failure(connection, id_, error)
     finish_privacy(context, database, set(processed.tenants.values()), failed)
     return len(done)
 
@@ -148,7 +150,7 @@ def finish_privacy(context: OpExecutionContext, database: Database, tenant_ids: 
 
 def processor_of(opened: Pipeline) -> Processor:
     """What does requests in a pipeline's database and home."""
-    open_client = partial(opened.syncer.client_of, patience=_PATIENCE)
+    open_client = partial(opened.syncer.client_of, retry_policy=_RETRY_POLICY)
     return Processor(opened.database, opened.settings.exports_folder, open_client)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dagster import AssetExecutionContext, AssetKey, AssetSpec, BackfillPolicy, Config, MaterializeResult, multi_asset
 from pydantic import Field
 
-from xeno_pipeline.defs.lanes import BACKFILL_JOB, BACKFILL_POOL, give_way
+from xeno_pipeline.defs.lanes import BACKFILL_JOB, BACKFILL_POOL, lower_cpu_priority
 from xeno_pipeline.defs.marts_assets import as_date
 from xeno_pipeline.defs.outcomes import asked_partitions, failures_of, finish_run, select_tenants, without_skipped
 from xeno_pipeline.defs.partitions import TENANTS
@@ -106,7 +106,7 @@ def raw_assets(
     A tenant that fails or is skipped leaves the others' materialisations as they are: these are recorded one by one,
     and the step fails naming those that it failed with.
     """
-    give_way(context.run.tags)
+    lower_cpu_priority(context.run.tags)
     opened = pipeline.open()
     selected = [key.path[-1] for key in context.selected_asset_keys]
     streams = {STREAM_OF_TABLE[table] for table in selected}

@@ -25,7 +25,7 @@ from dagster import (
 from dagster._core.events import DagsterEventBatchMetadata
 from dagster._core.execution.context.system import IStepContext
 
-from xeno_pipeline.database.safe_messages import told
+from xeno_pipeline.database.safe_messages import safe_message
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult
 from xeno_pipeline.extraction.streams import SHOP
 from xeno_pipeline.tenants.apart import Failures
@@ -91,8 +91,8 @@ def materializations(
             continue
         for table, counts in result.tables.items():
             is_history = result.cursor_before is None and result.mode != "facts"
-            is_news = counts.changed or is_history or not only_changed
-            if table in tables and is_news:
+            has_changes = counts.changed or is_history or not only_changed
+            if table in tables and has_changes:
                 with failures.guard(result.tenant_id, f"recording raw.{table}"):
                     metadata = metadata_of(result, table)
                     found.append(AssetMaterialization(raw_key(table), partition=result.tenant_id, metadata=metadata))
@@ -148,7 +148,7 @@ def log_notes(log: DagsterLogManager, results: Sequence[StreamResult]) -> None:
         log.info(f"{len(idle):,} tenant{'s' * (len(idle) != 1)} had nothing new in some stream or in any.")
     for result in results:
         if isinstance(result, StreamFailure):
-            log.error(f"{result.tenant_id}: the sync of {result.stream} failed. {told(result.error)}")
+            log.error(f"{result.tenant_id}: the sync of {result.stream} failed. {safe_message(result.error)}")
             continue
         if result.is_idle or (result.stream == SHOP and not result.rows_changed and not result.notes):
             continue  # a line is an event of Dagster's, and costs milliseconds

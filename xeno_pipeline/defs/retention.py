@@ -17,7 +17,7 @@ from dagster import (
 )
 
 from xeno_pipeline.database.connection import Connection, DatabaseUnavailableError
-from xeno_pipeline.database.safe_messages import told
+from xeno_pipeline.database.safe_messages import safe_message
 from xeno_pipeline.defs.lanes import ROUTINE
 from xeno_pipeline.defs.outcomes import finish_run
 from xeno_pipeline.defs.pipeline import PipelineResource
@@ -64,7 +64,7 @@ def purge(context: OpExecutionContext, pipeline: PipelineResource) -> None:
         except DatabaseUnavailableError:
             raise
         except Exception as error:  # noqa: BLE001 - the rest is deleted all the same, and it is told at the end
-            problems.append(f"{what} could not be deleted: {told(error)}")
+            problems.append(f"{what} could not be deleted: {safe_message(error)}")
     with opened.database.connect() as connection:
         needed = newest_materializations(connection)
     deleted = delete_runs(context.instance, before, needed)

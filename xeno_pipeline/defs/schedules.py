@@ -66,7 +66,7 @@ def schedules(jobs: Mapping[str, JobDefinition]) -> list[ScheduleDefinition]:
         exhausted = {tenant_id for tenant_id, so_far in used.items() if so_far.is_exhausted}
         new = [tenant_id for tenant_id in free if tenant_id not in read and tenant_id not in exhausted]
         routine = _runs(context, "extract_tenants", [name for name in free if name in read], TENANTS_A_SYNC)
-        histories = _runs(context, "extract_tenants", _whose_turn_it_is(context, new), 1, BACKFILL)
+        histories = _runs(context, "extract_tenants", _round_robin(context, new), 1, BACKFILL)
         return [*routine, *histories] or SkipReason("No active tenant is free to be read.")
 
     @schedule(
@@ -86,13 +86,13 @@ def schedules(jobs: Mapping[str, JobDefinition]) -> list[ScheduleDefinition]:
         return list(runs) or SkipReason("It is night in no tenant's shop.")
 
     @schedule(
-        name="turn_of_the_day",
+        name="daily_rollover",
         job=jobs["transform_marts"],
         cron_schedule="2,17,32,47 * * * *",
         description="Brings marts into the new day where a shop's clock has passed midnight.",
         default_status=DefaultScheduleStatus.RUNNING,
     )
-    def turn_of_the_day(context: ScheduleEvaluationContext, pipeline: PipelineResource) -> Requests:
+    def daily_rollover(context: ScheduleEvaluationContext, pipeline: PipelineResource) -> Requests:
         with pipeline.open().database.connect() as connection:
             due = tenants_of_a_new_day(connection)
         busy = tenants_under_way(context.instance, "transform_marts")
@@ -112,10 +112,10 @@ def schedules(jobs: Mapping[str, JobDefinition]) -> list[ScheduleDefinition]:
     def retention(context: ScheduleEvaluationContext) -> RunRequest:
         return RunRequest(run_key=_tick(context))
 
-    return [hourly_sync, nightly_reconciliation, turn_of_the_day, retention]
+    return [hourly_sync, nightly_reconciliation, daily_rollover, retention]
 
 
-def _whose_turn_it_is(context: ScheduleEvaluationContext, tenant_ids: Sequence[str]) -> list[str]:
+def _round_robin(context: ScheduleEvaluationContext, tenant_ids: Sequence[str]) -> list[str]:
     """Some of the tenants, others every hour: those who fail every time keep nobody waiting."""
     hour = int(context.scheduled_execution_time.timestamp()) // 3600
     first = hour * HISTORIES_A_TICK % len(tenant_ids) if tenant_ids else 0

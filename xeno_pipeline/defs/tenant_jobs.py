@@ -15,7 +15,7 @@ from dagster import AssetsDefinition, Config, Failure, JobDefinition, OpExecutio
 from pydantic import Field
 
 from xeno_pipeline.database.connection import Connection, Database
-from xeno_pipeline.defs.lanes import LIVE, ROUTINE, give_way
+from xeno_pipeline.defs.lanes import LIVE, ROUTINE, lower_cpu_priority
 from xeno_pipeline.defs.marts_assets import TransformConfig, as_date, mart_materializations
 from xeno_pipeline.defs.outcomes import (
     failures_of,
@@ -32,7 +32,7 @@ from xeno_pipeline.defs.progress import logging_progress
 from xeno_pipeline.defs.raw_assets import STREAM_OF_TABLE, SyncConfig
 from xeno_pipeline.defs.reporting import log_notes, materializations, record
 from xeno_pipeline.extraction import inbox, reconciliation
-from xeno_pipeline.extraction.events import read_events, take_uninstallations
+from xeno_pipeline.extraction.events import apply_uninstallations, read_events
 from xeno_pipeline.extraction.reconciliation import Depth
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult
 from xeno_pipeline.marts.test_results import NOBODY
@@ -96,7 +96,7 @@ class Extracted:
 @op(description="Read the tenants' streams, side by side; one tenant's failure is told at the end.")
 def extract_tenants(context: OpExecutionContext, config: ExtractConfig, pipeline: PipelineResource) -> Extracted:
     """Read the streams of any set of tenants, and record what changed."""
-    give_way(context.run.tags)
+    lower_cpu_priority(context.run.tags)
     opened, failures = pipeline.open(), Failures()
     align_partitions(context.instance, opened.database, failures)
     tenants = select_tenants(context.log, opened.database, config.tenants)
@@ -152,7 +152,7 @@ class EventsRead(Extracted):
 def read_due_events(context: OpExecutionContext, pipeline: PipelineResource) -> EventsRead:
     """Read what due events name, and record what changed; what a dead run had read is transformed with it."""
     opened, failures = pipeline.open(), Failures()
-    if suspended := take_uninstallations(opened.database, failures):
+    if suspended := apply_uninstallations(opened.database, failures):
         context.log.warning(f"Uninstalled, and so suspended: {', '.join(suspended)}.")
         align_partitions(context.instance, opened.database, failures)
     with opened.database.connect() as connection:
@@ -191,14 +191,14 @@ def settle_events(
 
     def settle(tenant_ids: Sequence[str]) -> None:
         with database.connect() as connection:
-            inbox.are_in_marts(connection, tenant_ids, read.done_before)
+            inbox.mark_in_marts(connection, tenant_ids, read.done_before)
 
     failures = _failures(read, report)
     in_marts = [tenant_id for tenant_id in read.to_transform if tenant_id not in report.failures]
     failures.apart(in_marts, "noting that its marts show its webhooks", settle)
     for tenant_id, error in report.failures.items():
         with failures.guard(tenant_id, "noting that its webhooks wait"), database.connect() as connection:
-            inbox.transform_has_failed(connection, tenant_id, read.done_before, str(error))
+            inbox.record_transform_failure(connection, tenant_id, read.done_before, str(error))
     finish_run(context, database, EVENTS_JOB, read.tenant_ids, failures)
 
 

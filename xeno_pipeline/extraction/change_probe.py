@@ -37,7 +37,7 @@ def is_current(state: SyncState | None, stream: Stream) -> bool:
     return state is not None and state.history_loaded_at is not None and state.query_version == stream.query_version
 
 
-def ask_for_news(client: ShopifyClient, states: Mapping[str, SyncState]) -> Answer | None:
+def probe(client: ShopifyClient, states: Mapping[str, SyncState]) -> Answer | None:
     """Ask a store whether there is anything new.
 
     Args:
@@ -45,7 +45,7 @@ def ask_for_news(client: ShopifyClient, states: Mapping[str, SyncState]) -> Answ
         states: how far its streams were read.
 
     Returns:
-        What `streams_with_news` reads; it holds what the query `Shop` asks for, too. None where that takes the store
+        What `changed_streams` reads; it holds what the query `Shop` asks for, too. None where that takes the store
         too long: then each stream is to be read for itself, in pages that it has time for.
 
     Raises:
@@ -59,7 +59,7 @@ def ask_for_news(client: ShopifyClient, states: Mapping[str, SyncState]) -> Answ
         return None
 
 
-def streams_with_news(
+def changed_streams(
     connection: Connection, tenant_id: str, answer: Answer, streams: Sequence[Stream], states: Mapping[str, SyncState]
 ) -> list[Stream]:
     """Those of the streams that have something new.
@@ -74,7 +74,7 @@ def streams_with_news(
     return [
         stream
         for stream in streams
-        if _has_news(connection, tenant_id, stream, answer[stream.pages.connection], _begin(states[stream.name]))
+        if _has_changes(connection, tenant_id, stream, answer[stream.pages.connection], _begin(states[stream.name]))
     ]
 
 
@@ -83,7 +83,7 @@ def _begin(state: SyncState) -> datetime:
     return state.cursor_at - OVERLAP
 
 
-def _has_news(
+def _has_changes(
     connection: Connection, tenant_id: str, stream: Stream, shown: Mapping[str, Any], begin: datetime
 ) -> bool:
     nodes = [node if isinstance(node, dict) else {} for node in shown["nodes"]]

@@ -18,7 +18,7 @@ from functools import partial
 import psycopg
 
 from xeno_pipeline.database.connection import Connection, Database
-from xeno_pipeline.database.safe_messages import told, traced
+from xeno_pipeline.database.safe_messages import safe_message, traced
 from xeno_pipeline.extraction import inbox
 from xeno_pipeline.extraction.inbox import PendingEvent
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult, empty_report
@@ -32,7 +32,7 @@ from xeno_pipeline.raw.load import Load, TableCounts
 from xeno_pipeline.raw.mapping import RowMapping
 from xeno_pipeline.raw.redaction import redact_customer
 from xeno_pipeline.raw.suppression import load_suppressed
-from xeno_pipeline.shopify.client import Patience, ShopifyClient, Usage
+from xeno_pipeline.shopify.client import RetryPolicy, ShopifyClient, Usage
 from xeno_pipeline.shopify.errors import (
     OverloadedError,
     SlowObjectError,
@@ -59,7 +59,9 @@ it is pending anyway, and what is pending beyond one run's share is done with it
 _CARTS_VERSION = 1
 """Of what is kept of a cart, `shopify.carts`."""
 
-_PATIENCE = Patience(deadline=10.0, connect_deadline=3.0, longest_pause=2.0, connect_timeout=3.0, read_timeout=10.0)
+_RETRY_POLICY = RetryPolicy(
+    deadline=10.0, connect_deadline=3.0, longest_pause=2.0, connect_timeout=3.0, read_timeout=10.0
+)
 """Other tenants' events wait for the same transform; what fails is tried again soon enough."""
 
 _WHOLE_STORE = (CredentialError, OverloadedError, StoreUnavailableError, TokenRejectedError, UnreachableError)
@@ -84,7 +86,7 @@ def read_events(syncer: Syncer, tenants: Sequence[Tenant]) -> list[StreamResult]
     return [result for of_tenant in results for result in of_tenant]
 
 
-def take_uninstallations(database: Database, failures: Failures | None = None) -> list[str]:
+def apply_uninstallations(database: Database, failures: Failures | None = None) -> list[str]:
     """Suspend the tenants whose stores have uninstalled the app; what is told of before they came back is ignored.
 
     Args:
@@ -102,11 +104,11 @@ def take_uninstallations(database: Database, failures: Failures | None = None) -
         try:
             with database.connect() as connection:
                 is_suspended = uninstall(connection, event.tenant_id, event.happened_at)
-                inbox.is_settled(connection, event.id)
+                inbox.mark_settled(connection, event.id)
         except Exception as error:  # noqa: BLE001 - it holds up no other tenant
             failures.add(event.tenant_id, "its uninstallation", error)
             with failures.guard(event.tenant_id, "noting that"), database.connect() as connection:
-                inbox.have_failed(connection, [event.id], told(error))
+                inbox.record_failures(connection, [event.id], safe_message(error))
             continue
         if is_suspended:
             suspended.append(event.tenant_id)
@@ -132,7 +134,7 @@ def _read_tenant(syncer: Syncer, tenant: Tenant) -> list[StreamResult]:
     if not others:
         return results
     try:
-        client = syncer.client_of(tenant, _PATIENCE)
+        client = syncer.client_of(tenant, _RETRY_POLICY)
     except CredentialError as error:
         streams = sorted({event.stream for event in others})
         return results + [_failed(syncer, tenant, stream, _of(stream, others), error) for stream in streams]
@@ -150,7 +152,7 @@ def _land_carts(syncer: Syncer, tenant: Tenant, events: Sequence[PendingEvent]) 
         if nodes:
             mapping = RowMapping(raw.CARTS, tenant.tenant_id, _CARTS_VERSION)
             report.add(load.run(connection, mapping.of_objects(nodes)))
-        inbox.are_done(connection, [event.id for event in events])
+        inbox.mark_done(connection, [event.id for event in events])
     report.cost(Usage(), time.monotonic() - started)
     return report
 
@@ -176,7 +178,7 @@ class _Reading:
     events: Sequence[PendingEvent]
     deleted: set[str] = field(init=False)
     orphans: dict[str, set[str]] = field(default_factory=dict)
-    forsaken: dict[str, set[str]] = field(default_factory=dict)
+    still_referenced_customer_ids: dict[str, set[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         named = {event.read_gid for event in self.events if event.read_gid}
@@ -189,16 +191,16 @@ class _Reading:
         """Read each stream that is concerned, and write it; the failure of one is a result like any other."""
         self._redact_merged()
         results: list[StreamResult] = []
-        beyond_reach: Exception | None = None
+        not_visible: Exception | None = None
         for stream, take in self._concerned():
             events = _of(stream, self.events)
-            if beyond_reach is not None:
-                results.append(_failed(self.syncer, self.tenant, stream, events, beyond_reach))
+            if not_visible is not None:
+                results.append(_failed(self.syncer, self.tenant, stream, events, not_visible))
                 continue
             result = _attempt(self.syncer, self.tenant, stream, events, take)
             results.append(result)
             if isinstance(result, StreamFailure) and isinstance(result.error, _WHOLE_STORE):
-                beyond_reach = result.error
+                not_visible = result.error
         return results
 
     def _concerned(self) -> list[tuple[str, Callable[[], StreamReport]]]:
@@ -214,14 +216,14 @@ class _Reading:
 
     def _take_shop(self, events: Sequence[PendingEvent]) -> StreamReport:
         """Read the shop's facts; what they change of its marts, the transform finds out by itself."""
-        report = self.syncer.sync_shop(self.tenant, _PATIENCE)
+        report = self.syncer.sync_shop(self.tenant, _RETRY_POLICY)
         with self.syncer.database.connect() as connection:
-            inbox.are_done(connection, [event.id for event in events])
+            inbox.mark_done(connection, [event.id for event in events])
         return report
 
     def _take(self, stream: Stream) -> StreamReport:
         events = _of(stream.name, self.events)
-        started, read_at, client = time.monotonic(), datetime.now(UTC), self.client.twin()
+        started, read_at, client = time.monotonic(), datetime.now(UTC), self.client.clone()
         report = self._report(stream)
         names_nothing = any(event.read_gid is None and event.deleted_gid is None for event in events)
         if names_nothing or len({event.read_gid for event in events}) > MOST_BY_ID:
@@ -229,7 +231,7 @@ class _Reading:
                 stream, self.tenant, client, self.syncer.database, self.syncer.spool, self.syncer.on_progress
             ).run()
             with self.syncer.database.connect() as connection:
-                in_raw = inbox.shown_are_done(connection, self.tenant.tenant_id, stream.name, stream.root.name)
+                in_raw = inbox.mark_visible_done(connection, self.tenant.tenant_id, stream.name, stream.root.name)
             events = [event for event in events if event.id not in in_raw]
         nodes, slow = self._read(client, stream, events)
         shown = {gid: changed_at(node) for gid, node in nodes.items()}
@@ -245,12 +247,12 @@ class _Reading:
                 report.add(load.run(connection, mapping.of_objects(list(nodes.values()))))
             gone = [number(event.deleted_gid) for event in events if event.deleted_gid]
             if gone:
-                report.add({stream.root.name: TableCounts(deleted=load.bury(connection, gone))})
-            inbox.are_done(connection, done)
+                report.add({stream.root.name: TableCounts(deleted=load.mark_deleted(connection, gone))})
+            inbox.mark_done(connection, done)
             if slow is not None:
-                inbox.have_failed(connection, too_slow, str(slow))
+                inbox.record_failures(connection, too_slow, str(slow))
                 report.notes.append(str(slow))
-            inbox.have_failed(connection, behind, "Shopify did not show yet what the event told of.")
+            inbox.record_failures(connection, behind, "Shopify did not show yet what the event told of.")
             if absent and visible_since is not None:
                 hidden = too_old(connection, self.tenant.tenant_id, absent, visible_since)
                 inbox.mark_not_visible(connection, hidden)
@@ -272,12 +274,12 @@ class _Reading:
                 nodes |= {node["id"]: node for node in batch}
         except SlowObjectError as error:
             slow = error
-        if stream.root.name in self.forsaken:
-            self.forsaken[stream.root.name] &= set(map(_customer_of, nodes.values()))
+        if stream.root.name in self.still_referenced_customer_ids:
+            self.still_referenced_customer_ids[stream.root.name] &= set(map(_customer_of, nodes.values()))
         return nodes, slow
 
     def _waits_for_orders(self, event: PendingEvent) -> bool:
-        return any(event.deleted_gid in customers for customers in self.forsaken.values())
+        return any(event.deleted_gid in customers for customers in self.still_referenced_customer_ids.values())
 
     def _is_absent(self, event: PendingEvent, nodes: dict[str, Node]) -> bool:
         """Whether Shopify shows nothing of what the event names, which is all that is amiss."""
@@ -326,7 +328,9 @@ class _Reading:
                 [self.tenant.tenant_id, customers],
             ).fetchall()
             self.orphans[table.name] = {f"gid://shopify/{kind_}/{id_}" for id_, _ in found}
-            self.forsaken[table.name] = {f"gid://shopify/Customer/{customer_id}" for _, customer_id in found}
+            self.still_referenced_customer_ids[table.name] = {
+                f"gid://shopify/Customer/{customer_id}" for _, customer_id in found
+            }
 
 
 def _customer_of(node: Node) -> str | None:
@@ -357,7 +361,7 @@ def _failed(
         error = UnloadableError(f"{tenant.tenant_id}: {stream} that events name do not fit the tables.")
     try:
         with syncer.database.connect() as connection:
-            inbox.have_failed(connection, [event.id for event in events], told(error), is_held=True)
+            inbox.record_failures(connection, [event.id for event in events], safe_message(error), is_held=True)
     except Exception as further:  # noqa: BLE001 - the events stay due, and the first failure says more
         log.debug("%s: a failure of %s could not be noted. %s", tenant.tenant_id, stream, traced(further))
     return StreamFailure(tenant.tenant_id, stream, error)

@@ -160,7 +160,7 @@ def known_deletions(connection: Connection, tenant_id: str, gids: Collection[str
     return {row[0] for row in rows}
 
 
-def are_done(connection: Connection, event_ids: Collection[int]) -> None:
+def mark_done(connection: Connection, event_ids: Collection[int]) -> None:
     """Note, in the transaction that writes their rows, that raw holds what the events told of."""
     connection.execute(
         """
@@ -171,7 +171,7 @@ def are_done(connection: Connection, event_ids: Collection[int]) -> None:
     )
 
 
-def shown_are_done(connection: Connection, tenant_id: str, stream: str, table: str) -> set[int]:
+def mark_visible_done(connection: Connection, tenant_id: str, stream: str, table: str) -> set[int]:
     """Note of all pending events of a stream, due or not, what a raw table shows as new as they say.
 
     Returns:
@@ -193,7 +193,7 @@ def shown_are_done(connection: Connection, tenant_id: str, stream: str, table: s
     return {row[0] for row in rows}
 
 
-def is_settled(connection: Connection, event_id: int) -> None:
+def mark_settled(connection: Connection, event_id: int) -> None:
     """Note that an event asks for nothing more, of raw or of the marts."""
     connection.execute(
         """
@@ -203,7 +203,7 @@ def is_settled(connection: Connection, event_id: int) -> None:
     )
 
 
-def have_failed(connection: Connection, event_ids: Collection[int], error: str, *, is_held: bool = False) -> None:
+def record_failures(connection: Connection, event_ids: Collection[int], error: str, *, is_held: bool = False) -> None:
     """Note that events could not be read; each is tried again after a pause that grows, in the end given up.
 
     Args:
@@ -266,7 +266,7 @@ def count_absent(connection: Connection, tenant_id: str) -> dict[tuple[str, str]
     return {(stream, absence): count for stream, absence, count in rows}
 
 
-def are_in_marts(connection: Connection, tenant_ids: Collection[str], done_before: datetime) -> None:
+def mark_in_marts(connection: Connection, tenant_ids: Collection[str], done_before: datetime) -> None:
     """Note that a transform took in what was done before an instant."""
     connection.execute(
         """
@@ -277,7 +277,7 @@ def are_in_marts(connection: Connection, tenant_ids: Collection[str], done_befor
     )
 
 
-def transform_has_failed(connection: Connection, tenant_id: str, done_before: datetime, error: str) -> None:
+def record_transform_failure(connection: Connection, tenant_id: str, done_before: datetime, error: str) -> None:
     """Note that a tenant's marts could not be made of what was done before an instant."""
     connection.execute(
         f"""

@@ -19,7 +19,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from xeno_pipeline.database.connection import Connection
-from xeno_pipeline.database.safe_messages import told, traced
+from xeno_pipeline.database.safe_messages import safe_message, traced
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.extraction import inbox
 from xeno_pipeline.extraction.reconciliation_results import Reconciliation, of_tenants, store
@@ -131,7 +131,7 @@ def _attempt(syncer: Syncer, tenant: Tenant, stream: Stream, covered: datetime, 
             sync = StreamSync(stream, tenant, client, syncer.database, syncer.spool, syncer.on_progress)
             result = _StreamReconciliation(sync, found, depth, covered).run()
     except Exception as error:  # noqa: BLE001 - a failure is a result like any other
-        found.error = told(error)
+        found.error = safe_message(error)
         result = _failure(tenant, stream.name, error)
     found.finished_at = datetime.now(UTC)
     try:
@@ -277,11 +277,11 @@ class _StreamReconciliation:
                     f"{tenant.tenant_id}: {ids.lost:,} {stream.name} came without an id, so that nothing can be said "
                     "to be gone; none was marked so."
                 )
-            elif stream.absence_means_gone:
+            elif stream.absence_means_deleted:
                 # What the token sees moved on while the operation ran.
                 visible_since = stream.visible_since(tenant, max(completed.created_at, datetime.now(UTC)))
                 complete = Completeness(visible_since, self.depth.accept_deletions).within(span.since, span.until)
-                gone = self._delete_announced(census, complete) + census.bury_absent(complete)
+                gone = self._delete_announced(census, complete) + census.mark_absent_deleted(complete)
                 self.found.gone += gone
                 report.tables[stream.root.name].deleted += gone
 
@@ -297,7 +297,9 @@ class _StreamReconciliation:
             announced = inbox.known_deletions(connection, tenant_id, gids)
             if not announced:
                 return 0
-            return Load(tenant_id, stream.root, census.read_at).bury(connection, [number(gid) for gid in announced])
+            return Load(tenant_id, stream.root, census.read_at).mark_deleted(
+                connection, [number(gid) for gid in announced]
+            )
 
     def _mend_gaps(self, census: Census, ids: _Ids, report: StreamReport) -> None:
         """Read again what Shopify has and raw lacks, or has in an older version."""

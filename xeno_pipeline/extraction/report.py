@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from xeno_pipeline.database.safe_messages import told
+from xeno_pipeline.database.safe_messages import safe_message
 from xeno_pipeline.errors import UnexpectedError, XenoError
 from xeno_pipeline.extraction.streams import Stream
 from xeno_pipeline.raw.load import TableCounts
@@ -118,7 +118,7 @@ class StreamFailure:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled without exceptions of others, which need not survive that and may quote rows."""
-        error = self.error if isinstance(self.error, XenoError) else UnexpectedError(told(self.error))
+        error = self.error if isinstance(self.error, XenoError) else UnexpectedError(safe_message(self.error))
         return StreamFailure, (self.tenant_id, self.stream, error)
 
 

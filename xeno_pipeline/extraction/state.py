@@ -107,7 +107,7 @@ def record_bulk_success(connection: Connection, tenant_id: str, stream: str) -> 
     )
 
 
-def history_was_loaded(
+def record_history_loaded(
     connection: Connection,
     tenant_id: str,
     stream: str,
@@ -136,7 +136,7 @@ def history_was_loaded(
     )
 
 
-def were_synced(connection: Connection, tenant_id: str, streams: Sequence[str]) -> None:
+def record_synced(connection: Connection, tenant_id: str, streams: Sequence[str]) -> None:
     """Note that a sync of the streams came to its end.
 
     Raises:

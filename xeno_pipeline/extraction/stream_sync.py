@@ -21,12 +21,12 @@ from xeno_pipeline.extraction.state import (
     OVERLAP,
     SyncState,
     advance_cursor,
-    history_was_loaded,
     load_state,
     record_bulk_failure,
     record_bulk_success,
+    record_history_loaded,
+    record_synced,
     remember_bulk_operation,
-    were_synced,
 )
 from xeno_pipeline.extraction.streams import Stream
 from xeno_pipeline.raw.copy import Row
@@ -120,7 +120,7 @@ class StreamSync:
             report = self._read_changes(state)
         if self.span is None or state.history_loaded_at is None:  # else it read no changes
             with self.database.connect() as connection:
-                were_synced(connection, self.tenant.tenant_id, [self.stream.name])
+                record_synced(connection, self.tenant.tenant_id, [self.stream.name])
         report.cost(self.client.usage, time.monotonic() - started)
         return report
 
@@ -210,7 +210,7 @@ class StreamSync:
             report.bytes += result.tell()
             visible_since = self.stream.visible_since(self.tenant, completed.created_at)
             complete = None
-            if self.stream.absence_means_gone:
+            if self.stream.absence_means_deleted:
                 # What the token sees moved on while the operation ran.
                 seen_to_the_end = self.stream.visible_since(self.tenant, max(completed.created_at, datetime.now(UTC)))
                 complete = Completeness(seen_to_the_end, accept_deletions)
@@ -283,7 +283,7 @@ class StreamSync:
             )
 
     def _history_is_in(self, connection: Connection, cursor_at: datetime, visible_since: datetime | None) -> None:
-        history_was_loaded(
+        record_history_loaded(
             connection,
             self.tenant.tenant_id,
             self.stream.name,
@@ -367,13 +367,13 @@ class StreamSync:
         """Note that an object takes Shopify too long: where it still does, the next sync goes on without it."""
         refused = Refused(TOO_SLOW, number(slow.gid), gid=slow.gid, is_root=True, updated_at=slow.changed_at)
 
-        def nothing_but_that(_suppressed: Suppressed, refuse: Refuse) -> list[Row]:
+        def only_that(_suppressed: Suppressed, refuse: Refuse) -> list[Row]:
             refuse(refused)
             return []
 
         with self._writing() as connection:
             load = Load(self.tenant.tenant_id, self.stream.root, datetime.now(UTC))
-            report.add(load.run(connection, nothing_but_that))
+            report.add(load.run(connection, only_that))
 
     def _load_batch(
         self, batch: dict[object, Node], read_at: datetime, read_up_to: datetime | None, report: StreamReport

@@ -49,7 +49,7 @@ class Stream:
     ids: str
     count: str
     pages: PagedQuery
-    absence_means_gone: bool = True
+    absence_means_deleted: bool = True
     visible_for: timedelta | None = None
     created_filter: str = "created_at"
     scopes: tuple[str, ...] = ("read_orders", "read_customers", "read_products")
@@ -71,7 +71,7 @@ class Stream:
 
     def differs(self, at_shopify: int, in_raw: int) -> bool:
         """Whether counts say that something is amiss; of what Shopify forgets by and by, raw has more."""
-        return at_shopify != in_raw if self.absence_means_gone else at_shopify > in_raw
+        return at_shopify != in_raw if self.absence_means_deleted else at_shopify > in_raw
 
 
 STREAMS: tuple[Stream, ...] = (
@@ -115,7 +115,7 @@ STREAMS: tuple[Stream, ...] = (
         ids="AbandonedCheckoutsIds",
         count="AbandonedCheckoutsCount",
         pages=PagedQuery("AbandonedCheckoutsPage", "AbandonedCheckoutsById", "abandonedCheckouts", "ID", first=20),
-        absence_means_gone=False,  # Shopify forgets checkouts after three months
+        absence_means_deleted=False,  # Shopify forgets checkouts after three months
     ),
 )
 

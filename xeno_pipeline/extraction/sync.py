@@ -19,7 +19,7 @@ from psycopg.types.json import Jsonb
 from xeno_pipeline.database.connection import Connection, Database
 from xeno_pipeline.database.safe_messages import traced
 from xeno_pipeline.errors import UsageError, XenoError
-from xeno_pipeline.extraction.change_probe import ask_for_news, is_current, streams_with_news
+from xeno_pipeline.extraction.change_probe import changed_streams, is_current, probe
 from xeno_pipeline.extraction.report import (
     ProgressSink,
     StreamFailure,
@@ -29,14 +29,14 @@ from xeno_pipeline.extraction.report import (
     no_progress,
 )
 from xeno_pipeline.extraction.spans import Span, check_days
-from xeno_pipeline.extraction.state import load_states, were_synced, with_history
+from xeno_pipeline.extraction.state import load_states, record_synced, with_history
 from xeno_pipeline.extraction.stream_sync import StreamSync
 from xeno_pipeline.extraction.streams import SHOP, STREAMS, Stream, check_streams
 from xeno_pipeline.raw import tables as raw
 from xeno_pipeline.raw.copy_format import without_nul
 from xeno_pipeline.raw.load import Load, TableCounts
 from xeno_pipeline.raw.mapping import RowMapping
-from xeno_pipeline.shopify.client import Patience, ShopifyClient
+from xeno_pipeline.shopify.client import RetryPolicy, ShopifyClient
 from xeno_pipeline.shopify.oauth import App
 from xeno_pipeline.shopify.queries import operation, selection_version
 from xeno_pipeline.shopify.shop_domains import SHOPIFY_URLS
@@ -112,13 +112,13 @@ class Syncer:
     app: App | None = None
     urls: str = SHOPIFY_URLS
 
-    def client_of(self, tenant: Tenant, patience: Patience | None = None) -> ShopifyClient:
+    def client_of(self, tenant: Tenant, retry_policy: RetryPolicy | None = None) -> ShopifyClient:
         """A client of a tenant's store.
 
         Raises:
             CredentialError: the tenant has no token that can be read.
         """
-        return open_client(self.database, self.ring, tenant, app=self.app, patience=patience, urls=self.urls)
+        return open_client(self.database, self.ring, tenant, app=self.app, retry_policy=retry_policy, urls=self.urls)
 
     def sync_tenants(self, tenants: Sequence[Tenant], request: SyncRequest) -> list[StreamResult]:
         """Sync several tenants side by side; the failure of one is a result like any other.
@@ -151,22 +151,22 @@ class Syncer:
         self, client: ShopifyClient, tenant: Tenant, names: Sequence[str], request: SyncRequest
     ) -> list[StreamResult]:
         streams = [stream for stream in STREAMS if stream.name in names]
-        started, asking = time.monotonic(), client.twin()
+        started, asking = time.monotonic(), client.clone()
         with self.database.connect() as connection:
             states = load_states(connection, tenant.tenant_id)
             if request.full or not all(is_current(states.get(stream.name), stream) for stream in STREAMS):
-                shop = self._take_facts(connection, tenant, asking.execute(operation("Shop")).data)
+                shop = self._update_facts(connection, tenant, asking.execute(operation("Shop")).data)
                 new = streams
             else:
-                answer = ask_for_news(asking, states)
-                shop = self._take_facts(connection, tenant, answer or asking.execute(operation("Shop")).data)
+                answer = probe(asking, states)
+                shop = self._update_facts(connection, tenant, answer or asking.execute(operation("Shop")).data)
                 new = (
                     streams
                     if answer is None
-                    else streams_with_news(connection, tenant.tenant_id, answer, streams, states)
+                    else changed_streams(connection, tenant.tenant_id, answer, streams, states)
                 )
             idle = [stream for stream in streams if stream not in new]
-            were_synced(connection, tenant.tenant_id, [stream.name for stream in idle])
+            record_synced(connection, tenant.tenant_id, [stream.name for stream in idle])
             tenant = registry.get(connection, tenant.tenant_id)
         shop.cost(asking.usage, time.monotonic() - started)
         results: list[StreamResult] = [
@@ -182,30 +182,30 @@ class Syncer:
         """Sync one stream; whatever stops it is its result, and stops no other."""
         try:
             span = request.span(tenant)
-            sync = StreamSync(stream, tenant, client.twin(), self.database, self.spool, self.on_progress, span)
+            sync = StreamSync(stream, tenant, client.clone(), self.database, self.spool, self.on_progress, span)
             return sync.run(full=request.full, accept_deletions=request.accept_deletions)
         except Exception as error:  # noqa: BLE001 - a failure is a result like any other
             return _failure(tenant, stream.name, error)
 
-    def sync_shop(self, tenant: Tenant, patience: Patience | None = None) -> StreamReport:
+    def sync_shop(self, tenant: Tenant, retry_policy: RetryPolicy | None = None) -> StreamReport:
         """Read what the store tells of itself, into the registry and into raw.
 
         Args:
             tenant: whose store it is.
-            patience: how long to keep trying.
+            retry_policy: how long to keep trying.
 
         Raises:
             XenoError: it cannot be read, or is another shop than the tenant's.
         """
         started = time.monotonic()
-        with closing(self.client_of(tenant, patience)) as client:
+        with closing(self.client_of(tenant, retry_policy)) as client:
             data = client.execute(operation("Shop")).data
             with self.database.connect() as connection:
-                report = self._take_facts(connection, tenant, data)
+                report = self._update_facts(connection, tenant, data)
             report.cost(client.usage, time.monotonic() - started)
         return report
 
-    def _take_facts(self, connection: Connection, tenant: Tenant, data: Mapping[str, Any]) -> StreamReport:
+    def _update_facts(self, connection: Connection, tenant: Tenant, data: Mapping[str, Any]) -> StreamReport:
         """Write what a store tells of itself, where it is not what is known; what does not fit is set aside."""
         report = StreamReport(tenant.tenant_id, SHOP, "facts", {raw.SHOPS.name: TableCounts(read=1)})
         data = without_nul(data)

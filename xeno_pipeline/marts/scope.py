@@ -135,7 +135,7 @@ def open_scope(
             connection.execute("delete from ops.transforms where transform_id = %s", [scope.transform_id])
 
 
-def marts_are_made(database: Database, scope: Scope, project_version: str) -> list[str]:
+def complete_transform(database: Database, scope: Scope, project_version: str) -> list[str]:
     """Note that the scope's marts are up to date, and drop the changes that they hold.
 
     Returns:

@@ -13,7 +13,7 @@ from uuid import uuid4
 import psycopg
 
 from xeno_pipeline.database.connection import Connection, Database
-from xeno_pipeline.database.safe_messages import told
+from xeno_pipeline.database.safe_messages import safe_message
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.marts.dbt import DbtProject, NodeResult
 from xeno_pipeline.tenants.apart import bisect
@@ -94,9 +94,9 @@ def _guilty(database: Database, test: NodeResult, tenant_ids: Sequence[str]) -> 
     try:
         evaluate([])
     except (RowsFoundError, psycopg.Error) as error:
-        return {NOBODY: told(error)}
+        return {NOBODY: safe_message(error)}
     _, failures = bisect(tenant_ids, evaluate)
-    return {tenant_id: told(error) for tenant_id, error in failures.items()} or {NOBODY: test.message}
+    return {tenant_id: safe_message(error) for tenant_id, error in failures.items()} or {NOBODY: test.message}
 
 
 def _found(rows: int) -> str:

@@ -9,11 +9,11 @@ from datetime import date
 from uuid import UUID, uuid4
 
 from xeno_pipeline.database.connection import Database
-from xeno_pipeline.database.safe_messages import told
+from xeno_pipeline.database.safe_messages import safe_message
 from xeno_pipeline.database.statistics import refresh_statistics
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.marts.dbt import NO_TENANTS, DbtError, DbtProject, NodeResult, NodeSink
-from xeno_pipeline.marts.scope import Scope, due_tenants, marts_are_made, open_scope
+from xeno_pipeline.marts.scope import Scope, complete_transform, due_tenants, open_scope
 from xeno_pipeline.marts.test_results import NOBODY, FailedTest, judge_tests
 from xeno_pipeline.tenants.apart import Failures, SharedFailureError, bisect
 
@@ -142,7 +142,7 @@ class _Transformer:
         if len(parts) != 1 or failures:
             self.report.retried_tenant_ids.update(self.report.tenant_ids)
         for tenant_id, error in failures.items():
-            reason = told(error).removeprefix(f"{tenant_id}: ")
+            reason = safe_message(error).removeprefix(f"{tenant_id}: ")
             self.report.failures[tenant_id] = ModelFailedError(f"{tenant_id}: {reason}")
 
     def _make(self, tenant_ids: Sequence[str]) -> None:
@@ -164,7 +164,7 @@ class _Transformer:
             nodes = self._invoke(scope)
             self._check_made(nodes)
             if not self.request.models:
-                self.report.new_tenant_ids.update(marts_are_made(self.database, scope, version))
+                self.report.new_tenant_ids.update(complete_transform(self.database, scope, version))
             self.report.tenant_ids.extend(scope.tenant_ids)
             self.report.nodes.extend((scope.tenant_ids, node) for node in nodes)
 
@@ -178,10 +178,10 @@ class _Transformer:
             return self._run_dbt(scope.transform_id)
         except DbtError as error:
             if len(scope.tenant_ids) > 1:  # before each half is tried
-                self._begin_for_nobody(error)
+                self._begin_without_tenants(error)
             raise
 
-    def _begin_for_nobody(self, error: DbtError) -> None:
+    def _begin_without_tenants(self, error: DbtError) -> None:
         try:
             self._run_dbt(uuid4())
         except DbtError:

@@ -16,7 +16,7 @@ import psycopg
 from psycopg.rows import class_row
 
 from xeno_pipeline.database.connection import Connection, Database
-from xeno_pipeline.database.safe_messages import told
+from xeno_pipeline.database.safe_messages import safe_message
 from xeno_pipeline.monitoring.channels import Channel, Message, NotDeliveredError
 from xeno_pipeline.monitoring.checks import Finding
 from xeno_pipeline.tenants.apart import bisect
@@ -82,7 +82,7 @@ def see(connection: Connection, findings: Iterable[Finding], at: datetime) -> No
 
 def _not_noted(finding: Finding, error: psycopg.Error) -> Finding:
     whom = f"{finding.tenant_id}: " if finding.tenant_id else ""
-    message = f"{whom}{finding.told.rstrip('.')}; the alert could not be noted: {told(error)}"
+    message = f"{whom}{finding.told.rstrip('.')}; the alert could not be noted: {safe_message(error)}"
     return Finding(finding.check, f"{finding.subject} of {finding.tenant_id}", None, message, finding.command)
 
 
@@ -104,7 +104,7 @@ def _see(connection: Connection, findings: Sequence[Finding], at: datetime) -> N
         )
 
 
-def are_quiet(
+def mark_resolved(
     connection: Connection,
     at: datetime,
     *,
@@ -138,7 +138,7 @@ def are_quiet(
     return _update(connection, "quiet_at = %(at)s", condition, bound)[1]
 
 
-def inactive_are_quiet(connection: Connection) -> dict[str, str]:
+def resolve_inactive_tenants(connection: Connection) -> dict[str, str]:
     """Note that tenants that were suspended or removed are not watched any more.
 
     Returns:
@@ -244,7 +244,7 @@ def _update(
 
     whose = connection.execute(f"select distinct tenant_id from ops.alerts where {condition} order by 1", bound)
     parts, failures = bisect([tenant_id for (tenant_id,) in whose.fetchall()], update)
-    return [alert for part in parts for alert in part], {name: told(error) for name, error in failures.items()}
+    return [alert for part in parts for alert in part], {name: safe_message(error) for name, error in failures.items()}
 
 
 def _alerts(connection: Connection, query: str, bound: Mapping[str, object] | None = None) -> list[Alert]:
@@ -268,7 +268,7 @@ def _deliver_next(connection: Connection, channel: Channel) -> bool:
     try:
         channel.send(Message(f"alert-{number}", subject, body))
     except Exception as error:  # noqa: BLE001 - whatever it is, other messages and channels are delivered
-        reason = str(error) if isinstance(error, NotDeliveredError) else f"It cannot be sent: {told(error)}."
+        reason = str(error) if isinstance(error, NotDeliveredError) else f"It cannot be sent: {safe_message(error)}."
         connection.execute(
             f"""
             update ops.alert_messages

@@ -14,7 +14,7 @@ from datetime import datetime
 from psycopg.rows import dict_row
 
 from xeno_pipeline.database.connection import Connection
-from xeno_pipeline.database.safe_messages import told
+from xeno_pipeline.database.safe_messages import safe_message
 from xeno_pipeline.extraction.streams import CARTS, SHOP, STREAM_NAMES, STREAMS
 from xeno_pipeline.privacy.requests import NEAR_DEADLINE
 from xeno_pipeline.raw.tables import RAW_TABLES, SHOPS
@@ -623,5 +623,5 @@ def _ask(connection: Connection, check: Check, query: str, bound: Mapping[str, o
 
 def _unevaluated(check: Check, tenant_id: str | None, error: Exception) -> Finding:
     subject = check.subjects[0] if check.subjects else "dbt"
-    message = f"the check {check.name} could not be evaluated: {told(error)}"
+    message = f"the check {check.name} could not be evaluated: {safe_message(error)}"
     return Finding(check.name, subject, tenant_id, message, "xeno doctor", is_evaluated=False)

@@ -95,7 +95,7 @@ class Processor:
             step = f"deleting the file of privacy request {request.id}"
             with failures.guard(request.tenant_id or "", step), self.database.connect() as connection:
                 exports.delete_export(self.exports_folder, request)
-                requests.export_is_deleted(connection, request)
+                requests.mark_export_deleted(connection, request)
         return failures
 
     def _export(self, request: PrivacyRequest) -> str:
@@ -116,7 +116,7 @@ class Processor:
             rows = redact_customer(connection, request.tenant_id, request.customer_id, request.order_ids)
             for exported in requests.exported_of(connection, request.tenant_id, request.customer_id):
                 exports.delete_export(self.exports_folder, exported)
-                requests.export_is_deleted(connection, exported)
+                requests.mark_export_deleted(connection, exported)
             outcome = f"redacted: {rows:,} row{'s' * (rows != 1)}" if rows else NOTHING_HELD
             requests.note_outcome(connection, request, outcome)
         return rows > 0 or request.outcome is not None

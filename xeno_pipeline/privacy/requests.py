@@ -72,7 +72,7 @@ class PrivacyRequest:
         """Until the deadline, in days; negative after it."""
         return (self.deadline_at - datetime.now(UTC)) / timedelta(days=1)
 
-    def told(self, exports_folder: Path) -> str:
+    def summary(self, exports_folder: Path) -> str:
         """What became of it, or how long there is time, for people."""
         told = [self.outcome or "waiting"]
         if self.done_at is not None:
@@ -196,14 +196,14 @@ def note_outcome(connection: Connection, request: PrivacyRequest, outcome: str, 
     )
 
 
-def are_done(connection: Connection, request_ids: Collection[int]) -> None:
+def mark_done(connection: Connection, request_ids: Collection[int]) -> None:
     """Note that nothing is left to do."""
     connection.execute(
         "update ops.privacy_requests set done_at = now(), error = null where id = any(%s)", [list(request_ids)]
     )
 
 
-def has_failed(connection: Connection, request_id: int, error: str) -> None:
+def record_failure(connection: Connection, request_id: int, error: str) -> None:
     """Note why a request could not be done; it is tried again after a pause that grows to six hours.
 
     Args:
@@ -232,7 +232,7 @@ def reopen_redactions(connection: Connection) -> None:
     )
 
 
-def export_is_deleted(connection: Connection, request: PrivacyRequest) -> None:
+def mark_export_deleted(connection: Connection, request: PrivacyRequest) -> None:
     """Note that the file of a request is no more."""
     connection.execute("update ops.privacy_requests set export_file = null where id = %s", [request.id])
 

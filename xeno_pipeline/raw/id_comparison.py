@@ -14,7 +14,7 @@ from psycopg import sql
 
 from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.raw import merge as merging
-from xeno_pipeline.raw.load import Completeness, ids_of, lock, note_changes, refuse_too_many_gone
+from xeno_pipeline.raw.load import Completeness, ids_of, lock, mark_changed, refuse_too_many_deletions
 from xeno_pipeline.raw.tables import CUSTOMERS, RawTable
 
 Seen = tuple[int, datetime | None, int | None, str | None]
@@ -103,7 +103,7 @@ class Census:
             lock(self.connection, self.tenant_id, CUSTOMERS)
             refreshed = self.connection.execute(_REFRESH_CUSTOMERS, [self.tenant_id]).fetchall()
             if refreshed:
-                note_changes(self.connection, self.tenant_id, CUSTOMERS, ids_of(refreshed))
+                mark_changed(self.connection, self.tenant_id, CUSTOMERS, ids_of(refreshed))
         return len(refreshed)
 
     def absent(self, complete: Completeness) -> list[int]:
@@ -115,7 +115,7 @@ class Census:
         with self.connection.transaction():
             return [id_ for (id_,) in self.connection.execute(merging.missing(self.root), self._bound(complete))]
 
-    def bury_absent(self, complete: Completeness) -> int:
+    def mark_absent_deleted(self, complete: Completeness) -> int:
         """Mark as gone what is in raw and was not seen.
 
         Args:
@@ -132,11 +132,11 @@ class Census:
             lock(self.connection, self.tenant_id, self.root)
             row = self.connection.execute(merging.count_missing(self.root), bound).fetchone()
             assert row is not None
-            refuse_too_many_gone(self.tenant_id, self.root, *row, complete=complete)
+            refuse_too_many_deletions(self.tenant_id, self.root, *row, complete=complete)
             self.connection.execute(merging.CREATE_CHANGED_ROOTS)
             gone = self.connection.execute(merging.tombstone_missing(self.root), bound).fetchone()
             assert gone is not None
-            note_changes(self.connection, self.tenant_id, self.root, "select id from changed_roots")
+            mark_changed(self.connection, self.tenant_id, self.root, "select id from changed_roots")
             self.connection.execute(merging.unlist_missing(self.root), bound)
         return int(gone[0])
 

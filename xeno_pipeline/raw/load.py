@@ -35,7 +35,7 @@ _MOST_GONE = 0.01
 """The share of a stream that may disappear between two complete reads without a question."""
 
 
-class TooManyGoneError(XenoError):
+class TooManyDeletionsError(XenoError):
     """A complete read lacks more objects than disappear in the normal course of things."""
 
 
@@ -137,7 +137,7 @@ class Load:
                 pass  # an object came twice: the merge sorts that out
         return self._merge(connection, source)
 
-    def bury(self, connection: Connection, ids: Collection[int]) -> int:
+    def mark_deleted(self, connection: Connection, ids: Collection[int]) -> int:
         """Mark roots as gone that Shopify said it deleted, in the connection's current transaction.
 
         A load of what was read before this moment does not bring them back.
@@ -149,7 +149,7 @@ class Load:
         bound = {"tenant": self.tenant_id, "ids": list(ids), "now": datetime.now(UTC)}
         buried = connection.execute(merging.tombstone(self.root), bound).fetchall()
         if buried:
-            note_changes(connection, self.tenant_id, self.root, ids_of(buried))
+            mark_changed(connection, self.tenant_id, self.root, ids_of(buried))
         forget(connection, self.tenant_id, self.root, ids)
         return len(buried)
 
@@ -169,7 +169,7 @@ class Load:
             self._drop_from_raw(connection, refusals, tables, counts)
         self._unlist_read(connection, refusals, "raw")
         if copied:
-            note_changes(connection, self.tenant_id, self.root, f"values ({EVERYTHING}::bigint)")
+            mark_changed(connection, self.tenant_id, self.root, f"values ({EVERYTHING}::bigint)")
         return counts
 
     def _drop_from_raw(
@@ -212,9 +212,9 @@ class Load:
                 connection.execute(merging.drop_refused(f"staged_{self.root.name}"), {"tenant": self.tenant_id})
                 connection.execute("drop table refused")
             self._unlist_read(connection, refusals, "staged")
-            self._sift(connection, tables)
+            self._drop_repeated_and_stale(connection, tables)
             self._apply(connection, tables, counts, refusals)
-            note_changes(connection, self.tenant_id, self.root, "select distinct id from changed_roots")
+            mark_changed(connection, self.tenant_id, self.root, "select distinct id from changed_roots")
             connection.execute("drop table if exists seen")
         connection.execute(merging.drop_temporary(tables))  # the caller may load more in the same transaction
         return counts
@@ -261,7 +261,7 @@ class Load:
         if self.is_history and not refusals.lost:
             connection.execute(merging.UNLIST_UNIDENTIFIED, bound)
 
-    def _sift(self, connection: Connection, tables: Iterable[RawTable]) -> None:
+    def _drop_repeated_and_stale(self, connection: Connection, tables: Iterable[RawTable]) -> None:
         """Leave in the twins one row per object, and only objects that are not older than what is there."""
         for table in tables:
             connection.execute(f"analyze staged_{table.name}")
@@ -297,13 +297,15 @@ class Load:
             "visible_until": complete.visible_until,
         }
         missing, live = _one_row(connection, merging.count_missing(self.root), bound)
-        refuse_too_many_gone(self.tenant_id, self.root, missing, live, complete=complete)
+        refuse_too_many_deletions(self.tenant_id, self.root, missing, live, complete=complete)
         (gone,) = _one_row(connection, merging.tombstone_missing(self.root), bound)
         connection.execute(merging.unlist_missing(self.root), bound)
         return gone
 
 
-def refuse_too_many_gone(tenant_id: str, root: RawTable, missing: int, live: int, *, complete: Completeness) -> None:
+def refuse_too_many_deletions(
+    tenant_id: str, root: RawTable, missing: int, live: int, *, complete: Completeness
+) -> None:
     """Do nothing where no more is gone than in the normal course of things, or however much is accepted.
 
     Args:
@@ -317,7 +319,7 @@ def refuse_too_many_gone(tenant_id: str, root: RawTable, missing: int, live: int
         TooManyGoneError: it is more than one per cent.
     """
     if missing > _MOST_GONE * live and not complete.accept:
-        raise TooManyGoneError(
+        raise TooManyDeletionsError(
             f"{tenant_id}: {missing:,} of {live:,} {root.name} are no longer at Shopify, more than one per cent; "
             "none of them was marked as gone. If they really are, run it again with --accept-deletions."
         )
@@ -333,7 +335,7 @@ def lock(connection: Connection, tenant_id: str, root: RawTable) -> None:
     connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{root.name}/{tenant_id}"])
 
 
-def note_changes(connection: Connection, tenant_id: str, root: RawTable, ids: str) -> None:
+def mark_changed(connection: Connection, tenant_id: str, root: RawTable, ids: str) -> None:
     """Note which roots changed, for the next transform of the tenant, and when.
 
     Args:

@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.raw import tables as raw
-from xeno_pipeline.raw.load import ids_of, lock, note_changes
+from xeno_pipeline.raw.load import ids_of, lock, mark_changed
 from xeno_pipeline.raw.merge import empty
 from xeno_pipeline.raw.suppression import suppress
 from xeno_pipeline.raw.tables import RAW_TABLES, RawTable
@@ -49,5 +49,5 @@ def _empty(connection: Connection, table: RawTable, tenant_id: str, customer_id:
     bound = {"tenant": tenant_id, "customer": customer_id, "ids": list(ids)}
     rows = connection.execute(empty(table), bound).fetchall()
     if rows:
-        note_changes(connection, tenant_id, table, ids_of(rows))
+        mark_changed(connection, tenant_id, table, ids_of(rows))
     return len(rows)

@@ -75,7 +75,7 @@ _REPORT_IT = "Upgrade xeno-pipeline; if that does not help, report it."
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How long a call tries before it gives up, in seconds; waiting for points is not counted."""
 
     deadline: float = 180.0
@@ -117,7 +117,7 @@ class TokenSource(Protocol):
     def current(self) -> str:
         """The token to send now."""
 
-    def instead_of(self, refused: str) -> str | None:
+    def replace_rejected(self, refused: str) -> str | None:
         """Another token than the one that the store refused; None where there is no other."""
 
 
@@ -162,7 +162,7 @@ class _FixedToken:
     def current(self) -> str:
         return self.token
 
-    def instead_of(self, refused: str) -> None:
+    def replace_rejected(self, refused: str) -> None:
         return None
 
 
@@ -198,13 +198,13 @@ def _timed_out(problem: str) -> _TransientError:
 
 
 class ShopifyClient:
-    """One store's Admin API. Threads that read the store side by side each take a `twin`.
+    """One store's Admin API. Threads that read the store side by side each take a `clone`.
 
     Args:
         tenant: the store's handle, for messages.
         api_url: the root that `/admin/api/<version>/graphql.json` is appended to.
         token: the access token, or where it comes from; it goes nowhere but into the request's header.
-        patience: how long to keep trying.
+        retry_policy: how long to keep trying.
         mover: decides whether to follow the store where it was renamed; without one it is not followed.
         on_close: told at the end what the calls of the client and of its twins have cost together.
         clock: seconds that only go forward.
@@ -220,7 +220,7 @@ class ShopifyClient:
         tenant: str,
         api_url: str,
         token: str | TokenSource,
-        patience: Patience | None = None,
+        retry_policy: RetryPolicy | None = None,
         mover: Mover | None = None,
         on_close: Callable[[Usage], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
@@ -230,7 +230,7 @@ class ShopifyClient:
             problem = "was not tried: it is empty, or has characters that no token has. " + _new_token(tenant)
             raise TokenRejectedError(tenant, "the access token", problem)
         self.tenant = tenant
-        self.patience = patience or Patience()
+        self.retry_policy = retry_policy or RetryPolicy()
         self.usage = Usage()
         self._usages = [self.usage]
         self._on_close = on_close
@@ -294,7 +294,7 @@ class ShopifyClient:
             slowness += failure.slowness
             if can_shrink and slowness >= _SLOW:
                 raise TimedOutError(self.tenant, operation.name, f"{failure} Less at once may do.") from failure
-            pause = max(failure.retry_after or 0.0, pause_after(failures, self.patience.longest_pause))
+            pause = max(failure.retry_after or 0.0, pause_after(failures, self.retry_policy.longest_pause))
             trying += pause
             if self._gives_up(failure, trying, repeatable):
                 problem = f"{failure} No attempt came through: try again later."
@@ -304,7 +304,7 @@ class ShopifyClient:
             self.usage.seconds_waiting += pause
             self.sleep(pause)
 
-    def twin(self) -> ShopifyClient:
+    def clone(self) -> ShopifyClient:
         """A client of the same store on the same session and bucket, with a usage of its own."""
         other = copy(self)
         other.usage = Usage()
@@ -323,14 +323,14 @@ class ShopifyClient:
         if failure.sent and not repeatable:
             return True
         unreachable = failure.kind is UnreachableError
-        return seconds > (self.patience.connect_deadline if unreachable else self.patience.deadline)
+        return seconds > (self.retry_policy.connect_deadline if unreachable else self.retry_policy.deadline)
 
     def _send(self, root: str, operation: Operation, variables: Mapping[str, Any], reservation: Reservation) -> Answer:
         token = self._tokens.current()
         try:
             response = self._post(root, operation, variables, token)
             if response.status_code == requests.codes.unauthorized:
-                other = self._tokens.instead_of(token)
+                other = self._tokens.replace_rejected(token)
                 if other is not None:
                     response = self._post(root, operation, variables, other)
         except _BAD_URL as error:
@@ -356,7 +356,7 @@ class ShopifyClient:
             f"{root}/admin/api/{API_VERSION}/graphql.json",
             json={"query": operation.text, "variables": variables, "operationName": operation.name},
             headers={"X-Shopify-Access-Token": token},
-            timeout=(self.patience.connect_timeout, self.patience.read_timeout),
+            timeout=(self.retry_policy.connect_timeout, self.retry_policy.read_timeout),
             allow_redirects=False,  # the token must not follow to a host that was not looked at
         )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from xeno_pipeline.database.connection import DatabaseUnavailableError
-from xeno_pipeline.database.safe_messages import told
+from xeno_pipeline.database.safe_messages import safe_message
 from xeno_pipeline.errors import XenoError
 
 T = TypeVar("T")
@@ -39,7 +39,7 @@ class Failures:
             step: what failed, as `its pictures`.
             error: why.
         """
-        reason = told(error).removeprefix(f"{tenant_id}: ")
+        reason = safe_message(error).removeprefix(f"{tenant_id}: ")
         self.reasons.setdefault(tenant_id, []).append(f"{tenant_id}: {step} failed: {reason}")
 
     def take_over(self, others: Failures) -> None:

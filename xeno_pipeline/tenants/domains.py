@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from xeno_pipeline.database.connection import Connection, Database
 from xeno_pipeline.errors import XenoError
-from xeno_pipeline.shopify.client import Patience, ShopifyClient, TokenSource, Usage
+from xeno_pipeline.shopify.client import RetryPolicy, ShopifyClient, TokenSource, Usage
 from xeno_pipeline.shopify.errors import MovedError, StoreUnavailableError
 from xeno_pipeline.shopify.queries import operation
 from xeno_pipeline.shopify.shop_domains import MOST_REDIRECTS, store_url
@@ -49,7 +49,7 @@ class Follower:
         tenant: whose store.
         token: of the store.
         urls: where stores are, see `store_url`.
-        patience: how long to try.
+        retry_policy: how long to try.
         on_close: told what it cost.
     """
 
@@ -57,7 +57,7 @@ class Follower:
     tenant: Tenant
     token: TokenSource | str
     urls: str
-    patience: Patience | None = None
+    retry_policy: RetryPolicy | None = None
     on_close: Callable[[Usage], None] = lambda _: None
 
     def follow(self, domain: str) -> str:
@@ -90,7 +90,7 @@ class Follower:
                 tenant=self.tenant.tenant_id,
                 api_url=url,
                 token=self.token,
-                patience=self.patience,
+                retry_policy=self.retry_policy,
                 on_close=self.on_close,
             )
             try:

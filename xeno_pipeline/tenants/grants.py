@@ -165,7 +165,7 @@ class RenewingToken:
                         raise
             return self._grant.token
 
-    def instead_of(self, refused: str) -> str | None:
+    def replace_rejected(self, refused: str) -> str | None:
         """Another token than the one that the store refused; None where there is no other.
 
         Raises:

@@ -8,7 +8,7 @@ from typing import Any
 
 from xeno_pipeline.database.connection import Connection, Database
 from xeno_pipeline.errors import UsageError, XenoError
-from xeno_pipeline.shopify.client import Patience, ShopifyClient, Usage, is_loopback
+from xeno_pipeline.shopify.client import RetryPolicy, ShopifyClient, Usage, is_loopback
 from xeno_pipeline.shopify.errors import MovedError
 from xeno_pipeline.shopify.oauth import App, IssuedToken, request_token
 from xeno_pipeline.shopify.queries import operation
@@ -22,7 +22,7 @@ from xeno_pipeline.tenants.registry import Tenant
 
 NEEDED_SCOPES = ("read_customers", "read_orders", "read_products")
 
-_AT_ONCE = Patience(deadline=30.0, connect_deadline=5.0, longest_pause=5.0)
+_AT_ONCE = RetryPolicy(deadline=30.0, connect_deadline=5.0, longest_pause=5.0)
 """Someone sits at the terminal: a wrong address should be told soon."""
 
 
@@ -133,7 +133,7 @@ def set_domain(
         known = registry.get(connection, handle)
     there = replace(known, api_url=url)
     token = RenewingToken(database, ring, there, app, urls)
-    client = ShopifyClient(tenant=handle, api_url=url, token=token, patience=_AT_ONCE)
+    client = ShopifyClient(tenant=handle, api_url=url, token=token, retry_policy=_AT_ONCE)
     try:
         facts = read_facts(client, handle, url)
     finally:
@@ -180,7 +180,7 @@ def replace_app(
     tenant, place = _tried_again(database, known, issued.token, urls)
     with database.connect() as connection:
         _keep_facts(connection, known, tenant, place)
-        registry.was_connected(connection, handle)
+        registry.record_connection(connection, handle)
         store_app(connection, ring, handle, client_id, secret)
         store_grant(connection, ring, handle, Grant.of_own_app(issued))
     return tenant
@@ -200,7 +200,7 @@ def replace_token(database: Database, ring: KeyRing, *, handle: str, token: str,
     tenant, place = _tried_again(database, known, token, urls)
     with database.connect() as connection:
         _keep_facts(connection, known, tenant, place)
-        registry.was_connected(connection, handle)
+        registry.record_connection(connection, handle)
         store_grant(connection, ring, handle, Grant.permanent(token))
     return tenant
 
@@ -211,7 +211,7 @@ def open_client(
     tenant: Tenant,
     *,
     app: App | None,
-    patience: Patience | None = None,
+    retry_policy: RetryPolicy | None = None,
     urls: str = SHOPIFY_URLS,
 ) -> ShopifyClient:
     """A client of the tenant's store, whose token is renewed whenever it ends; closing it records what it cost.
@@ -223,7 +223,7 @@ def open_client(
         ring: the keys it is sealed with.
         tenant: whose store.
         app: the installation's app (`apps.installation_app`), with which expiring tokens are refreshed.
-        patience: how long its calls keep trying.
+        retry_policy: how long its calls keep trying.
         urls: where stores are, see `store_url`.
 
     Raises:
@@ -239,8 +239,8 @@ def open_client(
         tenant=tenant.tenant_id,
         api_url=tenant.api_url,
         token=token,
-        patience=patience,
-        mover=Follower(database, tenant, token, urls, patience, record),
+        retry_policy=retry_policy,
+        mover=Follower(database, tenant, token, urls, retry_policy, record),
         on_close=record,
     )
 
@@ -343,7 +343,7 @@ def _keep_facts(connection: Connection, known: Tenant, tenant: Tenant, place: Pl
 
 
 def _facts(handle: str, url: str, token: str) -> Tenant:
-    client = ShopifyClient(tenant=handle, api_url=url, token=token, patience=_AT_ONCE)
+    client = ShopifyClient(tenant=handle, api_url=url, token=token, retry_policy=_AT_ONCE)
     try:
         return read_facts(client, handle, url)
     finally:

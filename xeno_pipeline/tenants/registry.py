@@ -198,11 +198,11 @@ def reconnect(connection: Connection, handle: str, api_url: str) -> None:
         RolesNotPermittedError: the owner may not let the role of its BI tool log in again.
     """
     move(connection, handle, api_url)
-    was_connected(connection, handle)
+    record_connection(connection, handle)
     set_status(connection, handle, "active")
 
 
-def was_connected(connection: Connection, handle: str) -> None:
+def record_connection(connection: Connection, handle: str) -> None:
     """Note that a tenant has the means to read its store again, whatever is told later of the time before."""
     connection.execute("update ops.tenants set connected_at = clock_timestamp() where tenant_id = %s", [handle])
 

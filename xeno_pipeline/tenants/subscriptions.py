@@ -13,15 +13,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from xeno_pipeline.database.connection import Connection, Database
-from xeno_pipeline.database.safe_messages import told
+from xeno_pipeline.database.safe_messages import safe_message
 from xeno_pipeline.errors import UsageError, XenoError
-from xeno_pipeline.shopify.client import Patience, ShopifyClient, is_loopback
+from xeno_pipeline.shopify.client import RetryPolicy, ShopifyClient, is_loopback
 from xeno_pipeline.shopify.subscriptions import TOPICS, Subscription, SubscriptionRefusedError, Subscriptions
 from xeno_pipeline.tenants.registry import Tenant
 
 TENANTS_AT_ONCE = 8
 
-_PATIENCE = Patience(deadline=30.0, connect_deadline=5.0, longest_pause=5.0)
+_RETRY_POLICY = RetryPolicy(deadline=30.0, connect_deadline=5.0, longest_pause=5.0)
 """The next comparison comes soon."""
 
 
@@ -140,7 +140,7 @@ def ensure_subscriptions(
 
 
 def register(
-    database: Database, client_of: Callable[[Tenant, Patience], ShopifyClient], tenants: Sequence[Tenant], url: str
+    database: Database, client_of: Callable[[Tenant, RetryPolicy], ShopifyClient], tenants: Sequence[Tenant], url: str
 ) -> list[Registration]:
     """Repair the subscriptions of several tenants, side by side, and write down what was found.
 
@@ -156,7 +156,7 @@ def register(
 
     def register_one(tenant: Tenant) -> Registration:
         try:
-            client = client_of(tenant, _PATIENCE)
+            client = client_of(tenant, _RETRY_POLICY)
             try:
                 former_url = _known_url(database, tenant.tenant_id)
                 done = ensure_subscriptions(Subscriptions(client), tenant.tenant_id, url, former_url)
@@ -177,7 +177,7 @@ def register(
 
 
 def _reason(tenant: Tenant, error: Exception) -> str:
-    reason = told(error)
+    reason = safe_message(error)
     return reason if isinstance(error, XenoError) else f"{tenant.tenant_id}: its subscriptions failed: {reason}"
 
 
