@@ -1,4 +1,4 @@
-"""A backup, restored on another machine by the commands that docs/operate.md gives, is the installation that it was."""
+"""A backup, restored on another machine as docs/operate/backups.md says, is the installation that it was."""
 
 from __future__ import annotations
 

@@ -15,7 +15,21 @@ from pathlib import Path
 
 from xeno_pipeline.settings import PROJECT_DIR
 
-READING_ORDER = ("start", "connect-a-store", "connect-a-bi-tool", "operate", "model", "privacy", "limits")
+READING_ORDER = (
+    "use/start",
+    "use/connect-a-store",
+    "use/connect-a-bi-tool",
+    "operate/running",
+    "operate/alerts",
+    "operate/backups",
+    "operate/upgrades",
+    "operate/deployment",
+    "operate/settings",
+    "use/model",
+    "use/privacy",
+    "use/limits",
+)
+"""The pages for users and operators, in the order in which a test follows them."""
 
 _BLOCK = re.compile(r"^```sh *(?P<info>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -59,6 +73,26 @@ class Block:
 def pages() -> list[Path]:
     """README, then the pages in the order in which they are read."""
     return [PROJECT_DIR / "README.md", *(PROJECT_DIR / "docs" / f"{name}.md" for name in READING_ORDER)]
+
+
+def contributor_pages() -> list[Path]:
+    """The pages about changing the code. A test follows the recipes among them in a copy of the repository."""
+    return sorted((PROJECT_DIR / "docs" / "contribute").glob("*.md"))
+
+
+def documents() -> list[Path]:
+    """Everything in Markdown that people read."""
+    rooms = (PROJECT_DIR, PROJECT_DIR / "shopify_sandbox", PROJECT_DIR / ".github")
+    return [
+        *(path for room in rooms for path in sorted(room.glob("*.md"))),
+        *sorted((PROJECT_DIR / "docs").rglob("*.md")),
+    ]
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives to the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def blocks(page: Path) -> list[Block]:

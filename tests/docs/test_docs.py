@@ -14,13 +14,13 @@ import click
 import pytest
 import typer.main
 
-from tests.docs.pages import Block, blocks, pages
+from tests.docs.pages import Block, anchors, blocks, contributor_pages, documents, pages
 from tests.loopback import free_port
 from xeno_pipeline.cli.app import app
 from xeno_pipeline.database.embedded import EmbeddedServer
 from xeno_pipeline.settings import PROJECT_DIR, Settings
 
-ALL = [block for page in pages() for block in blocks(page)]
+ALL = [block for page in (*pages(), *contributor_pages()) for block in blocks(page)]
 RUN = [page for page in pages() if any(block.is_run for block in blocks(page))]
 
 _PAGE_SECONDS = 400
@@ -129,24 +129,40 @@ repository = defs.get_repository_def()
 print(*(each.name for each in (*repository.schedule_defs, *repository.sensor_defs)))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
-    table = (PROJECT_DIR / "docs/operate.md").read_text().partition("| schedule or sensor |")[2].partition("\n\n")[0]
+    table = (
+        (PROJECT_DIR / "docs/operate/running.md")
+        .read_text()
+        .partition("| schedule or sensor |")[2]
+        .partition("\n\n")[0]
+    )
     names = {name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.partition(" | ")[0])}
     assert names == set(done.stdout.split())
 
 
 def test_every_setting_is_documented_with_its_variable() -> None:
-    documented = set(re.findall(r"^\| `(XENO_\w+)`", (PROJECT_DIR / "docs/operate.md").read_text(), re.MULTILINE))
+    documented = set(
+        re.findall(r"^\| `(XENO_\w+)`", (PROJECT_DIR / "docs/operate/settings.md").read_text(), re.MULTILINE)
+    )
     assert documented == {f"XENO_{name.upper()}" for name in Settings.model_fields}
 
 
-@pytest.mark.parametrize("page", pages(), ids=lambda page: page.stem)
-def test_every_link_and_picture_leads_to_a_file(page: Path) -> None:
-    targets = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text())
-    assert [target for target in targets if "://" not in target and not (page.parent / target).exists()] == []
+@pytest.mark.parametrize("page", documents(), ids=lambda page: page.relative_to(PROJECT_DIR).as_posix())
+def test_every_link_and_picture_leads_to_a_file_and_a_heading(page: Path) -> None:
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if "://" in target:
+            continue
+        name, _, anchor = target.partition("#")
+        file = page.parent / name if name else page
+        if not file.exists() or (anchor and anchor not in anchors(file)):
+            broken.append(target)
+    assert broken == []
 
 
-def test_every_page_is_read_and_linked_from_the_readme() -> None:
+def test_every_page_is_followed_or_for_contributors_and_the_readme_links_it() -> None:
     readme = (PROJECT_DIR / "README.md").read_text()
-    written = sorted((PROJECT_DIR / "docs").glob("*.md"))
-    assert sorted(pages()[1:]) == written
-    assert [page.name for page in written if f"docs/{page.name}" not in readme] == []
+    written = sorted((PROJECT_DIR / "docs").rglob("*.md"))
+    decisions = [page for page in written if page.parent.name == "decisions"]
+    assert sorted([*pages()[1:], *contributor_pages(), *decisions]) == written
+    names = [page.relative_to(PROJECT_DIR).as_posix() for page in pages()[1:]]
+    assert [name for name in names if name not in readme] == []

@@ -596,7 +596,7 @@ def alerts_list() -> None:
     if not alerts and channels(settings):
         say("Nothing is known to be wrong.")
     elif not alerts:
-        say("Alerts are off, so nothing is watched: docs/operate.md turns them on. `xeno doctor` looks at things now.")
+        say("Alerts are off; see docs/operate/alerts.md to turn them on. `xeno doctor` examines the installation now.")
 
 
 @alerts_app.command("test")
