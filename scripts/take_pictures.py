@@ -10,9 +10,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.browser.chromium import open_chromium
-from tests.browser.demo import served_demo
-from tests.browser.page import Page
+from tests.support.chromium import open_chromium
+from tests.support.served_demo import served_demo
+from tests.support.ui_page import Page
 from xeno_pipeline.settings import PROJECT_DIR
 
 PICTURES = PROJECT_DIR / "docs" / "pictures"

@@ -14,7 +14,7 @@ import pytest
 
 from shopify_sandbox.process import SandboxProcess
 from shopify_sandbox.spec import StoreSpec
-from tests.installation import Installation, Shop
+from tests.support.installation import Installation, Shop
 from xeno_pipeline.database.connection import Database
 from xeno_pipeline.database.embedded import EmbeddedServer
 from xeno_pipeline.database.migrate import migrate
@@ -25,12 +25,9 @@ _STORES = 1_000
 """Stores in the pool of a worker; each test that changes one takes the next."""
 
 
-_LONG = ("realtime", "browser", "deployment", "docs", "demo")
-"""Folders of tests that take minutes a file: begun first, lest one worker is left with them in the end."""
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.parent.name not in _LONG)
+    """Begin with the end-to-end tests, which take minutes a file: they would leave one worker busy in the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/e2e/"))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -17,7 +17,7 @@ from itertools import count
 from pathlib import Path
 from statistics import median, quantiles
 
-from tests.gateway.gateway_process import SECRET, GatewayProcess
+from tests.support.gateway_process import SECRET, GatewayProcess
 from xeno_pipeline.database.embedded import EmbeddedServer
 from xeno_pipeline.database.migrate import open_migrated
 from xeno_pipeline.settings import Settings

@@ -17,7 +17,7 @@ from dagster import AssetKey, AssetMaterialization, DagsterInstance, RunRequest,
 
 from shopify_sandbox.spec import StoreSpec
 from tests.bench.machine import Machine, machine
-from tests.webserver_process import WebserverProcess
+from tests.support.webserver_process import WebserverProcess
 from xeno_pipeline.defs.build import build_defs
 from xeno_pipeline.defs.instance import open_instance
 from xeno_pipeline.defs.partitions import align_partitions

@@ -1,0 +1,94 @@
+"""From many stores to their marts, with real processes: sandbox, gateway, Dagster's daemon, PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from tests.support.realtime.final_state import check_marts
+from tests.support.realtime.latency import Latency, by_inbox, by_looking, orders_seen
+from tests.support.realtime.machine import Disturbance, Machine
+from tests.support.realtime.traffic import Traffic
+
+RATE = 5.0
+"""Events a second."""
+
+SECONDS_TO_CATCH_UP = 300.0
+"""It takes a tenth of that, but on a machine that runs all tests at once."""
+
+DISTURBANCES: tuple[Disturbance, ...] = get_args(Disturbance)
+
+
+@pytest.fixture(scope="module")
+def machine(make_home: Callable[[], Path]) -> Iterator[Machine]:
+    """Four stores; the quick tests of this file share it, one after another."""
+    with Machine(make_home(), [f"shop-{number}" for number in range(4)]) as machine:
+        yield machine
+
+
+@pytest.fixture(scope="module")
+def fleet(make_home: Callable[[], Path]) -> Iterator[Machine]:
+    """Twenty stores; the long tests share it."""
+    with Machine(make_home(), [f"shop-{number:02}" for number in range(20)]) as machine:
+        yield machine
+
+
+@pytest.mark.timeout(900)
+def test_what_happens_in_stores_is_in_their_marts_soon_and_once(machine: Machine) -> None:
+    measure(machine, seconds=15)
+    check_marts(machine)
+
+
+@pytest.mark.timeout(900)
+def test_nothing_is_lost_or_counted_twice_whatever_is_killed(machine: Machine) -> None:
+    disturb(machine, [what for what in DISTURBANCES if what != "launch"], seconds=15)
+    check_marts(machine)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_twenty_stores_are_in_their_marts_within_half_a_minute_most_often_and_a_minute_nearly_always(
+    fleet: Machine,
+) -> None:
+    latencies = measure(fleet, seconds=120)
+    check_marts(fleet)
+    for latency in latencies:
+        assert latency.median <= 30
+        assert latency.p95 <= 60
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("what", DISTURBANCES)
+def test_twenty_stores_lose_nothing_though_it_is_killed_again_and_again(fleet: Machine, what: Disturbance) -> None:
+    disturb(fleet, [what] * 4, seconds=120)
+    check_marts(fleet)
+
+
+def measure(machine: Machine, seconds: float) -> tuple[Latency, Latency]:
+    """Let traffic flow, and wait for it; how long it took by the inbox, and by looking into a mart."""
+    machine.subscribe(duplicates=0.2, disorder=2.0)
+    traffic = Traffic(machine.stores, seed=1)
+    with orders_seen(machine.warehouse, traffic) as seen:
+        traffic.run(seconds, RATE)
+        machine.await_marts(SECONDS_TO_CATCH_UP)
+    latencies = by_inbox(machine.warehouse), by_looking(machine.warehouse, seen)
+    print(f"{len(machine.stores)} stores, {traffic.events / seconds:.1f} events a second for {seconds} s.")
+    print("To the marts, by the inbox: {}; by looking into a mart: {}.".format(*latencies))
+    return latencies
+
+
+def disturb(machine: Machine, what: Sequence[Disturbance], seconds: float) -> None:
+    """Let traffic flow at least so long while things are killed one after another, and wait for it."""
+    machine.subscribe(duplicates=0.2, disorder=2.0)
+    traffic = Traffic(machine.stores, seed=2)
+    with ThreadPoolExecutor(1) as pool:
+        disturbing = pool.submit(lambda: [machine.disturb(each) for each in what])
+        while not disturbing.done() or traffic.events < seconds * RATE:
+            traffic.run(1, RATE)
+        disturbing.result()
+    machine.await_marts(SECONDS_TO_CATCH_UP)

@@ -1,0 +1,54 @@
+"""`xeno` on a database of the test's own."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.installation import Installation
+from tests.support.xeno_command import Said, Xeno
+from xeno_pipeline.cli import app as cli
+from xeno_pipeline.database.connection import Database
+from xeno_pipeline.settings import Settings
+from xeno_pipeline.tenants.credentials import load_key_ring
+
+
+@pytest.fixture
+def machine(database: Database, tmp_path: Path) -> Installation:
+    """What `xeno` works on: the test's database, and keys in the test's home."""
+    home = tmp_path / "home"
+    return Installation(database, load_key_ring(Settings(home=home)), home / "spool")
+
+
+@pytest.fixture
+def xeno(machine: Installation) -> Xeno:
+    return Xeno(machine.spool.parent, {"XENO_DATABASE_URL": machine.database.url})
+
+
+@pytest.fixture
+def main(xeno: Xeno, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """The same within this process, where many commands are needed: a process takes seconds to import everything."""
+    monkeypatch.setenv("DAGSTER_HOME", "")  # so that what a command sets it to ends with the test
+    monkeypatch.delenv("DAGSTER_HOME")
+
+    def run(*arguments: str, stdin: str = "", **settings: str) -> Said:
+        for name, value in {"XENO_HOME": str(xeno.home), **xeno.settings, **settings}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["xeno", *arguments])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert isinstance(ended.value.code, int)
+        return Said(ended.value.code, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def bare_xeno(make_home: Callable[[], Path]) -> Xeno:
+    """`xeno` on a machine without any state: its own embedded server is yet to be made."""
+    return Xeno(make_home())

@@ -1,0 +1,60 @@
+"""Checks are evaluated for all tenants in one run, and each result names those that it fails for."""
+
+from __future__ import annotations
+
+from dagster import AssetCheckKey, AssetCheckSeverity, AssetKey, SkipReason, build_schedule_context
+from dagster._core.test_utils import create_run_for_test
+
+from tests.support.installation import Shop
+from tests.support.location import Location
+from xeno_pipeline.defs.checks import CHECKS_JOB, DBT_TESTS_JOB
+from xeno_pipeline.defs.tenant_jobs import SYNC_JOB
+
+LAYERS = {"shopify", "raw", "staging", "intermediate", "marts"}
+
+
+def test_every_layer_has_checks(location: Location) -> None:
+    keys = location.definitions.resolve_asset_graph().asset_check_keys
+    assert {key.asset_key.path[0] for key in keys} >= LAYERS
+
+
+def test_one_run_evaluates_all_checks_and_names_the_tenants_that_fail(
+    location: Location, shop: Shop, other_shop: Shop
+) -> None:
+    location.connect(shop, other_shop)
+    location.installation.execute(
+        "update ops.tenants set connected_at = now() - interval '2 days' where tenant_id = %s", shop.handle
+    )
+    job = location.definitions.resolve_job_def(CHECKS_JOB)
+    result = job.execute_in_process(instance=location.instance)
+
+    evaluations = {each.asset_check_key: each for each in result.get_asset_check_evaluations()}
+    assert len(evaluations) > 50
+    stale = evaluations[AssetCheckKey(AssetKey(["raw", "orders"]), "is_fresh")]
+    assert (stale.passed, stale.severity) == (False, AssetCheckSeverity.ERROR)
+    assert stale.metadata["tenants"].value == [shop.handle]
+    (row,) = stale.metadata["failing"].records
+    assert row.data["what"] == "orders: the history is not read yet"
+    assert row.data["command"] == f"xeno sync {shop.handle}"
+
+    failing = {key.name for key, evaluation in evaluations.items() if not evaluation.passed}
+    assert failing == {"is_fresh"}
+
+
+def test_the_daily_dbt_tests_are_what_the_check_of_their_models_tells_of(location: Location, shop: Shop) -> None:
+    location.connect(shop)
+    assert location.run(SYNC_JOB, "extract_tenants").success
+    location.installation.execute("update core.daily_sales set new_customers = new_customers + 1")
+    assert location.definitions.resolve_job_def(DBT_TESTS_JOB).execute_in_process(instance=location.instance).success
+
+    evaluations = location.definitions.resolve_job_def(CHECKS_JOB).execute_in_process(instance=location.instance)
+    failing = {each.asset_key.path[-1] for each in evaluations.get_asset_check_evaluations() if not each.passed}
+    assert failing == {"fct_orders", "revenue_trends"}
+
+
+def test_checks_are_not_queued_behind_checks(location: Location) -> None:
+    schedule = location.definitions.resolve_schedule_def("asset_checks")
+    with build_schedule_context(instance=location.instance, resources=location.definitions.resources) as context:
+        assert not isinstance(schedule(context), SkipReason)
+        create_run_for_test(location.instance, CHECKS_JOB)
+        assert isinstance(schedule(context), SkipReason)

@@ -1,0 +1,69 @@
+"""The graph that a data engineer sees: every mart reaches back to Shopify, and tenants are its partitions."""
+
+from __future__ import annotations
+
+import pytest
+from dagster import AssetKey
+
+from tests.support.location import Location
+from xeno_pipeline.defs.partitions import TENANTS, align_partitions
+from xeno_pipeline.raw.tables import RAW_TABLES
+from xeno_pipeline.tenants import registry
+
+CONTRACT = {
+    *("dim_tenants", "dim_customers", "dim_products", "dim_product_variants", "fct_orders", "fct_order_lines"),
+    *("fct_sales", "revenue_daily", "rfm_scores", "cohort_retention"),
+}
+
+
+@pytest.fixture
+def graph(location: Location):
+    return location.definitions.resolve_asset_graph()
+
+
+def test_the_marts_of_the_contract_are_assets(graph) -> None:
+    assert {key.path[-1] for key in graph.get_all_asset_keys() if key.path[0] == "marts"} >= CONTRACT
+
+
+def test_every_mart_is_made_from_what_shopify_holds(graph) -> None:
+    for key in graph.get_all_asset_keys():
+        if key.path[0] == "marts":
+            above = {ancestor.path[0] for ancestor in graph.get_ancestor_asset_keys(key)}
+            assert {"shopify", "raw", "staging"} <= above, key
+
+
+def test_every_raw_table_is_an_asset_below_shopify(graph) -> None:
+    for table in RAW_TABLES:
+        parents = graph.get(AssetKey(["raw", table.name])).parent_keys
+        assert [parent.path[0] for parent in parents] == ["shopify"]
+
+
+def test_every_asset_is_partitioned_by_tenant_and_says_what_it_is(graph) -> None:
+    for key in graph.materializable_asset_keys | {
+        key for key in graph.get_all_asset_keys() if key.path[0] == "shopify"
+    }:
+        node = graph.get(key)
+        assert node.partitions_def == TENANTS, key
+        assert node.description, key
+        assert node.group_name == key.path[0], key
+
+
+def test_backfills_take_tenants_in_batches(graph) -> None:
+    sizes = {
+        layer: graph.get(AssetKey([layer, asset])).backfill_policy.max_partitions_per_run
+        for layer, asset in (("raw", "orders"), ("marts", "fct_orders"))
+    }
+    assert sizes == {"raw": 10, "marts": 50}
+
+
+def test_partitions_follow_the_registry(location: Location, shop, other_shop) -> None:
+    def partitions() -> set[str]:
+        return set(location.instance.get_dynamic_partitions("tenants"))
+
+    location.connect(shop, other_shop)
+    assert partitions() == {shop.handle, other_shop.handle}
+
+    with location.installation.database.connect() as connection:
+        registry.set_status(connection, shop.handle, "suspended")
+    align_partitions(location.instance, location.installation.database)
+    assert partitions() == {other_shop.handle}

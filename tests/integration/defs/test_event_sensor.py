@@ -1,0 +1,175 @@
+"""When the sensor starts a run, and what a run does with what is due."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from dagster import DagsterRunStatus, SkipReason, build_sensor_context
+
+from shopify_sandbox.process import SandboxProcess
+from shopify_sandbox.spec import StoreSpec
+from tests.support.events import states, tell
+from tests.support.installation import Shop
+from tests.support.location import Location
+from xeno_pipeline.defs.backlog_runs import Started, next_start, pause_after, read_cursor, write_cursor
+from xeno_pipeline.defs.tenant_jobs import EVENTS_JOB, SYNC_JOB
+from xeno_pipeline.extraction.inbox import Backlog
+from xeno_pipeline.extraction.report import StreamFailure
+from xeno_pipeline.extraction.sync import SyncRequest
+from xeno_pipeline.marts.transform import TransformReport, TransformRequest, transform
+
+DUE = Backlog(["acme", "zeta"], (7, 0))
+
+
+def test_nothing_due_starts_nothing() -> None:
+    assert isinstance(next_start(Backlog([], None), run_is_under_way=False, last=None, now=0), str)
+
+
+def test_while_a_run_is_under_way_none_is_started() -> None:
+    assert isinstance(next_start(DUE, run_is_under_way=True, last=None, now=0), str)
+
+
+def test_what_is_due_starts_one_run_for_all_tenants() -> None:
+    assert next_start(DUE, run_is_under_way=False, last=None, now=5) == Started(7, 0, runs=1, at=5)
+
+
+def test_other_due_events_start_a_run_at_once() -> None:
+    last = Started(6, 0, runs=4, at=99)
+    assert next_start(DUE, run_is_under_way=False, last=last, now=100) == Started(7, 0, runs=1, at=100)
+
+
+def test_an_event_that_was_tried_meanwhile_starts_a_run_at_once() -> None:
+    tried = Backlog(["acme"], (7, 1))
+    last = Started(7, 0, runs=4, at=99)
+    assert next_start(tried, run_is_under_way=False, last=last, now=100) == Started(7, 1, runs=1, at=100)
+
+
+def test_runs_that_come_to_nothing_are_repeated_with_growing_pauses() -> None:
+    last, now, pauses = Started(7, 0, runs=1, at=0), 0.0, []
+    for _ in range(9):
+        now = last.at + pause_after(last.runs)
+        assert isinstance(next_start(DUE, run_is_under_way=False, last=last, now=now - 0.1), str)
+        decision = next_start(DUE, run_is_under_way=False, last=last, now=now)
+        assert isinstance(decision, Started)
+        pauses.append(now - last.at)
+        last = decision
+    assert pauses[0] == 10
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == 300
+
+
+def test_the_cursor_keeps_what_a_run_was_started_for() -> None:
+    started = Started(7, 2, runs=3, at=1.5)
+    assert read_cursor(write_cursor(started)) == started
+    assert read_cursor(None) is None
+
+
+@pytest.fixture
+def pair(location: Location, shop: Shop, other_shop: Shop) -> list[str]:
+    """Two tenants that are synced."""
+    location.connect(shop, other_shop)
+    assert location.run(SYNC_JOB, "extract_tenants").success
+    return [shop.handle, other_shop.handle]
+
+
+def test_one_tick_starts_one_run_which_takes_the_events_of_all_tenants_to_the_marts(
+    location: Location, pair: list[str], shop: Shop, other_shop: Shop
+) -> None:
+    for each in (shop, other_shop):
+        (order,) = each.control.place_order()["orders"]
+        tell(location.installation.database, each, ("orders/create", {"id": order}))
+    before = location.installation.value("select count(*) from marts.fct_orders")
+    sensor = location.definitions.resolve_sensor_def("webhooks")
+    resources = location.definitions.resources
+    assert resources is not None
+    with build_sensor_context(instance=location.instance, resources=resources) as context:
+        tick = sensor.evaluate_tick(context)
+    assert len(tick.run_requests or []) == 1
+
+    job = location.definitions.resolve_job_def(EVENTS_JOB)
+    assert job.execute_in_process(instance=location.instance).success
+
+    assert location.installation.value("select count(*) from marts.fct_orders") == before + 2
+    assert states(location.installation) == [("in the marts", 0, None)] * 2
+    with build_sensor_context(instance=location.instance, resources=resources, cursor=tick.cursor) as context:
+        assert isinstance(sensor(context), SkipReason)
+
+
+@pytest.fixture
+def many(location: Location, tmp_path: Path) -> Iterator[list[Shop]]:
+    """Forty tenants whose orders are read, and in the marts."""
+    handles = [f"one-of-many-{number:02}" for number in range(40)]
+    specs = [StoreSpec(handle, orders=3, plan="Enterprise") for handle in handles]
+    with SandboxProcess(specs, tmp_path / "stores") as sandbox:
+        shops = [Shop(sandbox, handle) for handle in handles]
+        location.connect(*shops)
+        results = location.pipeline.syncer.sync_tenants(location.installation.tenants(), SyncRequest(["orders"]))
+        assert [result for result in results if isinstance(result, StreamFailure)] == []
+        request = TransformRequest([shop.handle for shop in shops])
+        assert not transform(location.pipeline.database, location.pipeline.dbt_project, request).failures
+        yield shops
+
+
+def test_a_tick_with_events_of_forty_tenants_starts_one_run_and_one_invocation_of_dbt(
+    location: Location, many: list[Shop]
+) -> None:
+    for shop in many:
+        (order,) = shop.control.place_order()["orders"]
+        tell(location.installation.database, shop, ("orders/create", {"id": order}))
+    sensor, resources = location.definitions.resolve_sensor_def("webhooks"), location.definitions.resources
+    with build_sensor_context(instance=location.instance, resources=resources) as context:
+        (request,) = sensor.evaluate_tick(context).run_requests or []
+
+    job = location.definitions.resolve_job_def(EVENTS_JOB)
+    result = job.execute_in_process(instance=location.instance, tags=request.tags)
+    assert result.success
+    report: TransformReport = result.output_for_node("refresh_marts")
+    (together,) = {tenant_ids for tenant_ids, _ in report.nodes}  # one entry for each invocation of dbt
+    assert set(together) == {shop.handle for shop in many}
+    models = [node.name for _, node in report.nodes]
+    assert len(models) == len(set(models)), "a model was made twice"
+    assert states(location.installation) == [("in the marts", 0, None)] * len(many)
+
+
+def test_no_event_waits_for_a_run_whose_process_was_killed(location: Location, pair: list[str], shop: Shop) -> None:
+    (order,) = shop.control.place_order()["orders"]
+    tell(location.installation.database, shop, ("orders/create", {"id": order}))
+    alive = location.run_in_another_process(EVENTS_JOB)
+    sensor, resources = location.definitions.resolve_sensor_def("webhooks"), location.definitions.resources
+    with build_sensor_context(instance=location.instance, resources=resources) as context:
+        assert isinstance(sensor(context), SkipReason)
+    alive.communicate()
+    with build_sensor_context(instance=location.instance, resources=resources) as context:
+        assert len(sensor.evaluate_tick(context).run_requests or []) == 1
+
+
+def test_a_run_that_could_not_read_one_tenant_lands_the_others_and_fails_naming_it(
+    location: Location, pair: list[str], shop: Shop, other_shop: Shop
+) -> None:
+    for each in (shop, other_shop):
+        (order,) = each.control.place_order()["orders"]
+        tell(location.installation.database, each, ("orders/create", {"id": order}))
+    shop.control.set_tokens("shpat_another")
+    job = location.definitions.resolve_job_def(EVENTS_JOB)
+    result = job.execute_in_process(instance=location.instance, raise_on_error=False)
+
+    assert location.statuses()[0] == DagsterRunStatus.FAILURE
+    (failed,) = result.get_step_failure_events()
+    assert failed.step_key == "settle_events"
+    assert shop.handle in failed.step_failure_data.error_display_string
+    assert [status for status, _, _ in states(location.installation)] == ["to be tried again", "in the marts"]
+
+
+def test_what_a_dead_run_had_read_is_transformed_by_the_next(location: Location, pair: list[str], shop: Shop) -> None:
+    (order,) = shop.control.place_order()["orders"]
+    tell(location.installation.database, shop, ("orders/create", {"id": order}))
+    job = location.definitions.resolve_job_def(EVENTS_JOB)
+    # As a run leaves it that is killed between its two halves.
+    assert job.execute_in_process(instance=location.instance, op_selection=["read_due_events"]).success
+    assert states(location.installation) == [("in raw", 0, None)]
+
+    assert job.execute_in_process(instance=location.instance).success
+    assert states(location.installation) == [("in the marts", 0, None)]
+    assert location.installation.value("select count(*) from marts.fct_orders where order_id = %s", order) == 1

@@ -1,0 +1,42 @@
+"""What `make demo` and then `make dev` leave a person to look at."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.loopback import answers, free_port
+from xeno_pipeline.database.embedded import EmbeddedServer
+
+_START_SECONDS = 240
+"""For stores, gateway, Dagster and its code location, on a machine that runs all tests at once."""
+
+
+@contextmanager
+def served_demo(home: Path) -> Iterator[str]:
+    """The UI over what the demo left in a home of its own; yields its address."""
+    ports = {name: free_port() for name in ("XENO_DAGSTER_PORT", "XENO_GATEWAY_PORT", "XENO_SANDBOX_PORT")}
+    environment = {**os.environ, "XENO_HOME": str(home), **{name: str(port) for name, port in ports.items()}}
+    xeno = [sys.executable, "-m", "xeno_pipeline.cli"]
+    try:
+        subprocess.run([*xeno, "demo"], env=environment, check=True)
+        dev = subprocess.Popen([*xeno, "dev"], env=environment)
+        try:
+            url = f"http://127.0.0.1:{ports['XENO_DAGSTER_PORT']}"
+            deadline = time.monotonic() + _START_SECONDS
+            while not answers(f"{url}/server_info"):
+                if dev.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError("The UI does not start.")
+                time.sleep(0.5)
+            yield url
+        finally:
+            dev.send_signal(signal.SIGTERM)
+            dev.wait(60)
+    finally:
+        EmbeddedServer(home).stop()
