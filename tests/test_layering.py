@@ -38,7 +38,7 @@ READERS_OF_THE_ENVIRONMENT = {
     "database/embedded.py": "hands PATH on to the server it starts, and nothing else",
     "database/programs.py": "hands its own environment on to psql and its like",
     "defs/instance.py": "sets DAGSTER_HOME, which Dagster reads",
-    "defs/reporting.py": "tells Dagster how many events it may write at once",
+    "defs/materializations.py": "tells Dagster how many events it may write at once",
     "marts/dbt.py": "sets the variables that the dbt profile reads, and takes them back",
     "demo/dev.py": "hands its own environment on to `dagster dev`",
     "demo/processes.py": "hands its own environment on to the programs it starts",

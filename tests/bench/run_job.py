@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import sys
 
-from xeno_pipeline.defs import lanes
+from xeno_pipeline.defs import concurrency
 from xeno_pipeline.defs.build import build_defs
 from xeno_pipeline.defs.instance import open_instance
 from xeno_pipeline.settings import load_settings
 
-_LANES = {"routine": lanes.ROUTINE, "backfill": lanes.BACKFILL}
+_LANES = {"routine": concurrency.ROUTINE, "backfill": concurrency.BACKFILL}
 
 
 def main(job: str, op: str, lane: str, *handles: str) -> int:

@@ -21,7 +21,7 @@ from tests.support.webserver_process import WebserverProcess
 from xeno_pipeline.defs.build import build_defs
 from xeno_pipeline.defs.instance import open_instance
 from xeno_pipeline.defs.partitions import align_partitions
-from xeno_pipeline.defs.pipeline import Pipeline, PipelineResource
+from xeno_pipeline.defs.resources import Pipeline, PipelineResource
 from xeno_pipeline.extraction.streams import STREAMS
 from xeno_pipeline.marts.transform import TransformRequest, transform
 

@@ -19,7 +19,7 @@ from xeno_pipeline.database.connection import Database
 from xeno_pipeline.defs.build import build_defs
 from xeno_pipeline.defs.instance import open_instance, process_tags
 from xeno_pipeline.defs.partitions import align_partitions
-from xeno_pipeline.defs.pipeline import Pipeline, PipelineResource
+from xeno_pipeline.defs.resources import Pipeline, PipelineResource
 from xeno_pipeline.settings import load_settings
 from xeno_pipeline.tenants.credentials import KeyRing, load_key_ring
 

@@ -19,7 +19,7 @@ from xeno_pipeline.errors import UsageError, XenoError
 from xeno_pipeline.settings import SANDBOX_TOKEN, load_settings
 
 if TYPE_CHECKING:
-    from xeno_pipeline.defs.pipeline import Pipeline
+    from xeno_pipeline.defs.resources import Pipeline
 
 app = typer.Typer(
     name="xeno",
@@ -325,10 +325,10 @@ def sync(
 ) -> None:
     """Read stores: their history the first time, afterwards what changed."""
     from xeno_pipeline.cli.render import Board, has_failed, show_reasons, show_skipped, show_sync, show_transform
+    from xeno_pipeline.defs.assets.raw import SyncConfig
+    from xeno_pipeline.defs.jobs.names import SYNC_JOB
     from xeno_pipeline.defs.launch import run_extraction
-    from xeno_pipeline.defs.pipeline import Pipeline
-    from xeno_pipeline.defs.raw_assets import SyncConfig
-    from xeno_pipeline.defs.tenant_jobs import SYNC_JOB
+    from xeno_pipeline.defs.resources import Pipeline
     from xeno_pipeline.extraction.streams import check_streams
 
     board = Board()
@@ -366,9 +366,9 @@ def reconcile(
         show_skipped,
         show_transform,
     )
+    from xeno_pipeline.defs.jobs.names import RECONCILE_JOB
     from xeno_pipeline.defs.launch import run_extraction
-    from xeno_pipeline.defs.pipeline import Pipeline
-    from xeno_pipeline.defs.tenant_jobs import RECONCILE_JOB
+    from xeno_pipeline.defs.resources import Pipeline
     from xeno_pipeline.extraction import reconciliation_results
 
     board = Board()
@@ -397,9 +397,9 @@ def transform(
 ) -> None:
     """Bring marts up to date with what was read."""
     from xeno_pipeline.cli.render import Board, show_reasons, show_skipped, show_transform
+    from xeno_pipeline.defs.assets.marts import as_date
     from xeno_pipeline.defs.launch import run_transform
-    from xeno_pipeline.defs.marts_assets import as_date
-    from xeno_pipeline.defs.pipeline import Pipeline
+    from xeno_pipeline.defs.resources import Pipeline
 
     as_date(as_of)
     board = Board()
@@ -537,7 +537,7 @@ def privacy_run(
     """Do what was asked for now, in a run recorded in Dagster; its daemon does so by itself."""
     from xeno_pipeline.cli.render import say
     from xeno_pipeline.defs.launch import run_privacy
-    from xeno_pipeline.defs.pipeline import Pipeline
+    from xeno_pipeline.defs.resources import Pipeline
     from xeno_pipeline.privacy import requests
 
     pipeline = Pipeline(load_settings())
@@ -552,8 +552,8 @@ def privacy_run(
 @privacy_app.command("export")
 def privacy_export(number: Annotated[int, typer.Argument(help="Of the request, as `list` shows it.")]) -> None:
     """Write the file of a data request (again, as things are now), and print where it is."""
-    from xeno_pipeline.defs.pipeline import Pipeline
-    from xeno_pipeline.defs.privacy import processor_of
+    from xeno_pipeline.defs.jobs.privacy import processor_of
+    from xeno_pipeline.defs.resources import Pipeline
 
     sys.stdout.write(f"{processor_of(Pipeline(load_settings())).export(number)}\n")
 
@@ -562,7 +562,7 @@ def privacy_export(number: Annotated[int, typer.Argument(help="Of the request, a
 def webhooks_register(tenants: Handles = None) -> None:
     """Have stores send their webhooks to the gateway at XENO_PUBLIC_URL; what is subscribed wrongly is put right."""
     from xeno_pipeline.cli.render import show_registrations
-    from xeno_pipeline.defs.pipeline import Pipeline
+    from xeno_pipeline.defs.resources import Pipeline
     from xeno_pipeline.tenants import registry
     from xeno_pipeline.tenants.subscriptions import callback_url, register
 
@@ -677,7 +677,7 @@ def db_migrate() -> None:
     from xeno_pipeline.cli.render import say
     from xeno_pipeline.database.roles import adopt_bi_roles
     from xeno_pipeline.defs.instance import upgrade_storage
-    from xeno_pipeline.defs.pipeline import Pipeline
+    from xeno_pipeline.defs.resources import Pipeline
 
     settings = load_settings()
     pipeline = Pipeline(settings)

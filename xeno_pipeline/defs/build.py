@@ -6,23 +6,24 @@ import warnings
 
 from dagster import BetaWarning, Definitions, in_process_executor
 
-from xeno_pipeline.defs.alerts import alerts_sensor
-from xeno_pipeline.defs.backfills import backfills_sensor
+from xeno_pipeline.defs.assets.marts import marts_assets
+from xeno_pipeline.defs.assets.raw import LANDED, SHOPIFY, raw_assets
 from xeno_pipeline.defs.checks import asset_checks, checks_schedule, dbt_tests_schedule
-from xeno_pipeline.defs.marts_assets import marts_assets
-from xeno_pipeline.defs.pipeline import PipelineResource
-from xeno_pipeline.defs.privacy import CHECKS, PRIVACY_JOB, privacy_job, privacy_sensors
-from xeno_pipeline.defs.raw_assets import LANDED, SHOPIFY, raw_assets
-from xeno_pipeline.defs.retention import retention_job
-from xeno_pipeline.defs.schedules import schedules
-from xeno_pipeline.defs.sensors import sensors
-from xeno_pipeline.defs.subscriptions import (
+from xeno_pipeline.defs.jobs.names import EVENTS_JOB, PRIVACY_JOB, SYNC_JOB
+from xeno_pipeline.defs.jobs.privacy import CHECKS, privacy_job, privacy_sensors
+from xeno_pipeline.defs.jobs.retention import retention_job
+from xeno_pipeline.defs.jobs.tenants import tenant_jobs
+from xeno_pipeline.defs.jobs.webhook_subscriptions import (
     stores_tell_of_changes,
     subscriptions_job,
     subscriptions_schedule,
     subscriptions_sensor,
 )
-from xeno_pipeline.defs.tenant_jobs import EVENTS_JOB, SYNC_JOB, tenant_jobs
+from xeno_pipeline.defs.resources import PipelineResource
+from xeno_pipeline.defs.schedules import schedules
+from xeno_pipeline.defs.sensors.alerts import alerts_sensor
+from xeno_pipeline.defs.sensors.connected_stores import backfills_sensor
+from xeno_pipeline.defs.sensors.events import sensors
 from xeno_pipeline.marts.dbt import DbtProject
 from xeno_pipeline.settings import Settings
 

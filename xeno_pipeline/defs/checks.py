@@ -39,13 +39,11 @@ from dagster import (
     schedule,
 )
 
-from xeno_pipeline.defs.lanes import ROUTINE, UNFINISHED
-from xeno_pipeline.defs.pipeline import PipelineResource
+from xeno_pipeline.defs.concurrency import ROUTINE, UNFINISHED
+from xeno_pipeline.defs.jobs.names import CHECKS_JOB, DBT_TESTS_JOB
+from xeno_pipeline.defs.resources import PipelineResource
 from xeno_pipeline.marts.test_results import run_tests
 from xeno_pipeline.monitoring.checks import CHECKS, DBT_TESTS, Check, Finding, find
-
-CHECKS_JOB = "checks"
-DBT_TESTS_JOB = "dbt_tests"
 
 _ROWS_SHOWN = 100
 _SCHEMA = TableSchema(

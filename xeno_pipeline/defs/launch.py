@@ -10,9 +10,9 @@ from dagster import ExecuteInProcessResult
 
 from xeno_pipeline.defs.build import build_defs
 from xeno_pipeline.defs.instance import fail_dead_runs, open_instance
-from xeno_pipeline.defs.pipeline import Pipeline, PipelineResource
-from xeno_pipeline.defs.privacy import PRIVACY_JOB
-from xeno_pipeline.defs.tenant_jobs import RECONCILE_JOB, SYNC_JOB, TRANSFORM_JOB, Extracted
+from xeno_pipeline.defs.jobs.names import PRIVACY_JOB, RECONCILE_JOB, SYNC_JOB, TRANSFORM_JOB
+from xeno_pipeline.defs.jobs.tenants import Extracted
+from xeno_pipeline.defs.resources import Pipeline, PipelineResource
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.marts.transform import TransformReport
 

@@ -7,8 +7,8 @@ from functools import partial
 from dagster import DagsterInstance, DynamicPartitionsDefinition, RunsFilter
 
 from xeno_pipeline.database.connection import Database
+from xeno_pipeline.defs.concurrency import UNFINISHED
 from xeno_pipeline.defs.instance import open_instance
-from xeno_pipeline.defs.lanes import UNFINISHED
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.apart import Failures

@@ -22,8 +22,8 @@ from dagster import (
     schedule,
 )
 
-from xeno_pipeline.defs.lanes import BACKFILL, ROUTINE, tenants_under_way
-from xeno_pipeline.defs.pipeline import PipelineResource
+from xeno_pipeline.defs.concurrency import BACKFILL, ROUTINE, tenants_under_way
+from xeno_pipeline.defs.resources import PipelineResource
 from xeno_pipeline.extraction import reconciliation_results
 from xeno_pipeline.extraction.state import with_history
 from xeno_pipeline.marts.scope import tenants_of_a_new_day

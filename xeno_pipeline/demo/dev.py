@@ -12,7 +12,7 @@ from typing import Any
 from xeno_pipeline.cli.render import say
 from xeno_pipeline.defs.instance import dagster_home
 from xeno_pipeline.defs.partitions import align
-from xeno_pipeline.defs.pipeline import Pipeline
+from xeno_pipeline.defs.resources import Pipeline
 from xeno_pipeline.demo.processes import end_tidily_when_told_to, serve_gateway
 from xeno_pipeline.demo.stores import connect_demo_stores, serve_demo_stores, usable_port
 from xeno_pipeline.errors import XenoError

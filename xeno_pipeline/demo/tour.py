@@ -9,10 +9,10 @@ from rich.table import Table
 
 from xeno_pipeline.cli.render import Board, out, say, show_sync, show_tenants, show_transform
 from xeno_pipeline.database.connection import Database
+from xeno_pipeline.defs.jobs.names import SYNC_JOB
 from xeno_pipeline.defs.launch import run_extraction
 from xeno_pipeline.defs.partitions import align
-from xeno_pipeline.defs.pipeline import Pipeline
-from xeno_pipeline.defs.tenant_jobs import SYNC_JOB
+from xeno_pipeline.defs.resources import Pipeline
 from xeno_pipeline.demo.processes import end_tidily_when_told_to
 from xeno_pipeline.demo.real_time import Comparison, await_marts, let_things_happen, served
 from xeno_pipeline.demo.stores import ServedStores, connect_demo_stores, serve_demo_stores

@@ -14,7 +14,7 @@ from tests.support.installation import Shop
 from tests.support.listeners import MailServer, WebhookServer
 from tests.support.location import Location
 from tests.support.loopback import serving
-from xeno_pipeline.defs.tenant_jobs import SYNC_JOB
+from xeno_pipeline.defs.jobs.names import SYNC_JOB
 
 TO, FROM = "oncall@example.com", "xeno@example.com"
 

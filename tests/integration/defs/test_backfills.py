@@ -7,7 +7,7 @@ from dagster import DagsterRunStatus, RunRequest, SkipReason, build_sensor_conte
 
 from tests.support.installation import Shop
 from tests.support.location import Location
-from xeno_pipeline.defs.tenant_jobs import SYNC_JOB
+from xeno_pipeline.defs.jobs.names import SYNC_JOB
 from xeno_pipeline.tenants import backfills, registry
 
 

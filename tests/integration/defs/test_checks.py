@@ -7,8 +7,7 @@ from dagster._core.test_utils import create_run_for_test
 
 from tests.support.installation import Shop
 from tests.support.location import Location
-from xeno_pipeline.defs.checks import CHECKS_JOB, DBT_TESTS_JOB
-from xeno_pipeline.defs.tenant_jobs import SYNC_JOB
+from xeno_pipeline.defs.jobs.names import CHECKS_JOB, DBT_TESTS_JOB, SYNC_JOB
 
 LAYERS = {"shopify", "raw", "staging", "intermediate", "marts"}
 

@@ -13,8 +13,8 @@ from shopify_sandbox.spec import StoreSpec
 from tests.support.events import states, tell
 from tests.support.installation import Shop
 from tests.support.location import Location
-from xeno_pipeline.defs.backlog_runs import Started, next_start, pause_after, read_cursor, write_cursor
-from xeno_pipeline.defs.tenant_jobs import EVENTS_JOB, SYNC_JOB
+from xeno_pipeline.defs.jobs.names import EVENTS_JOB, SYNC_JOB
+from xeno_pipeline.defs.sensors.backlog import Started, next_start, pause_after, read_cursor, write_cursor
 from xeno_pipeline.extraction.inbox import Backlog
 from xeno_pipeline.extraction.report import StreamFailure
 from xeno_pipeline.extraction.sync import SyncRequest

@@ -22,11 +22,16 @@ from tests.support.listeners import WebhookServer
 from tests.support.location import Location, locate
 from tests.support.loopback import serving
 from xeno_pipeline.database.connection import Database
-from xeno_pipeline.defs.alerts import see_run
-from xeno_pipeline.defs.outcomes import FAILED_TENANTS
-from xeno_pipeline.defs.privacy import PRIVACY_JOB
-from xeno_pipeline.defs.subscriptions import SUBSCRIPTIONS_JOB
-from xeno_pipeline.defs.tenant_jobs import EVENTS_JOB, RECONCILE_JOB, SYNC_JOB, TRANSFORM_JOB
+from xeno_pipeline.defs.jobs.names import (
+    EVENTS_JOB,
+    PRIVACY_JOB,
+    RECONCILE_JOB,
+    SUBSCRIPTIONS_JOB,
+    SYNC_JOB,
+    TRANSFORM_JOB,
+)
+from xeno_pipeline.defs.sensors.alerts import see_run
+from xeno_pipeline.defs.tenant_failures import FAILED_TENANTS
 from xeno_pipeline.extraction import reconciliation_results
 from xeno_pipeline.marts.scope import tenants_of_a_new_day
 from xeno_pipeline.monitoring import alerts

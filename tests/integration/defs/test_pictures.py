@@ -12,9 +12,9 @@ from dagster import AssetKey
 
 from tests.support.installation import Shop
 from tests.support.location import Location
-from xeno_pipeline.defs import pictures
-from xeno_pipeline.defs.plots import LONGEST, bars
-from xeno_pipeline.defs.tenant_jobs import SYNC_JOB, TRANSFORM_JOB
+from xeno_pipeline.defs.assets import previews
+from xeno_pipeline.defs.assets.charts import LONGEST, bars
+from xeno_pipeline.defs.jobs.names import SYNC_JOB, TRANSFORM_JOB
 
 PLOTS = {"revenue_daily": "last_90_days", "rfm_scores": "customers_by_score", "cohort_retention": "retention"}
 TABLES = {
@@ -72,7 +72,7 @@ def test_what_changes_by_the_minute_shows_figures_of_some_minutes_ago_at_most(
     assert first["last_90_days"] == second["last_90_days"]
     assert first["drawn_at"] == second["drawn_at"]
 
-    monkeypatch.setattr(pictures, "DRAWN_AGAIN_AFTER", timedelta(0))
+    monkeypatch.setattr(previews, "DRAWN_AGAIN_AFTER", timedelta(0))
     assert after_one_more_order()["last_90_days"] != first["last_90_days"]
 
 

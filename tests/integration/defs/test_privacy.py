@@ -24,8 +24,7 @@ from tests.support.events import tell, tell_merge
 from tests.support.installation import Shop
 from tests.support.location import Location
 from tests.support.traces import PERSON, TRACES, traces
-from xeno_pipeline.defs.privacy import PRIVACY_JOB
-from xeno_pipeline.defs.tenant_jobs import EVENTS_JOB, SYNC_JOB, TRANSFORM_JOB
+from xeno_pipeline.defs.jobs.names import EVENTS_JOB, PRIVACY_JOB, SYNC_JOB, TRANSFORM_JOB
 from xeno_pipeline.privacy import requests
 from xeno_pipeline.privacy.requests import Kept
 from xeno_pipeline.settings import load_settings

@@ -10,16 +10,16 @@ from dagster import DagsterLogManager
 
 from tests.support.installation import Shop
 from tests.support.location import Location
-from xeno_pipeline.defs import progress
-from xeno_pipeline.defs.progress import ProgressLog
-from xeno_pipeline.defs.tenant_jobs import SYNC_JOB
+from xeno_pipeline.defs import run_log
+from xeno_pipeline.defs.jobs.names import SYNC_JOB
+from xeno_pipeline.defs.run_log import ProgressLog
 from xeno_pipeline.extraction.report import Progress
 
 
 def test_a_run_tells_records_so_far_of_how_many(
     location: Location, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "ProgressLog", lambda log: ProgressLog(log, seconds_between=0.0))
+    monkeypatch.setattr(run_log, "ProgressLog", lambda log: ProgressLog(log, seconds_between=0.0))
     location.connect(shop)
     result = location.run(SYNC_JOB, "extract_tenants", transform=False)
     lines = [entry.user_message for entry in location.instance.all_logs(result.run_id)]

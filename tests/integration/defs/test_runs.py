@@ -7,9 +7,9 @@ from dagster import AssetKey, DagsterRunStatus
 
 from tests.support.installation import Shop
 from tests.support.location import Location
+from xeno_pipeline.defs.assets.raw import STREAM_OF_TABLE
 from xeno_pipeline.defs.instance import fail_dead_runs
-from xeno_pipeline.defs.raw_assets import STREAM_OF_TABLE
-from xeno_pipeline.defs.tenant_jobs import RECONCILE_JOB, SYNC_JOB, TRANSFORM_JOB
+from xeno_pipeline.defs.jobs.names import RECONCILE_JOB, SYNC_JOB, TRANSFORM_JOB
 from xeno_pipeline.raw.tables import ORDERS, RAW_TABLES, tree
 
 RAW_ORDERS = AssetKey(["raw", "orders"])

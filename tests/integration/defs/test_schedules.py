@@ -10,9 +10,9 @@ from dagster import AssetKey, DagsterRunStatus, RunRequest, ScheduleDefinition, 
 from tests.support.installation import Installation, Shop
 from tests.support.location import Location
 from xeno_pipeline.defs import schedules
-from xeno_pipeline.defs.lanes import LANE_TAG, tenants_under_way
-from xeno_pipeline.defs.retention import delete_runs, newest_materializations
-from xeno_pipeline.defs.tenant_jobs import SYNC_JOB, TRANSFORM_JOB
+from xeno_pipeline.defs.concurrency import LANE_TAG, tenants_under_way
+from xeno_pipeline.defs.jobs.names import SYNC_JOB, TRANSFORM_JOB
+from xeno_pipeline.defs.jobs.retention import delete_runs, newest_materializations
 from xeno_pipeline.tenants import usage
 
 AT = datetime(2026, 11, 20, 10, 7, tzinfo=UTC)

@@ -13,9 +13,9 @@ from dagster._core.execution.api import execute_run
 
 from tests.support.installation import Shop
 from tests.support.location import Location
-from xeno_pipeline.defs import tenant_jobs
+from xeno_pipeline.defs.jobs import tenants as tenant_jobs
+from xeno_pipeline.defs.jobs.names import RECONCILE_JOB, SYNC_JOB, TRANSFORM_JOB
 from xeno_pipeline.defs.partitions import align_partitions
-from xeno_pipeline.defs.tenant_jobs import RECONCILE_JOB, SYNC_JOB, TRANSFORM_JOB
 from xeno_pipeline.extraction.sync import Syncer
 from xeno_pipeline.raw.tables import RAW_TABLES
 from xeno_pipeline.tenants import registry

@@ -12,7 +12,7 @@ from tests.support.gateway_process import SECRET, GatewayProcess
 from tests.support.installation import Shop
 from tests.support.location import Location
 from tests.support.subscriptions import register_at
-from xeno_pipeline.defs.tenant_jobs import EVENTS_JOB, SYNC_JOB
+from xeno_pipeline.defs.jobs.names import EVENTS_JOB, SYNC_JOB
 
 SECONDS = 60
 """For deliveries to be answered. They take milliseconds, but on a machine that runs all tests at once."""

@@ -11,8 +11,9 @@ from shopify_sandbox.spec import DEFAULT_SCOPES
 from tests.support.installation import Shop
 from tests.support.location import Location
 from tests.support.subscriptions import of, topics_at
-from xeno_pipeline.defs.reporting import raw_key
-from xeno_pipeline.defs.subscriptions import CHECK, SUBSCRIPTIONS_JOB, subscriptions_check
+from xeno_pipeline.defs.jobs.names import SUBSCRIPTIONS_JOB
+from xeno_pipeline.defs.jobs.webhook_subscriptions import CHECK, subscriptions_check
+from xeno_pipeline.defs.materializations import raw_key
 from xeno_pipeline.shopify.subscriptions import TOPICS
 
 OURS = "https://xeno.example/webhooks/shopify"

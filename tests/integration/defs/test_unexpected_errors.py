@@ -11,7 +11,7 @@ from dagster import job, op
 from tests.support.installation import Shop
 from tests.support.location import Location
 from tests.support.traces import PERSON, TRACES, traces
-from xeno_pipeline.defs.tenant_jobs import SYNC_JOB
+from xeno_pipeline.defs.jobs.names import SYNC_JOB
 
 
 def test_a_row_that_the_database_refuses_is_quoted_in_no_log(

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from tests.support.marts.store import Store
 from tests.support.marts.warehouse import Warehouse
-from xeno_pipeline.defs.pictures import pictures
+from xeno_pipeline.defs.assets.previews import pictures
 from xeno_pipeline.demo.tables import tenant_summary
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.apart import Failures

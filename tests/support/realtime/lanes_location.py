@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dagster import Definitions, OpExecutionContext, in_process_executor, job, op
 
-from xeno_pipeline.defs.lanes import BACKFILL, BACKFILL_POOL, LIVE, ROUTINE
+from xeno_pipeline.defs.concurrency import BACKFILL, BACKFILL_POOL, LIVE, ROUTINE
 
 GATE_TAG = "test/gate"
 """The file that a run waits for."""

@@ -27,11 +27,10 @@ from dagster import (
 
 from xeno_pipeline.database.connection import Connection, DatabaseUnavailableError
 from xeno_pipeline.database.safe_messages import safe_message
-from xeno_pipeline.defs.lanes import BACKFILL_JOB
-from xeno_pipeline.defs.outcomes import FAILED_TENANTS
-from xeno_pipeline.defs.pipeline import Pipeline, PipelineResource
-from xeno_pipeline.defs.privacy import PRIVACY_JOB
-from xeno_pipeline.defs.tenant_jobs import EVENTS_JOB, RECONCILE_JOB, SYNC_JOB, TRANSFORM_JOB
+from xeno_pipeline.defs.concurrency import BACKFILL_JOB
+from xeno_pipeline.defs.jobs.names import EVENTS_JOB, PRIVACY_JOB, RECONCILE_JOB, SYNC_JOB, TRANSFORM_JOB
+from xeno_pipeline.defs.resources import Pipeline, PipelineResource
+from xeno_pipeline.defs.tenant_failures import FAILED_TENANTS
 from xeno_pipeline.monitoring import alerts
 from xeno_pipeline.monitoring.channels import channels
 from xeno_pipeline.monitoring.checks import WATCHED, Check, Finding, find

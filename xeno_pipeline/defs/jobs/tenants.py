@@ -15,9 +15,16 @@ from dagster import AssetsDefinition, Config, Failure, JobDefinition, OpExecutio
 from pydantic import Field
 
 from xeno_pipeline.database.connection import Connection, Database
-from xeno_pipeline.defs.lanes import LIVE, ROUTINE, lower_cpu_priority
-from xeno_pipeline.defs.marts_assets import TransformConfig, as_date, mart_materializations
-from xeno_pipeline.defs.outcomes import (
+from xeno_pipeline.defs.assets.marts import TransformConfig, as_date, mart_materializations
+from xeno_pipeline.defs.assets.previews import pictures, recent_pictures, with_pictures
+from xeno_pipeline.defs.assets.raw import STREAM_OF_TABLE, SyncConfig
+from xeno_pipeline.defs.concurrency import LIVE, ROUTINE, lower_cpu_priority
+from xeno_pipeline.defs.jobs.names import EVENTS_JOB, RECONCILE_JOB, SYNC_JOB, TRANSFORM_JOB
+from xeno_pipeline.defs.materializations import log_notes, materializations, record
+from xeno_pipeline.defs.partitions import align_partitions
+from xeno_pipeline.defs.resources import Pipeline, PipelineResource
+from xeno_pipeline.defs.run_log import logging_progress
+from xeno_pipeline.defs.tenant_failures import (
     failures_of,
     finish_run,
     forgive_skipped,
@@ -25,12 +32,6 @@ from xeno_pipeline.defs.outcomes import (
     transform_failures,
     without_skipped,
 )
-from xeno_pipeline.defs.partitions import align_partitions
-from xeno_pipeline.defs.pictures import pictures, recent_pictures, with_pictures
-from xeno_pipeline.defs.pipeline import Pipeline, PipelineResource
-from xeno_pipeline.defs.progress import logging_progress
-from xeno_pipeline.defs.raw_assets import STREAM_OF_TABLE, SyncConfig
-from xeno_pipeline.defs.reporting import log_notes, materializations, record
 from xeno_pipeline.extraction import inbox, reconciliation
 from xeno_pipeline.extraction.events import apply_uninstallations, read_events
 from xeno_pipeline.extraction.reconciliation import Depth
@@ -40,11 +41,6 @@ from xeno_pipeline.marts.transform import TransformReport, TransformRequest, tra
 from xeno_pipeline.raw.tables import RAW_TABLES
 from xeno_pipeline.tenants import backfills, registry
 from xeno_pipeline.tenants.apart import Failures
-
-SYNC_JOB = "sync"
-RECONCILE_JOB = "reconcile"
-TRANSFORM_JOB = "transform_marts"
-EVENTS_JOB = "events"
 
 
 class TenantsConfig(Config):

@@ -18,16 +18,15 @@ from dagster import (
 
 from xeno_pipeline.database.connection import Connection, DatabaseUnavailableError
 from xeno_pipeline.database.safe_messages import safe_message
-from xeno_pipeline.defs.lanes import ROUTINE
-from xeno_pipeline.defs.outcomes import finish_run
-from xeno_pipeline.defs.pipeline import PipelineResource
-from xeno_pipeline.defs.tenant_jobs import purge_inbox
+from xeno_pipeline.defs.concurrency import ROUTINE
+from xeno_pipeline.defs.jobs.names import RETENTION_JOB
+from xeno_pipeline.defs.jobs.tenants import purge_inbox
+from xeno_pipeline.defs.resources import PipelineResource
+from xeno_pipeline.defs.tenant_failures import finish_run
 from xeno_pipeline.marts.scope import sweep_dead_transforms
 from xeno_pipeline.monitoring import alerts
 from xeno_pipeline.tenants import registry, usage
 from xeno_pipeline.tenants.apart import Failures
-
-RETENTION_JOB = "retention"
 
 _FINISHED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
 

@@ -7,13 +7,19 @@ from collections.abc import Iterator, Sequence
 from dagster import AssetExecutionContext, AssetKey, AssetSpec, BackfillPolicy, Config, MaterializeResult, multi_asset
 from pydantic import Field
 
-from xeno_pipeline.defs.lanes import BACKFILL_JOB, BACKFILL_POOL, lower_cpu_priority
-from xeno_pipeline.defs.marts_assets import as_date
-from xeno_pipeline.defs.outcomes import asked_partitions, failures_of, finish_run, select_tenants, without_skipped
+from xeno_pipeline.defs.assets.marts import as_date
+from xeno_pipeline.defs.concurrency import BACKFILL_JOB, BACKFILL_POOL, lower_cpu_priority
+from xeno_pipeline.defs.materializations import log_notes, materializations, metadata_of, raw_key, record
 from xeno_pipeline.defs.partitions import TENANTS
-from xeno_pipeline.defs.pipeline import PipelineResource
-from xeno_pipeline.defs.progress import logging_progress
-from xeno_pipeline.defs.reporting import log_notes, materializations, metadata_of, raw_key, record
+from xeno_pipeline.defs.resources import PipelineResource
+from xeno_pipeline.defs.run_log import logging_progress
+from xeno_pipeline.defs.tenant_failures import (
+    asked_partitions,
+    failures_of,
+    finish_run,
+    select_tenants,
+    without_skipped,
+)
 from xeno_pipeline.extraction.report import StreamReport
 from xeno_pipeline.extraction.streams import CARTS, SHOP, STREAMS
 from xeno_pipeline.extraction.sync import SyncRequest

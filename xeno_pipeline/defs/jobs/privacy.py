@@ -30,12 +30,13 @@ from pydantic import Field
 
 from xeno_pipeline.database.connection import Connection, Database
 from xeno_pipeline.database.safe_messages import safe_message
-from xeno_pipeline.defs.backlog_runs import request_run
-from xeno_pipeline.defs.outcomes import failure_of, keep_failures
+from xeno_pipeline.defs.jobs.names import PRIVACY_JOB
+from xeno_pipeline.defs.jobs.tenants import make_marts
+from xeno_pipeline.defs.materializations import raw_key
 from xeno_pipeline.defs.partitions import align_partitions
-from xeno_pipeline.defs.pipeline import Pipeline, PipelineResource
-from xeno_pipeline.defs.reporting import raw_key
-from xeno_pipeline.defs.tenant_jobs import make_marts
+from xeno_pipeline.defs.resources import Pipeline, PipelineResource
+from xeno_pipeline.defs.sensors.backlog import request_run
+from xeno_pipeline.defs.tenant_failures import failure_of, keep_failures
 from xeno_pipeline.extraction.inbox import Backlog
 from xeno_pipeline.marts.transform import TransformReport, TransformRequest
 from xeno_pipeline.privacy import requests
@@ -45,7 +46,6 @@ from xeno_pipeline.raw import tables as raw
 from xeno_pipeline.shopify.client import RetryPolicy
 from xeno_pipeline.tenants.apart import Failures
 
-PRIVACY_JOB = "privacy"
 CHECK = "privacy_requests_are_in_time"
 
 _RETRY_POLICY = RetryPolicy(

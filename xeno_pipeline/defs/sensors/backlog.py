@@ -14,8 +14,8 @@ import orjson
 from dagster import JobDefinition, RunRequest, RunsFilter, SensorEvaluationContext, SensorResult, SkipReason
 
 from xeno_pipeline.database.connection import Connection, Database
+from xeno_pipeline.defs.concurrency import UNFINISHED
 from xeno_pipeline.defs.instance import fail_dead_runs
-from xeno_pipeline.defs.lanes import UNFINISHED
 from xeno_pipeline.extraction.inbox import Backlog
 
 _FIRST_PAUSE_SECONDS = 5.0

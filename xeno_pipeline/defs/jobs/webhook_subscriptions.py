@@ -25,15 +25,15 @@ from dagster import (
     sensor,
 )
 
-from xeno_pipeline.defs.outcomes import finish_run, select_tenants
-from xeno_pipeline.defs.pipeline import Pipeline, PipelineResource
-from xeno_pipeline.defs.reporting import raw_key
-from xeno_pipeline.defs.tenant_jobs import TenantsConfig
+from xeno_pipeline.defs.jobs.names import SUBSCRIPTIONS_JOB
+from xeno_pipeline.defs.jobs.tenants import TenantsConfig
+from xeno_pipeline.defs.materializations import raw_key
+from xeno_pipeline.defs.resources import Pipeline, PipelineResource
+from xeno_pipeline.defs.tenant_failures import finish_run, select_tenants
 from xeno_pipeline.raw import tables as raw
 from xeno_pipeline.tenants import subscriptions
 from xeno_pipeline.tenants.apart import Failures
 
-SUBSCRIPTIONS_JOB = "webhook_subscriptions"
 CHECK = "stores_tell_of_changes"
 
 _NOWHERE = "XENO_PUBLIC_URL is not set: Shopify is told to send no webhooks."

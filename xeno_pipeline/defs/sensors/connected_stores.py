@@ -14,8 +14,8 @@ from dagster import (
     sensor,
 )
 
-from xeno_pipeline.defs.lanes import BACKFILL, tenants_under_way
-from xeno_pipeline.defs.pipeline import PipelineResource
+from xeno_pipeline.defs.concurrency import BACKFILL, tenants_under_way
+from xeno_pipeline.defs.resources import PipelineResource
 from xeno_pipeline.tenants import backfills
 
 _SECONDS_BETWEEN_TICKS = 10

@@ -12,8 +12,8 @@ from dagster import (
     sensor,
 )
 
-from xeno_pipeline.defs.backlog_runs import request_run
-from xeno_pipeline.defs.pipeline import PipelineResource
+from xeno_pipeline.defs.resources import PipelineResource
+from xeno_pipeline.defs.sensors.backlog import request_run
 from xeno_pipeline.extraction import inbox
 
 _SECONDS_BETWEEN_TICKS = 1

@@ -21,18 +21,18 @@ from dagster import (
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
 from pydantic import Field
 
-from xeno_pipeline.defs.lanes import BACKFILL_JOB, BACKFILL_POOL, lower_cpu_priority
-from xeno_pipeline.defs.outcomes import (
+from xeno_pipeline.defs.assets.previews import pictures, with_pictures
+from xeno_pipeline.defs.concurrency import BACKFILL_JOB, BACKFILL_POOL, lower_cpu_priority
+from xeno_pipeline.defs.materializations import Metadata, record
+from xeno_pipeline.defs.partitions import TENANTS
+from xeno_pipeline.defs.resources import PipelineResource
+from xeno_pipeline.defs.tenant_failures import (
     asked_partitions,
     finish_run,
     forgive_skipped,
     select_tenants,
     transform_failures,
 )
-from xeno_pipeline.defs.partitions import TENANTS
-from xeno_pipeline.defs.pictures import pictures, with_pictures
-from xeno_pipeline.defs.pipeline import PipelineResource
-from xeno_pipeline.defs.reporting import Metadata, record
 from xeno_pipeline.errors import UsageError
 from xeno_pipeline.marts.dbt import NodeResult
 from xeno_pipeline.marts.transform import TransformReport, TransformRequest, transform

@@ -30,8 +30,8 @@ from dagster import (
 )
 
 from xeno_pipeline.database.connection import Database
-from xeno_pipeline.defs.plots import bars, grid
-from xeno_pipeline.defs.reporting import Metadata
+from xeno_pipeline.defs.assets.charts import bars, grid
+from xeno_pipeline.defs.materializations import Metadata
 from xeno_pipeline.tenants.apart import Failures
 
 Rows = Sequence[Mapping[str, Any]]

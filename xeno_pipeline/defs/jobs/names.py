@@ -1,0 +1,11 @@
+"""The names of the jobs. Nothing is imported here, so that whoever starts a job need not load its ops."""
+
+SYNC_JOB = "sync"
+RECONCILE_JOB = "reconcile"
+TRANSFORM_JOB = "transform_marts"
+EVENTS_JOB = "events"
+PRIVACY_JOB = "privacy"
+SUBSCRIPTIONS_JOB = "webhook_subscriptions"
+RETENTION_JOB = "retention"
+CHECKS_JOB = "checks"
+DBT_TESTS_JOB = "dbt_tests"
