@@ -774,7 +774,7 @@ def _active(pipeline: Pipeline, tenants: list[str] | None) -> list[str]:
 
 def _read_token(option: str | None, api_url: str | None) -> str:
     """The access token: from standard input, or asked for; never from the command line, where others see it."""
-    from xeno_pipeline.shopify.client import is_loopback
+    from xeno_pipeline.shopify.transport import is_loopback
 
     if option is None and api_url is not None and is_loopback(api_url):
         return SANDBOX_TOKEN

@@ -32,7 +32,7 @@ from xeno_pipeline.raw.load import Load, TableCounts
 from xeno_pipeline.raw.mapping import RowMapping
 from xeno_pipeline.raw.redaction import redact_customer
 from xeno_pipeline.raw.suppression import load_suppressed
-from xeno_pipeline.shopify.client import RetryPolicy, ShopifyClient, Usage
+from xeno_pipeline.shopify.client import ShopifyClient
 from xeno_pipeline.shopify.errors import (
     OverloadedError,
     SlowObjectError,
@@ -43,6 +43,8 @@ from xeno_pipeline.shopify.errors import (
 from xeno_pipeline.shopify.ids import kind, number
 from xeno_pipeline.shopify.pagination import Node, Pager
 from xeno_pipeline.shopify.records import changed_at
+from xeno_pipeline.shopify.retry import RetryPolicy
+from xeno_pipeline.shopify.usage import Usage
 from xeno_pipeline.tenants.apart import Failures
 from xeno_pipeline.tenants.credentials import CredentialError
 from xeno_pipeline.tenants.offboarding import uninstall
@@ -58,11 +60,6 @@ it is pending anyway, and what is pending beyond one run's share is done with it
 
 _CARTS_VERSION = 1
 """Of what is kept of a cart, `shopify.carts`."""
-
-_RETRY_POLICY = RetryPolicy(
-    deadline=10.0, connect_deadline=3.0, longest_pause=2.0, connect_timeout=3.0, read_timeout=10.0
-)
-"""Other tenants' events wait for the same transform; what fails is tried again soon enough."""
 
 _WHOLE_STORE = (CredentialError, OverloadedError, StoreUnavailableError, TokenRejectedError, UnreachableError)
 """What no stream of the store can be read with."""
@@ -134,7 +131,7 @@ def _read_tenant(syncer: Syncer, tenant: Tenant) -> list[StreamResult]:
     if not others:
         return results
     try:
-        client = syncer.client_of(tenant, _RETRY_POLICY)
+        client = syncer.client_of(tenant, RetryPolicy.QUICK)
     except CredentialError as error:
         streams = sorted({event.stream for event in others})
         return results + [_failed(syncer, tenant, stream, _of(stream, others), error) for stream in streams]
@@ -216,7 +213,7 @@ class _Reading:
 
     def _take_shop(self, events: Sequence[PendingEvent]) -> StreamReport:
         """Read the shop's facts; what they change of its marts, the transform finds out by itself."""
-        report = self.syncer.sync_shop(self.tenant, _RETRY_POLICY)
+        report = self.syncer.sync_shop(self.tenant, RetryPolicy.QUICK)
         with self.syncer.database.connect() as connection:
             inbox.mark_done(connection, [event.id for event in events])
         return report

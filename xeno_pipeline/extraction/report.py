@@ -12,7 +12,7 @@ from xeno_pipeline.errors import UnexpectedError, XenoError
 from xeno_pipeline.extraction.streams import Stream
 from xeno_pipeline.raw.load import TableCounts
 from xeno_pipeline.raw.tables import tree
-from xeno_pipeline.shopify.client import Usage
+from xeno_pipeline.shopify.usage import Usage
 
 
 @dataclass(frozen=True)

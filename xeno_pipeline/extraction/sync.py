@@ -36,9 +36,10 @@ from xeno_pipeline.raw import tables as raw
 from xeno_pipeline.raw.copy_format import without_nul
 from xeno_pipeline.raw.load import Load, TableCounts
 from xeno_pipeline.raw.mapping import RowMapping
-from xeno_pipeline.shopify.client import RetryPolicy, ShopifyClient
+from xeno_pipeline.shopify.client import ShopifyClient
 from xeno_pipeline.shopify.oauth import App
 from xeno_pipeline.shopify.queries import operation, selection_version
+from xeno_pipeline.shopify.retry import RetryPolicy
 from xeno_pipeline.shopify.shop_domains import SHOPIFY_URLS
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.credentials import KeyRing

@@ -28,7 +28,6 @@ from xeno_pipeline.database.safe_messages import lies_in_values
 from xeno_pipeline.errors import UsageError, XenoError
 from xeno_pipeline.gateway.refusal import Refusal
 from xeno_pipeline.settings import Settings
-from xeno_pipeline.shopify.client import is_loopback
 from xeno_pipeline.shopify.errors import ShopifyError
 from xeno_pipeline.shopify.oauth import (
     App,
@@ -39,6 +38,7 @@ from xeno_pipeline.shopify.oauth import (
     is_signed_query,
 )
 from xeno_pipeline.shopify.shop_domains import BadShopError, shop_handle
+from xeno_pipeline.shopify.transport import is_loopback
 from xeno_pipeline.tenants import oauth_states, registry
 from xeno_pipeline.tenants.apps import installation_app
 from xeno_pipeline.tenants.credentials import KeyRing, load_key_ring

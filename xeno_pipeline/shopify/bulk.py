@@ -14,20 +14,21 @@ from typing import IO, Any
 import orjson
 import requests
 
-from xeno_pipeline.shopify.backoff import pause_after
-from xeno_pipeline.shopify.client import ShopifyClient, is_loopback
+from xeno_pipeline.shopify.client import ShopifyClient
 from xeno_pipeline.shopify.errors import (
     BulkDeniedError,
     BulkFailedError,
     BulkRefusedError,
     BulkResultError,
-    MalformedAnswerError,
+    MalformedResponseError,
     OverloadedError,
     ShopifyError,
 )
 from xeno_pipeline.shopify.graphql_errors import ACCESS_DENIED
 from xeno_pipeline.shopify.queries import operation
 from xeno_pipeline.shopify.records import loads
+from xeno_pipeline.shopify.retry import pause_after
+from xeno_pipeline.shopify.transport import is_loopback
 
 log = logging.getLogger(__name__)
 
@@ -213,7 +214,7 @@ class BulkReader:
             try:
                 data = self._client.execute(start, {"query": query}, repeatable=False).data
                 break
-            except (OverloadedError, MalformedAnswerError):
+            except (OverloadedError, MalformedResponseError):
                 # No answer came, but the operation may run: look before starting it twice.
                 running = self._running(query)
                 if running is not None:

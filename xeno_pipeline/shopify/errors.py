@@ -1,4 +1,31 @@
-"""What can go wrong with Shopify: each error names the tenant, the operation and the remedy."""
+"""Errors of calls to Shopify. Each names the tenant, the operation and the remedy.
+
+    ShopifyError
+    ├── TransientError              may pass by itself: the same call may succeed later
+    │   ├── UnreachableError
+    │   ├── OverloadedError
+    │   │   └── TimedOutError       fewer objects at once may succeed now
+    │   │       └── SlowObjectError
+    │   ├── MalformedResponseError
+    │   └── BulkError               the next sync starts another bulk operation
+    │       ├── BulkFailedError
+    │       └── BulkResultError
+    ├── TokenRejectedError          from here on, the same call fails until somebody changes something
+    │   └── oauth.GrantRefusedError
+    ├── AccessDeniedError
+    │   └── BulkDeniedError
+    ├── StoreUnavailableError
+    │   └── MovedError              the call succeeds at the new domain
+    ├── UnsupportedVersionError
+    ├── QueryRejectedError
+    │   ├── TooCostlyError          fewer objects at once succeed
+    │   └── IgnoredFilterError
+    ├── BulkRefusedError            the query can be read in pages
+    └── subscriptions.SubscriptionRefusedError
+
+`ShopifyClient.execute` retries by itself what is worth a retry. It raises a `TransientError` when its retry policy's
+deadline has passed, and every other error at once.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +35,12 @@ from xeno_pipeline.errors import XenoError
 
 
 class ShopifyError(XenoError):
-    """A call to Shopify failed for good.
+    """A call to Shopify failed.
 
     Args:
-        tenant: the handle of the store.
-        operation: the name of the query or mutation, or what else was asked.
-        problem: what happened and what to do about it; a sentence without its subject.
+        tenant: the store's handle.
+        operation: the name of the query or mutation, or of what else was requested.
+        problem: what happened and the remedy; a sentence without its subject.
     """
 
     def __init__(self, tenant: str, operation: str, problem: str) -> None:
@@ -23,68 +50,28 @@ class ShopifyError(XenoError):
         self.problem = problem
 
 
-class TokenRejectedError(ShopifyError):
-    """Shopify does not know the access token: it is wrong, expired or revoked."""
+class TransientError(ShopifyError):
+    """The failure may pass by itself. Retrying is worthwhile: later, or with fewer objects."""
 
 
-class AccessDeniedError(ShopifyError):
-    """The token lacks an access scope (or the app its approval for protected customer data)."""
-
-
-class StoreUnavailableError(ShopifyError):
-    """There is no such store, or it is frozen, locked or closed."""
-
-
-class MovedError(StoreUnavailableError):
-    """The store's address leads to another shop's domain: it was renamed.
-
-    Args:
-        tenant: the handle of the store.
-        operation: what was asked.
-        problem: how it was redirected; a sentence without its subject and its end.
-        domain: where to, a domain of myshopify.com.
-    """
-
-    def __init__(self, tenant: str, operation: str, problem: str, domain: str) -> None:
-        remedy = f"use the store's myshopify.com address, which seems to be {domain} now."
-        super().__init__(tenant, operation, f"{problem}: {remedy}")
-        self.domain = domain
-
-
-class UnsupportedVersionError(ShopifyError):
-    """Shopify answers with another version of the API than was asked for."""
-
-
-class QueryRejectedError(ShopifyError):
-    """Shopify refuses the query itself: repeating it cannot help."""
-
-
-class TooCostlyError(QueryRejectedError):
-    """The query may cost more points than one query may; fewer objects at once would do."""
-
-
-class IgnoredFilterError(QueryRejectedError):
-    """A search filter was ignored, so that everything came back instead of what was asked for."""
-
-
-class UnreachableError(ShopifyError):
+class UnreachableError(TransientError):
     """No connection to the API could be made."""
 
 
-class OverloadedError(ShopifyError):
+class OverloadedError(TransientError):
     """Shopify kept throttling, failing or timing out until the deadline."""
 
 
 class TimedOutError(OverloadedError):
-    """What was asked for takes Shopify longer than it may; fewer objects at once would do, or another moment."""
+    """The query takes Shopify longer than its limit. Fewer objects at once may succeed, or another moment."""
 
 
 class SlowObjectError(TimedOutError):
-    """One object takes Shopify too long even if it is asked for alone; the others that were asked for came.
+    """One object takes Shopify too long even when it is requested alone. All other requested objects came.
 
     Args:
         gid: the object.
-        changed_at: when it was changed, where that is known.
+        changed_at: when it was changed; None where that is not known.
     """
 
     def __init__(self, tenant: str, operation: str, problem: str, gid: str, changed_at: datetime | None = None) -> None:
@@ -93,23 +80,14 @@ class SlowObjectError(TimedOutError):
         self.changed_at = changed_at
 
 
-class MalformedAnswerError(ShopifyError):
-    """What came back is not what the API promises."""
+class MalformedResponseError(TransientError):
+    """The response is not what the API promises."""
 
 
-class BulkRefusedError(ShopifyError):
-    """Shopify refuses to run a query as a bulk operation."""
-
-
-class BulkDeniedError(AccessDeniedError):
-    """A bulk operation failed since the token lacks an access scope (or the app an approval)."""
-
-
-class BulkError(ShopifyError):
-    """A bulk operation brought nothing that can be loaded.
+class BulkError(TransientError):
+    """A bulk operation returned nothing that can be loaded.
 
     Args:
-        tenant: the handle of the store.
         operation: the bulk operation, or its result.
         reason: what happened; a sentence without its subject.
     """
@@ -124,4 +102,54 @@ class BulkFailedError(BulkError):
 
 
 class BulkResultError(BulkError):
-    """The file of a bulk operation is truncated, malformed or not the size that was announced."""
+    """The file of a bulk operation is truncated, malformed or not of the announced size."""
+
+
+class TokenRejectedError(ShopifyError):
+    """Shopify does not accept the access token: it is wrong, expired or revoked."""
+
+
+class AccessDeniedError(ShopifyError):
+    """The token lacks an access scope, or the app its approval for protected customer data."""
+
+
+class BulkDeniedError(AccessDeniedError):
+    """A bulk operation failed because the token lacks an access scope, or the app an approval."""
+
+
+class StoreUnavailableError(ShopifyError):
+    """There is no such store, or it is frozen, locked or closed."""
+
+
+class MovedError(StoreUnavailableError):
+    """The store was renamed: its address redirects to another domain of myshopify.com.
+
+    Args:
+        problem: how it was redirected; a sentence without its subject and its end.
+        domain: the new domain.
+    """
+
+    def __init__(self, tenant: str, operation: str, problem: str, domain: str) -> None:
+        remedy = f"use the store's myshopify.com address, which seems to be {domain} now."
+        super().__init__(tenant, operation, f"{problem}: {remedy}")
+        self.domain = domain
+
+
+class UnsupportedVersionError(ShopifyError):
+    """Shopify answered with another version of the API than the requested one."""
+
+
+class QueryRejectedError(ShopifyError):
+    """Shopify rejects the query itself."""
+
+
+class TooCostlyError(QueryRejectedError):
+    """The query may cost more points than a single query is allowed to. Fewer objects at once succeed."""
+
+
+class IgnoredFilterError(QueryRejectedError):
+    """Shopify ignored a search filter, so that the response holds everything instead of what was requested."""
+
+
+class BulkRefusedError(ShopifyError):
+    """Shopify does not run a query as a bulk operation."""

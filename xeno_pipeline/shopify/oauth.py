@@ -20,16 +20,16 @@ from urllib.parse import urlencode, urlsplit
 import requests
 
 from xeno_pipeline.errors import UsageError
-from xeno_pipeline.shopify.backoff import pause_after
-from xeno_pipeline.shopify.client import REDIRECTS, PlainSession, is_loopback
 from xeno_pipeline.shopify.errors import (
-    MalformedAnswerError,
+    MalformedResponseError,
     MovedError,
     OverloadedError,
     TokenRejectedError,
     UnreachableError,
 )
+from xeno_pipeline.shopify.retry import pause_after
 from xeno_pipeline.shopify.shop_domains import SHOPIFY_URLS, redirected_domain
+from xeno_pipeline.shopify.transport import REDIRECT_STATUSES, is_loopback, open_session
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ def exchange_code(tenant: str, store_url: str, app: App, code: str) -> IssuedTok
 
     Raises:
         GrantRefusedError: the code was used, is too old, or another app's.
-        UnreachableError, OverloadedError, MalformedAnswerError: no pair came.
+        UnreachableError, OverloadedError, MalformedResponseError: no pair came.
     """
     return _grant(tenant, store_url, app, {"code": code, "expiring": "1"}, attempts=1)
 
@@ -128,11 +128,11 @@ def refresh(tenant: str, store_url: str, app: App, refresh_token: str) -> Issued
     Raises:
         GrantRefusedError: the refresh token was replaced, revoked, or is older than 90 days.
         MovedError: the store is at another domain by now.
-        UnreachableError, OverloadedError, MalformedAnswerError: no pair came.
+        UnreachableError, OverloadedError, MalformedResponseError: no pair came.
     """
     issued = _grant(tenant, store_url, app, {"grant_type": "refresh_token", "refresh_token": refresh_token})
     if issued.refresh_token is None:
-        raise MalformedAnswerError(tenant, _WHAT, "was answered without a refresh token.")
+        raise MalformedResponseError(tenant, _WHAT, "was answered without a refresh token.")
     return issued
 
 
@@ -142,7 +142,7 @@ def request_token(tenant: str, store_url: str, app: App) -> IssuedToken:
     Raises:
         GrantRefusedError: the app is unknown, not installed in the store, or of another organisation.
         MovedError: the store is at another domain by now.
-        UnreachableError, OverloadedError, MalformedAnswerError: no token came.
+        UnreachableError, OverloadedError, MalformedResponseError: no token came.
     """
     return _grant(tenant, store_url, app, {"grant_type": "client_credentials"})
 
@@ -169,8 +169,7 @@ def _grant(
 
 def _ask(tenant: str, store_url: str, app: App, form: Mapping[str, str]) -> IssuedToken:
     asked_at = datetime.now(UTC)
-    with PlainSession() as session:
-        session.trust_env = not is_loopback(store_url)
+    with open_session(store_url) as session:
         try:
             response = session.post(
                 f"{store_url}/admin/oauth/access_token",
@@ -184,7 +183,7 @@ def _ask(tenant: str, store_url: str, app: App, form: Mapping[str, str]) -> Issu
     status = response.status_code
     if status in _PASSING or status >= requests.codes.server_error:
         raise OverloadedError(tenant, _WHAT, f"met HTTP {status}: try again later.")
-    domain = redirected_domain(response.headers.get("Location")) if status in REDIRECTS else None
+    domain = redirected_domain(response.headers.get("Location")) if status in REDIRECT_STATUSES else None
     if domain is not None:
         raise MovedError(tenant, _WHAT, f"was redirected (HTTP {status})", domain)
     if status != requests.codes.ok:
@@ -192,7 +191,7 @@ def _ask(tenant: str, store_url: str, app: App, form: Mapping[str, str]) -> Issu
     try:
         return _read(response.json(), asked_at)
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
-        raise MalformedAnswerError(tenant, _WHAT, "was answered with something that is no token.") from None
+        raise MalformedResponseError(tenant, _WHAT, "was answered with something that is no token.") from None
 
 
 def _read(answer: Mapping[str, Any], asked_at: datetime) -> IssuedToken:

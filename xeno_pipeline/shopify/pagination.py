@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from xeno_pipeline.shopify.batch_size import BatchSize
 from xeno_pipeline.shopify.client import ShopifyClient
 from xeno_pipeline.shopify.errors import (
-    MalformedAnswerError,
+    MalformedResponseError,
     ShopifyError,
     SlowObjectError,
     TimedOutError,
@@ -251,7 +251,7 @@ class Pager:
             return _next_cursor(before, after)
         except ValueError:
             problem = "promises a next page but gives no new cursor to it: run the sync again."
-            raise MalformedAnswerError(self._client.tenant, name, problem) from None
+            raise MalformedResponseError(self._client.tenant, name, problem) from None
 
     def _ask(self, name: str, variables: Mapping[str, Any], size: int) -> Mapping[str, Any] | None:
         """Ask for `size` objects at once; None means that these were too many, and that fewer are next."""
@@ -341,7 +341,7 @@ class Pager:
                 return data
 
     def _gone(self, name: str, gid: str) -> NoReturn:
-        raise MalformedAnswerError(
+        raise MalformedResponseError(
             self._client.tenant,
             name,
             f"no longer finds {gid}, of which a first part was read a moment ago: run the sync again.",

@@ -1,7 +1,7 @@
-"""The cost bucket of the Admin API, modelled so that a call waits before it is sent and is never throttled.
+"""The cost bucket of the Admin API, modelled here so that a call waits before it is sent and is never throttled.
 
-Shopify gives each app and shop a leaky bucket of points that refills at a constant rate; a query is charged
-what it may cost, and gets back what it did not use.
+Shopify gives each app and shop a leaky bucket of points that refills at a constant rate. A query is charged its
+highest possible cost, and gets back what it did not use.
 https://shopify.dev/docs/api/usage/limits#graphql-admin-api-rate-limits
 """
 
@@ -19,8 +19,8 @@ MAX_QUERY_COST = 1000.0
 
 _UNKNOWN_RESTORE_RATE = 50.0
 _SHORTEST_PAUSE = 0.01
-_PAUSE_WHILE_CALLS_ARE_OUT = 0.05
-"""Seconds; the answer of a call under way may bring points back at any moment."""
+_PAUSE_DURING_CALLS = 0.05
+"""Seconds. The response of a call in flight may return points at any moment."""
 
 
 @dataclass
@@ -28,23 +28,22 @@ class Reservation:
     """Points held for one call.
 
     Args:
-        cost: how many.
-        waited: seconds until there were so many.
-        answers_before: how many answers the bucket had learned from by then.
-        spent: whether they count as spent once the call has ended: until it is known what became of them.
+        waited: seconds until there were enough points.
+        responses_seen: how many responses the bucket had learned from by then.
+        is_charged: whether the points count as spent after the call. True until the caller knows better.
     """
 
     cost: float
     waited: float
-    answers_before: int
-    spent: bool = True
+    responses_seen: int
+    is_charged: bool = True
 
 
 class CostBucket:
-    """What is known of one shop's bucket; it errs on the low side. The threads that read the shop share it.
+    """A low estimate of one shop's bucket, shared by all threads that read the shop.
 
     Args:
-        clock: seconds that only go forward.
+        clock: seconds that only increase.
         sleep: waits for a number of seconds.
     """
 
@@ -53,67 +52,66 @@ class CostBucket:
     ) -> None:
         self._clock = clock
         self._sleep = sleep
-        self._turn = threading.Lock()
+        self._queue = threading.Lock()
         self._lock = threading.Lock()
         self._maximum = MAX_QUERY_COST
         self._restore_rate = _UNKNOWN_RESTORE_RATE
         self._reserved = 0.0
-        self._answers = 0
+        self._responses = 0
         self._available = self._maximum
         self._as_of = clock()
 
     @contextmanager
     def reserve(self, cost: float) -> Iterator[Reservation]:
-        """Hold `cost` points for the length of a call, waiting until the bucket holds them twice.
+        """Hold points for the length of a call, after waiting until the bucket has twice as many.
 
-        Once for the call, and once for whoever else drinks from this bucket, another process of ours say, whose
-        last sip is not known here. Points of calls under way count as spent: their answers are not in yet.
+        The second half stays in reserve for other processes that share this shop's bucket. The points of calls in
+        flight count as spent.
 
         Args:
-            cost: what the call will be charged at most.
+            cost: the most points that the call will be charged.
         """
-        asked_at = self._clock()
-        with self._turn:  # who waits for many points must not be overtaken for ever by those who need few
-            reservation = self._wait_for(cost, asked_at)
+        requested_at = self._clock()
+        with self._queue:  # first come, first served: a costly call must not be overtaken forever by cheap ones
+            reservation = self._wait_for(cost, requested_at)
         try:
             yield reservation
         finally:
             with self._lock:
                 self._reserved -= reservation.cost
-                if reservation.spent:
+                if reservation.is_charged:
                     self._set_level(self._level() - reservation.cost)
 
     def learn(self, throttle_status: Mapping[str, Any], reservation: Reservation) -> None:
-        """Take over the bucket's state from the `extensions.cost.throttleStatus` of the call's answer.
+        """Adopt the bucket's state from the `extensions.cost.throttleStatus` of the call's response.
 
-        An answer that another one overtook may tell of the time before that other call was charged: then the
-        lower level counts.
+        A response that another one has overtaken may predate the other call's charge: then the lower level counts.
 
         Raises:
-            KeyError, TypeError, ValueError: it is none.
+            KeyError, TypeError, ValueError: it is no throttle status.
         """
         level, maximum, rate = (
             float(throttle_status[name]) for name in ("currentlyAvailable", "maximumAvailable", "restoreRate")
         )
         with self._lock:
-            overtaken = self._answers != reservation.answers_before
-            self._set_level(min(level, self._level()) if overtaken else level)
+            is_overtaken = self._responses != reservation.responses_seen
+            self._set_level(min(level, self._level()) if is_overtaken else level)
             self._maximum, self._restore_rate = max(maximum, 1.0), max(rate, 1.0)
-            self._answers += 1
-            reservation.spent = False
+            self._responses += 1
+            reservation.is_charged = False
 
-    def _wait_for(self, cost: float, asked_at: float) -> Reservation:
+    def _wait_for(self, cost: float, requested_at: float) -> Reservation:
         while True:
             with self._lock:
                 wanted = min(cost, self._maximum)
-                for_others = min(wanted, self._maximum - wanted)
-                lacking = wanted + for_others + self._reserved - self._level()
+                reserve = min(wanted, self._maximum - wanted)
+                lacking = wanted + reserve + self._reserved - self._level()
                 if lacking <= 0:
                     self._reserved += wanted
-                    return Reservation(wanted, self._clock() - asked_at, self._answers)
+                    return Reservation(wanted, self._clock() - requested_at, self._responses)
                 pause = max(lacking / self._restore_rate, _SHORTEST_PAUSE)
                 if self._reserved:
-                    pause = min(pause, _PAUSE_WHILE_CALLS_ARE_OUT)
+                    pause = min(pause, _PAUSE_DURING_CALLS)
             self._sleep(pause)
 
     def _level(self) -> float:

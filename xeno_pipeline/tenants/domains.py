@@ -8,10 +8,13 @@ from dataclasses import dataclass
 
 from xeno_pipeline.database.connection import Connection, Database
 from xeno_pipeline.errors import XenoError
-from xeno_pipeline.shopify.client import RetryPolicy, ShopifyClient, TokenSource, Usage
+from xeno_pipeline.shopify.client import ShopifyClient
 from xeno_pipeline.shopify.errors import MovedError, StoreUnavailableError
 from xeno_pipeline.shopify.queries import operation
+from xeno_pipeline.shopify.retry import RetryPolicy
 from xeno_pipeline.shopify.shop_domains import MOST_REDIRECTS, store_url
+from xeno_pipeline.shopify.tokens import TokenSource
+from xeno_pipeline.shopify.usage import Usage
 from xeno_pipeline.tenants import audit, registry
 from xeno_pipeline.tenants.registry import Tenant
 

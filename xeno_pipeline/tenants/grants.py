@@ -165,16 +165,16 @@ class RenewingToken:
                         raise
             return self._grant.token
 
-    def replace_rejected(self, refused: str) -> str | None:
+    def replace_rejected(self, rejected: str) -> str | None:
         """Another token than the one that the store refused; None where there is no other.
 
         Raises:
             CredentialError, ShopifyError: there was to be another one, but it could not be had.
         """
         with self._lock:
-            if self._grant.token == refused:
+            if self._grant.token == rejected:
                 self._renew()
-            return self._grant.token if self._grant.token != refused else None
+            return self._grant.token if self._grant.token != rejected else None
 
     def _renew(self) -> None:
         """Take over the grant that is stored, after replacing it where it is the one that we had."""

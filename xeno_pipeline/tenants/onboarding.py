@@ -8,11 +8,14 @@ from typing import Any
 
 from xeno_pipeline.database.connection import Connection, Database
 from xeno_pipeline.errors import UsageError, XenoError
-from xeno_pipeline.shopify.client import RetryPolicy, ShopifyClient, Usage, is_loopback
+from xeno_pipeline.shopify.client import ShopifyClient
 from xeno_pipeline.shopify.errors import MovedError
 from xeno_pipeline.shopify.oauth import App, IssuedToken, request_token
 from xeno_pipeline.shopify.queries import operation
+from xeno_pipeline.shopify.retry import RetryPolicy
 from xeno_pipeline.shopify.shop_domains import SHOPIFY_URLS, BadShopError, store_url, where_it_leads
+from xeno_pipeline.shopify.transport import is_loopback
+from xeno_pipeline.shopify.usage import Usage
 from xeno_pipeline.tenants import backfills, registry, usage
 from xeno_pipeline.tenants.apps import bringing_client_id, store_app
 from xeno_pipeline.tenants.credentials import KeyRing
@@ -21,9 +24,6 @@ from xeno_pipeline.tenants.grants import Grant, RenewingToken, store_grant
 from xeno_pipeline.tenants.registry import Tenant
 
 NEEDED_SCOPES = ("read_customers", "read_orders", "read_products")
-
-_AT_ONCE = RetryPolicy(deadline=30.0, connect_deadline=5.0, longest_pause=5.0)
-"""Someone sits at the terminal: a wrong address should be told soon."""
 
 
 class MissingScopeError(XenoError):
@@ -133,7 +133,7 @@ def set_domain(
         known = registry.get(connection, handle)
     there = replace(known, api_url=url)
     token = RenewingToken(database, ring, there, app, urls)
-    client = ShopifyClient(tenant=handle, api_url=url, token=token, retry_policy=_AT_ONCE)
+    client = ShopifyClient(tenant=handle, api_url=url, token=token, retry_policy=RetryPolicy.INTERACTIVE)
     try:
         facts = read_facts(client, handle, url)
     finally:
@@ -330,7 +330,7 @@ def _tried_again(database: Database, known: Tenant, token: str, urls: str) -> tu
     try:
         tenant = _facts(known.tenant_id, known.api_url, token)
     except MovedError as moved:
-        place = Follower(database, known, token, urls, _AT_ONCE).find(moved.domain)
+        place = Follower(database, known, token, urls, RetryPolicy.INTERACTIVE).find(moved.domain)
         tenant = _facts(known.tenant_id, place.api_url, token)
     check_same_shop(known, tenant)
     return tenant, place
@@ -343,7 +343,7 @@ def _keep_facts(connection: Connection, known: Tenant, tenant: Tenant, place: Pl
 
 
 def _facts(handle: str, url: str, token: str) -> Tenant:
-    client = ShopifyClient(tenant=handle, api_url=url, token=token, retry_policy=_AT_ONCE)
+    client = ShopifyClient(tenant=handle, api_url=url, token=token, retry_policy=RetryPolicy.INTERACTIVE)
     try:
         return read_facts(client, handle, url)
     finally:

@@ -15,14 +15,13 @@ from datetime import datetime
 from xeno_pipeline.database.connection import Connection, Database
 from xeno_pipeline.database.safe_messages import safe_message
 from xeno_pipeline.errors import UsageError, XenoError
-from xeno_pipeline.shopify.client import RetryPolicy, ShopifyClient, is_loopback
+from xeno_pipeline.shopify.client import ShopifyClient
+from xeno_pipeline.shopify.retry import RetryPolicy
 from xeno_pipeline.shopify.subscriptions import TOPICS, Subscription, SubscriptionRefusedError, Subscriptions
+from xeno_pipeline.shopify.transport import is_loopback
 from xeno_pipeline.tenants.registry import Tenant
 
 TENANTS_AT_ONCE = 8
-
-_RETRY_POLICY = RetryPolicy(deadline=30.0, connect_deadline=5.0, longest_pause=5.0)
-"""The next comparison comes soon."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +155,7 @@ def register(
 
     def register_one(tenant: Tenant) -> Registration:
         try:
-            client = client_of(tenant, _RETRY_POLICY)
+            client = client_of(tenant, RetryPolicy.INTERACTIVE)
             try:
                 former_url = _known_url(database, tenant.tenant_id)
                 done = ensure_subscriptions(Subscriptions(client), tenant.tenant_id, url, former_url)

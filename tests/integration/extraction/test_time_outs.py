@@ -10,12 +10,12 @@ from shopify_sandbox.spec import DEFAULT_TOKEN
 from tests.support.events import reports as reports_of_events
 from tests.support.events import states, tell
 from tests.support.installation import Installation, Shop
-from xeno_pipeline.extraction import events
 from xeno_pipeline.extraction.report import StreamReport, no_progress
 from xeno_pipeline.extraction.stream_sync import StreamSync
 from xeno_pipeline.extraction.streams import STREAMS
-from xeno_pipeline.shopify.client import RetryPolicy, ShopifyClient
+from xeno_pipeline.shopify.client import ShopifyClient
 from xeno_pipeline.shopify.errors import TimedOutError
+from xeno_pipeline.shopify.retry import RetryPolicy
 from xeno_pipeline.tenants.registry import Tenant
 
 IMPATIENT = RetryPolicy(deadline=0.5, longest_pause=0.05)
@@ -181,7 +181,7 @@ def test_a_first_history_in_pages_goes_on_where_it_broke_off(installation: Insta
 def test_events_beside_one_whose_object_takes_too_long_are_done(
     installation: Installation, shop: Shop, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(events, "_RETRY_POLICY", IMPATIENT)
+    monkeypatch.setattr(RetryPolicy, "QUICK", IMPATIENT)
     large = place_a_large_order(shop, installation)
     others = touch(shop, installation, 4)
     ids = [*others[:2], large, *others[2:]]

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from tests.support.fake_shop import TOKEN, Answered, Connect, FakeClock, FakeShop, cost, data, failure
-from xeno_pipeline.shopify.client import RetryPolicy, ShopifyClient
+from xeno_pipeline.shopify.client import ShopifyClient
 from xeno_pipeline.shopify.errors import (
     AccessDeniedError,
     IgnoredFilterError,
-    MalformedAnswerError,
+    MalformedResponseError,
     OverloadedError,
     QueryRejectedError,
     ShopifyError,
@@ -25,6 +25,7 @@ from xeno_pipeline.shopify.errors import (
     UnsupportedVersionError,
 )
 from xeno_pipeline.shopify.queries import API_VERSION, operation
+from xeno_pipeline.shopify.retry import RetryPolicy
 
 COUNT = operation("OrdersCount")
 START = operation("BulkOperationStart")
@@ -173,7 +174,7 @@ def test_an_answer_that_is_no_graphql_is_tried_again_and_then_told(body: Any, sh
     shop.answer(Answered(body), OK)
     assert client.execute(COUNT).data == FOUND
     shop.answer(Answered(body))
-    with pytest.raises(MalformedAnswerError, match=r"acme: OrdersCount .* no GraphQL answer.* try again later"):
+    with pytest.raises(MalformedResponseError, match=r"acme: OrdersCount .* no GraphQL answer.* try again later"):
         client.execute(COUNT)
 
 
@@ -300,7 +301,7 @@ def test_what_must_not_happen_twice_is_not_repeated_once_it_may_have_happened(
     answer: Answered, shop: FakeShop, client: ShopifyClient
 ) -> None:
     shop.answer(answer, OK)
-    with pytest.raises((OverloadedError, MalformedAnswerError)):
+    with pytest.raises((OverloadedError, MalformedResponseError)):
         client.execute(START, repeatable=False)
     assert len(shop.asked) == 1
 
@@ -340,7 +341,7 @@ def test_a_host_that_speaks_no_tls_is_unreachable(shop: FakeShop, connect: Conne
     "url", ["acme.myshopify.com", "ftp://acme.myshopify.com", "https://", "http://[", f"https://{'a' * 80}.test"]
 )
 def test_an_api_url_that_is_none_is_told_at_once(url: str, connect: Connect, clock: FakeClock) -> None:
-    with pytest.raises(UnreachableError, match="the API URL is none"):
+    with pytest.raises(UnreachableError, match="the API URL is invalid"):
         connect(api_url=url).execute(COUNT)
     assert clock.slept == []
 

@@ -11,7 +11,7 @@ import pytest
 from tests.support.fake_shop import Answered, FakeShop
 from xeno_pipeline.errors import UsageError
 from xeno_pipeline.shopify.errors import (
-    MalformedAnswerError,
+    MalformedResponseError,
     MovedError,
     OverloadedError,
     ShopifyError,
@@ -180,7 +180,7 @@ def test_a_refusal_is_for_good_and_asked_once(shop: FakeShop, status: int) -> No
 )
 def test_an_answer_that_is_no_pair_is_refused(shop: FakeShop, answer: Any) -> None:
     shop.answer(Answered(answer))
-    with pytest.raises(MalformedAnswerError):
+    with pytest.raises(MalformedResponseError):
         refresh("acme", shop.url, APP, "shprt_q")
 
 

@@ -15,15 +15,16 @@ from hypothesis import strategies as st
 from tests.support.fake_shop import Answered, Asked, Connect, FakeClock, FakeShop, data, failure
 from xeno_pipeline.shopify import pagination
 from xeno_pipeline.shopify.batch_size import MAX_PAGE
-from xeno_pipeline.shopify.client import RetryPolicy, ShopifyClient
+from xeno_pipeline.shopify.client import ShopifyClient
 from xeno_pipeline.shopify.errors import (
-    MalformedAnswerError,
+    MalformedResponseError,
     ShopifyError,
     SlowObjectError,
     TimedOutError,
     TooCostlyError,
 )
 from xeno_pipeline.shopify.pagination import PagedQuery, Pager
+from xeno_pipeline.shopify.retry import RetryPolicy
 
 CUSTOMERS = PagedQuery("CustomersPage", "CustomersById", "customers", "UPDATED_AT", first=2)
 CHECKOUTS = PagedQuery("AbandonedCheckoutsPage", "AbandonedCheckoutsById", "abandonedCheckouts", "ID", first=2)
@@ -461,7 +462,7 @@ def test_a_next_page_without_a_new_cursor_is_an_error_and_no_endless_loop(
     cursors: tuple[str | None, ...], shop: FakeShop, client: ShopifyClient
 ) -> None:
     shop.answer(*(page_of([n], more=True, cursor=cursor) for n, cursor in enumerate(cursors)))
-    with pytest.raises(MalformedAnswerError, match="acme: CustomersPage promises a next page"):
+    with pytest.raises(MalformedResponseError, match="acme: CustomersPage promises a next page"):
         list(Pager(client, CUSTOMERS).changes(SINCE))
 
 
@@ -505,7 +506,7 @@ def children(*names: str, more: bool) -> dict[str, Any]:
 
 def test_a_parent_that_vanishes_before_its_children_are_read_is_an_error(shop: FakeShop, client: ShopifyClient) -> None:
     shop.answer(data({"nodes": [order(lineItems=children("1", more=True))]}), data({"order": None}))
-    with pytest.raises(MalformedAnswerError, match=r"OrderLineItems no longer finds gid://shopify/Order/1.*again"):
+    with pytest.raises(MalformedResponseError, match=r"OrderLineItems no longer finds gid://shopify/Order/1.*again"):
         list(Pager(client, ORDERS).by_id(["gid://shopify/Order/1"]))
 
 

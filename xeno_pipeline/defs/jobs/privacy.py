@@ -43,15 +43,10 @@ from xeno_pipeline.privacy import requests
 from xeno_pipeline.privacy.processing import Processor
 from xeno_pipeline.privacy.requests import PrivacyRequest
 from xeno_pipeline.raw import tables as raw
-from xeno_pipeline.shopify.client import RetryPolicy
+from xeno_pipeline.shopify.retry import RetryPolicy
 from xeno_pipeline.tenants.apart import Failures
 
 CHECK = "privacy_requests_are_in_time"
-
-_RETRY_POLICY = RetryPolicy(
-    deadline=10.0, connect_deadline=3.0, longest_pause=2.0, connect_timeout=3.0, read_timeout=10.0
-)
-"""Other requests wait while a store is asked whether it is connected; what fails is tried again soon enough."""
 
 _SECONDS_BETWEEN_TICKS = 30
 _SECONDS_BETWEEN_ALERTS = 3600
@@ -150,7 +145,7 @@ def finish_privacy(context: OpExecutionContext, database: Database, tenant_ids: 
 
 def processor_of(opened: Pipeline) -> Processor:
     """What does requests in a pipeline's database and home."""
-    open_client = partial(opened.syncer.client_of, retry_policy=_RETRY_POLICY)
+    open_client = partial(opened.syncer.client_of, retry_policy=RetryPolicy.QUICK)
     return Processor(opened.database, opened.settings.exports_folder, open_client)
 
 

@@ -15,17 +15,15 @@ from xeno_pipeline.errors import XenoError
 from xeno_pipeline.monitoring.doctor.clock import examine_clock
 from xeno_pipeline.monitoring.doctor.finding import Finding, from_error, ok, warning, wrong
 from xeno_pipeline.settings import Settings
-from xeno_pipeline.shopify.client import RetryPolicy, is_loopback
 from xeno_pipeline.shopify.oauth import check_url_template
+from xeno_pipeline.shopify.retry import RetryPolicy
+from xeno_pipeline.shopify.transport import is_loopback
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.apps import installation_app
 from xeno_pipeline.tenants.credentials import KeyRing
 from xeno_pipeline.tenants.onboarding import check_same_shop, history_warning, open_client, read_facts
 from xeno_pipeline.tenants.registry import Tenant
 
-_RETRY_POLICY = RetryPolicy(
-    deadline=10.0, connect_deadline=3.0, longest_pause=2.0, connect_timeout=3.0, read_timeout=10.0
-)
 _AT_ONCE = 16
 _SECONDS_FOR_ALL = 60.0
 """For a thousand stores that answer in half a second; whoever was not asked by then is said not to have been."""
@@ -66,7 +64,7 @@ def _examine_token(settings: Settings, database: Database, ring: KeyRing, tenant
     subject = f"store {tenant.tenant_id}"
     try:
         app, urls = installation_app(settings), check_url_template(settings.shopify_url_template)
-        client = open_client(database, ring, tenant, app=app, retry_policy=_RETRY_POLICY, urls=urls)
+        client = open_client(database, ring, tenant, app=app, retry_policy=RetryPolicy.QUICK, urls=urls)
         try:
             facts = read_facts(client, tenant.tenant_id, tenant.api_url)
         finally:
