@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import psutil
 import pytest
-from dagster import AssetKey, DagsterInstance, DagsterRunStatus, Definitions, ExecuteInProcessResult
 
 from tests.support.installation import Installation, Shop
 from xeno_pipeline.database.connection import Database
@@ -32,8 +32,8 @@ class Location:
 
     installation: Installation
     pipeline: Pipeline
-    definitions: Definitions
-    instance: DagsterInstance
+    definitions: dg.Definitions
+    instance: dg.DagsterInstance
 
     def connect(self, *shops: Shop) -> None:
         """Register stores as tenants, as partitions too."""
@@ -41,7 +41,7 @@ class Location:
             self.installation.connect(shop)
         align_partitions(self.instance, self.installation.database)
 
-    def backfill(self, tenants: list[str], *selection: AssetKey) -> ExecuteInProcessResult:
+    def backfill(self, tenants: list[str], *selection: dg.AssetKey) -> dg.ExecuteInProcessResult:
         """One run of a backfill, as the daemon launches it: a range of partitions of some assets."""
         job = self.definitions.resolve_implicit_global_asset_job_def()
         first, last = min(tenants), max(tenants)
@@ -52,7 +52,7 @@ class Location:
             raise_on_error=False,
         )
 
-    def run(self, job: str, op: str, **config: Any) -> ExecuteInProcessResult:
+    def run(self, job: str, op: str, **config: Any) -> dg.ExecuteInProcessResult:
         """A run of one of the jobs that take any set of tenants."""
         return self.definitions.resolve_job_def(job).execute_in_process(
             instance=self.instance, run_config={"ops": {op: {"config": config}}}, raise_on_error=False
@@ -64,10 +64,10 @@ class Location:
         started = str(psutil.Process(process.pid).create_time())
         tags = process_tags() | {"xeno/pid": str(process.pid), "xeno/process_started": started}
         definition = self.definitions.resolve_job_def(job)
-        self.instance.create_run_for_job(definition, tags=tags, status=DagsterRunStatus.STARTED)
+        self.instance.create_run_for_job(definition, tags=tags, status=dg.DagsterRunStatus.STARTED)
         return process
 
-    def materialized(self, key: AssetKey) -> dict[str, dict[str, Any]]:
+    def materialized(self, key: dg.AssetKey) -> dict[str, dict[str, Any]]:
         """The metadata of the newest materialisation of each partition of an asset."""
         records = self.instance.fetch_materializations(key, limit=50).records
         return {
@@ -78,7 +78,7 @@ class Location:
             if record.asset_materialization is not None
         }
 
-    def statuses(self) -> list[DagsterRunStatus]:
+    def statuses(self) -> list[dg.DagsterRunStatus]:
         """How the runs ended, newest first."""
         return [run.status for run in self.instance.get_runs()]
 

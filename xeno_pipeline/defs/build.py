@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 
-from dagster import BetaWarning, Definitions, in_process_executor
+import dagster as dg
 
 from xeno_pipeline.defs.assets.marts import marts_assets
 from xeno_pipeline.defs.assets.raw import LANDED, SHOPIFY, raw_assets
@@ -28,10 +28,10 @@ from xeno_pipeline.marts.dbt import DbtProject
 from xeno_pipeline.settings import Settings
 
 # Dagster itself passes this parameter on when it binds a sensor to its job; no user can do anything about it.
-warnings.filterwarnings("ignore", "Parameter `owners` of initializer `SensorDefinition", BetaWarning)
+warnings.filterwarnings("ignore", "Parameter `owners` of initializer `SensorDefinition", dg.BetaWarning)
 
 
-def build_defs(settings: Settings, *, pipeline: PipelineResource | None = None) -> Definitions:
+def build_defs(settings: Settings, *, pipeline: PipelineResource | None = None) -> dg.Definitions:
     """All assets, jobs, schedules and sensors.
 
     Args:
@@ -42,7 +42,7 @@ def build_defs(settings: Settings, *, pipeline: PipelineResource | None = None) 
     models = marts_assets(manifest)
     checks = asset_checks(models, manifest)
     jobs = {job.name: job for job in [*tenant_jobs(models), privacy_job(models), subscriptions_job, retention_job]}
-    return Definitions(
+    return dg.Definitions(
         assets=[*SHOPIFY, raw_assets, *LANDED, models],
         asset_checks=[*CHECKS, stores_tell_of_changes, checks],
         jobs=list(jobs.values()),
@@ -55,5 +55,5 @@ def build_defs(settings: Settings, *, pipeline: PipelineResource | None = None) 
             alerts_sensor(),
         ],
         resources={"pipeline": pipeline or PipelineResource()},
-        executor=in_process_executor,  # a run's steps share one process: each further one would cost seconds
+        executor=dg.in_process_executor,  # a run's steps share one process: each further one would cost seconds
     )

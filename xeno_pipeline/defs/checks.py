@@ -9,35 +9,8 @@ freshness policy besides them, since one tenant's materialisation would make the
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import dagster as dg
 import orjson
-from dagster import (
-    AssetCheckExecutionContext,
-    AssetCheckKey,
-    AssetCheckResult,
-    AssetChecksDefinition,
-    AssetCheckSeverity,
-    AssetCheckSpec,
-    AssetKey,
-    AssetsDefinition,
-    AssetSelection,
-    DefaultScheduleStatus,
-    MetadataValue,
-    OpExecutionContext,
-    RunRequest,
-    RunsFilter,
-    ScheduleDefinition,
-    ScheduleEvaluationContext,
-    SkipReason,
-    TableColumn,
-    TableRecord,
-    TableSchema,
-    define_asset_job,
-    in_process_executor,
-    job,
-    multi_asset_check,
-    op,
-    schedule,
-)
 
 from xeno_pipeline.defs.concurrency import ROUTINE, UNFINISHED
 from xeno_pipeline.defs.jobs.names import CHECKS_JOB, DBT_TESTS_JOB
@@ -46,17 +19,17 @@ from xeno_pipeline.marts.test_results import run_tests
 from xeno_pipeline.monitoring.checks import CHECKS, DBT_TESTS, Check, Finding, find
 
 _ROWS_SHOWN = 100
-_SCHEMA = TableSchema(
+_SCHEMA = dg.TableSchema(
     [
-        TableColumn("tenant", "string", description="Whose; empty where it is not one tenant's."),
-        TableColumn("what", "string"),
-        TableColumn("since", "string"),
-        TableColumn("command", "string", description="What to try."),
+        dg.TableColumn("tenant", "string", description="Whose; empty where it is not one tenant's."),
+        dg.TableColumn("what", "string"),
+        dg.TableColumn("since", "string"),
+        dg.TableColumn("command", "string", description="What to try."),
     ]
 )
 
 
-def asset_checks(models: AssetsDefinition, manifest: Path) -> AssetChecksDefinition:
+def asset_checks(models: dg.AssetsDefinition, manifest: Path) -> dg.AssetChecksDefinition:
     """All checks of monitoring, each on the assets that it can find something about.
 
     Args:
@@ -64,21 +37,21 @@ def asset_checks(models: AssetsDefinition, manifest: Path) -> AssetChecksDefinit
         manifest: the manifest.json that they are made from.
     """
     tested = sorted(_tested_models(models, manifest))
-    checks: dict[AssetCheckKey, tuple[Check, str]] = {}
+    checks: dict[dg.AssetCheckKey, tuple[Check, str]] = {}
     for check in CHECKS:
-        for asset in tested if check is DBT_TESTS else [AssetKey(name.split(".")) for name in check.subjects]:
+        for asset in tested if check is DBT_TESTS else [dg.AssetKey(name.split(".")) for name in check.subjects]:
             subject = asset.path[-1] if check is DBT_TESTS else ".".join(asset.path)
-            checks[AssetCheckKey(asset, check.name)] = (check, subject)
+            checks[dg.AssetCheckKey(asset, check.name)] = (check, subject)
 
-    @multi_asset_check(
+    @dg.multi_asset_check(
         name="monitoring",
         specs=[
-            AssetCheckSpec(key.name, asset=key.asset_key, description=check.description)
+            dg.AssetCheckSpec(key.name, asset=key.asset_key, description=check.description)
             for key, (check, _) in checks.items()
         ],
         can_subset=True,
     )
-    def monitoring(context: AssetCheckExecutionContext, pipeline: PipelineResource) -> Iterator[AssetCheckResult]:
+    def monitoring(context: dg.AssetCheckExecutionContext, pipeline: PipelineResource) -> Iterator[dg.AssetCheckResult]:
         opened = pipeline.open()
         selected = {key: checks[key] for key in checks if key in context.selected_asset_check_keys}
         asked = [check for check in CHECKS if any(check is each for each, _ in selected.values())]
@@ -91,30 +64,30 @@ def asset_checks(models: AssetsDefinition, manifest: Path) -> AssetChecksDefinit
     return monitoring
 
 
-def checks_schedule(checks: AssetChecksDefinition) -> ScheduleDefinition:
+def checks_schedule(checks: dg.AssetChecksDefinition) -> dg.ScheduleDefinition:
     """Evaluates the checks every quarter of an hour."""
 
-    @schedule(
+    @dg.schedule(
         name="asset_checks",
-        job=define_asset_job(
+        job=dg.define_asset_job(
             CHECKS_JOB,
-            selection=AssetSelection.checks(checks),
+            selection=dg.AssetSelection.checks(checks),
             tags=ROUTINE,
             description="Evaluate the checks of all layers, for all active tenants.",
         ),
         cron_schedule="11,26,41,56 * * * *",
-        default_status=DefaultScheduleStatus.RUNNING,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Evaluates the checks of all layers, for all active tenants in one step.",
     )
-    def every_quarter_of_an_hour(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
-        under_way = context.instance.get_runs(RunsFilter(job_name=CHECKS_JOB, statuses=UNFINISHED), limit=1)
-        return SkipReason("The checks are being evaluated.") if under_way else RunRequest()
+    def every_quarter_of_an_hour(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        under_way = context.instance.get_runs(dg.RunsFilter(job_name=CHECKS_JOB, statuses=UNFINISHED), limit=1)
+        return dg.SkipReason("The checks are being evaluated.") if under_way else dg.RunRequest()
 
     return every_quarter_of_an_hour
 
 
-@op(description="Run the dbt tests on the marts as they are.")
-def run_dbt_tests(context: OpExecutionContext, pipeline: PipelineResource) -> None:
+@dg.op(description="Run the dbt tests on the marts as they are.")
+def run_dbt_tests(context: dg.OpExecutionContext, pipeline: PipelineResource) -> None:
     """Run the tests, and keep their results for the check, which tells of those that fail."""
     opened = pipeline.open()
     tests, failed = run_tests(opened.database, opened.dbt_project)
@@ -124,9 +97,9 @@ def run_dbt_tests(context: OpExecutionContext, pipeline: PipelineResource) -> No
     context.log.info(f"{len(tests)} dbt tests ran; {', '.join(test.name for test in failed) or 'none'} failed.")
 
 
-@job(
+@dg.job(
     name=DBT_TESTS_JOB,
-    executor_def=in_process_executor,
+    executor_def=dg.in_process_executor,
     tags=ROUTINE,
     description="Run the dbt tests on the rows of all tenants; the asset checks tell what they found.",
 )
@@ -135,21 +108,21 @@ def dbt_tests_job() -> None:
     run_dbt_tests()
 
 
-def dbt_tests_schedule() -> ScheduleDefinition:
+def dbt_tests_schedule() -> dg.ScheduleDefinition:
     """Runs the dbt tests every day."""
-    return ScheduleDefinition(
+    return dg.ScheduleDefinition(
         name="daily_dbt_tests",
         job=dbt_tests_job,
         cron_schedule="51 4 * * *",
-        default_status=DefaultScheduleStatus.RUNNING,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Runs the dbt tests on the rows of all tenants.",
     )
 
 
-def _result(key: AssetCheckKey, check: Check, found: Sequence[Finding]) -> AssetCheckResult:
+def _result(key: dg.AssetCheckKey, check: Check, found: Sequence[Finding]) -> dg.AssetCheckResult:
     tenants = sorted({finding.tenant_id for finding in found if finding.tenant_id is not None})
     rows = [
-        TableRecord(
+        dg.TableRecord(
             {
                 "tenant": finding.tenant_id or "",
                 "what": finding.told,
@@ -159,13 +132,13 @@ def _result(key: AssetCheckKey, check: Check, found: Sequence[Finding]) -> Asset
         )
         for finding in found[:_ROWS_SHOWN]
     ]
-    return AssetCheckResult(
+    return dg.AssetCheckResult(
         asset_key=key.asset_key,
         check_name=key.name,
         passed=not found,
-        severity=AssetCheckSeverity.ERROR if check.is_error else AssetCheckSeverity.WARN,
+        severity=dg.AssetCheckSeverity.ERROR if check.is_error else dg.AssetCheckSeverity.WARN,
         description=_told(found),
-        metadata={"tenants": tenants, "failing": MetadataValue.table(rows, schema=_SCHEMA)} if found else {},
+        metadata={"tenants": tenants, "failing": dg.MetadataValue.table(rows, schema=_SCHEMA)} if found else {},
     )
 
 
@@ -176,9 +149,9 @@ def _told(found: Sequence[Finding]) -> str:
     return first if len(found) == 1 else f"{first} (and {len(found) - 1:,} more)"
 
 
-def _tested_models(models: AssetsDefinition, manifest: Path) -> set[AssetKey]:
+def _tested_models(models: dg.AssetsDefinition, manifest: Path) -> set[dg.AssetKey]:
     """The models that some dbt test is about."""
-    keys: Mapping[str, AssetKey] = {key.path[-1]: key for key in models.keys}
+    keys: Mapping[str, dg.AssetKey] = {key.path[-1]: key for key in models.keys}
     nodes = orjson.loads(manifest.read_bytes())["nodes"].values()
     tested = {
         unique_id.split(".")[2]

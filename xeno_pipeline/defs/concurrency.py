@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
+import dagster as dg
 
 LANE_TAG = "xeno/lane"
 
@@ -24,11 +24,11 @@ BACKFILL = {LANE_TAG: "backfill", "dagster/priority": "-5"}
 """Histories. Dagster's own backfills have no such tag, but a pool, and priority 0."""
 
 UNFINISHED = [
-    DagsterRunStatus.QUEUED,
-    DagsterRunStatus.NOT_STARTED,
-    DagsterRunStatus.STARTING,
-    DagsterRunStatus.STARTED,
-    DagsterRunStatus.CANCELING,
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
 ]
 
 BACKFILL_JOB = "__ASSET_JOB"
@@ -50,10 +50,10 @@ def lower_cpu_priority(tags: Mapping[str, str]) -> None:
         os.setpriority(os.PRIO_PROCESS, 0, max(_NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
 
 
-def tenants_under_way(instance: DagsterInstance, job_name: str) -> set[str]:
+def tenants_under_way(instance: dg.DagsterInstance, job_name: str) -> set[str]:
     """The tenants that are named by the configuration of runs of a job that are queued or at work."""
     named: set[str] = set()
-    for run in instance.get_runs(RunsFilter(job_name=job_name, statuses=UNFINISHED)):
+    for run in instance.get_runs(dg.RunsFilter(job_name=job_name, statuses=UNFINISHED)):
         config: Mapping[str, Any] = run.run_config
         for op in config.get("ops", {}).values():
             named.update(op.get("config", {}).get("tenants", ()))

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import dagster as dg
 import psutil
-from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
 from xeno_pipeline.settings import PROJECT_DIR, Settings
 
@@ -29,10 +29,10 @@ def dagster_home(settings: Settings) -> Path:
 
 
 @contextmanager
-def open_instance(settings: Settings) -> Iterator[DagsterInstance]:
+def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     """The instance that DAGSTER_HOME names, else the one under XENO_HOME."""
     os.environ.setdefault("DAGSTER_HOME", str(dagster_home(settings)))
-    with DagsterInstance.get() as instance:
+    with dg.DagsterInstance.get() as instance:
         yield instance
 
 
@@ -52,13 +52,13 @@ def process_tags() -> dict[str, str]:
     }
 
 
-def fail_dead_runs(instance: DagsterInstance) -> None:
+def fail_dead_runs(instance: dg.DagsterInstance) -> None:
     """Mark runs as failed whose process on this machine was killed.
 
     Dagster's code server does so for runs that it launched, unless it dies with them or the database is away just
     then; after that a run would count as under way for a day.
     """
-    filters = RunsFilter(statuses=[DagsterRunStatus.STARTED], tags={_HOST_TAG: socket.gethostname()})
+    filters = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED], tags={_HOST_TAG: socket.gethostname()})
     for run in instance.get_runs(filters):
         if not _is_alive(int(run.tags[_PID_TAG]), float(run.tags[_STARTED_TAG])):
             instance.report_run_failed(run, "The process of this run was killed. What it had committed stays.")

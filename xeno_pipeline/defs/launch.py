@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dagster import ExecuteInProcessResult
+import dagster as dg
 
 from xeno_pipeline.defs.build import build_defs
 from xeno_pipeline.defs.instance import fail_dead_runs, open_instance
@@ -76,7 +76,7 @@ def run_privacy(pipeline: Pipeline, request_ids: Sequence[int]) -> int:
     return done
 
 
-def _run(pipeline: Pipeline, name: str, ops: Mapping[str, Any], tenants: Sequence[str]) -> ExecuteInProcessResult:
+def _run(pipeline: Pipeline, name: str, ops: Mapping[str, Any], tenants: Sequence[str]) -> dg.ExecuteInProcessResult:
     # The console belongs to whoever called; the run's log is in the instance.
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
@@ -90,7 +90,7 @@ def _run(pipeline: Pipeline, name: str, ops: Mapping[str, Any], tenants: Sequenc
         )
 
 
-def _output(result: ExecuteInProcessResult, node: str) -> Any:
+def _output(result: dg.ExecuteInProcessResult, node: str) -> Any:
     """What an op of a run gave.
 
     Raises:

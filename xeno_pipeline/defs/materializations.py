@@ -7,19 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import groupby
 from uuid import uuid4
 
-from dagster import (
-    AssetExecutionContext,
-    AssetKey,
-    AssetMaterialization,
-    DagsterEvent,
-    DagsterEventType,
-    DagsterLogManager,
-    MetadataValue,
-    OpExecutionContext,
-    TableColumn,
-    TableRecord,
-    TableSchema,
-)
+import dagster as dg
 
 # Dagster writes the materialisations of a range of partitions in batches, and has no public name for that.
 from dagster._core.events import DagsterEventBatchMetadata
@@ -30,24 +18,24 @@ from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamR
 from xeno_pipeline.extraction.streams import SHOP
 from xeno_pipeline.tenants.apart import Failures
 
-Metadata = dict[str, MetadataValue | str | int | float]
+Metadata = dict[str, dg.MetadataValue | str | int | float]
 
-_ROWS_SCHEMA = TableSchema(
+_ROWS_SCHEMA = dg.TableSchema(
     [
-        TableColumn("table", "string"),
-        TableColumn("read", "int"),
-        TableColumn("inserted", "int"),
-        TableColumn("updated", "int"),
-        TableColumn("deleted", "int"),
+        dg.TableColumn("table", "string"),
+        dg.TableColumn("read", "int"),
+        dg.TableColumn("inserted", "int"),
+        dg.TableColumn("updated", "int"),
+        dg.TableColumn("deleted", "int"),
     ]
 )
 
 _MOST_AT_ONCE = "1000"
 
 
-def raw_key(table: str) -> AssetKey:
+def raw_key(table: str) -> dg.AssetKey:
     """The asset of a raw table."""
-    return AssetKey(["raw", table])
+    return dg.AssetKey(["raw", table])
 
 
 def metadata_of(report: StreamReport, table: str) -> Metadata:
@@ -67,16 +55,16 @@ def metadata_of(report: StreamReport, table: str) -> Metadata:
         "seconds": round(report.seconds, 1),
         "cursor_before": _instant(report.cursor_before),
         "cursor_after": _instant(report.cursor_after),
-        "stream_rows": MetadataValue.table(_rows(report), schema=_ROWS_SCHEMA),
+        "stream_rows": dg.MetadataValue.table(_rows(report), schema=_ROWS_SCHEMA),
     }
     if report.notes:
-        metadata["notes"] = MetadataValue.md("\n\n".join(report.notes))
+        metadata["notes"] = dg.MetadataValue.md("\n\n".join(report.notes))
     return metadata
 
 
 def materializations(
     results: Iterable[StreamResult], tables: Collection[str], failures: Failures, *, only_changed: bool = False
-) -> list[AssetMaterialization]:
+) -> list[dg.AssetMaterialization]:
     """A materialisation for each tenant and raw table that was synced.
 
     Args:
@@ -85,7 +73,7 @@ def materializations(
         failures: told of whom there is something that cannot be recorded.
         only_changed: leave out tables without a changed row, unless their history was read.
     """
-    found: list[AssetMaterialization] = []
+    found: list[dg.AssetMaterialization] = []
     for result in results:
         if isinstance(result, StreamFailure):
             continue
@@ -95,12 +83,14 @@ def materializations(
             if table in tables and has_changes:
                 with failures.guard(result.tenant_id, f"recording raw.{table}"):
                     metadata = metadata_of(result, table)
-                    found.append(AssetMaterialization(raw_key(table), partition=result.tenant_id, metadata=metadata))
+                    found.append(dg.AssetMaterialization(raw_key(table), partition=result.tenant_id, metadata=metadata))
     return found
 
 
 def record(
-    context: OpExecutionContext | AssetExecutionContext, events: Iterable[AssetMaterialization], failures: Failures
+    context: dg.OpExecutionContext | dg.AssetExecutionContext,
+    events: Iterable[dg.AssetMaterialization],
+    failures: Failures,
 ) -> None:
     """Record materialisations in a run, those of an asset in one transaction.
 
@@ -123,25 +113,27 @@ def record(
             for event in batch:
                 if event.partition not in recorded:
                     with failures.guard(event.partition or "", f"recording {key.to_user_string()}"):
-                        DagsterEvent.asset_materialization(step, event)
+                        dg.DagsterEvent.asset_materialization(step, event)
 
 
-def _record_batch(step: IStepContext, events: Sequence[AssetMaterialization]) -> None:
+def _record_batch(step: IStepContext, events: Sequence[dg.AssetMaterialization]) -> None:
     batch = uuid4().hex
     for number, event in enumerate(events, start=1):
         metadata = DagsterEventBatchMetadata(batch, is_end=number == len(events))
-        DagsterEvent.asset_materialization(step, event, metadata)
+        dg.DagsterEvent.asset_materialization(step, event, metadata)
 
 
-def _recorded_partitions(context: OpExecutionContext | AssetExecutionContext, key: AssetKey) -> set[str | None]:
+def _recorded_partitions(
+    context: dg.OpExecutionContext | dg.AssetExecutionContext, key: dg.AssetKey
+) -> set[str | None]:
     """The partitions of an asset that this run has recorded: a batch that fails may have been written in part."""
-    of_type = DagsterEventType.ASSET_MATERIALIZATION
+    of_type = dg.DagsterEventType.ASSET_MATERIALIZATION
     records = context.instance.get_records_for_run(context.run.run_id, of_type=of_type).records
     found = [record.event_log_entry.asset_materialization for record in records]
     return {each.partition for each in found if each is not None and each.asset_key == key}
 
 
-def log_notes(log: DagsterLogManager, results: Sequence[StreamResult]) -> None:
+def log_notes(log: dg.DagsterLogManager, results: Sequence[StreamResult]) -> None:
     """Write what a person should know of a sync into the run's log."""
     idle = {result.tenant_id for result in results if isinstance(result, StreamReport) and result.is_idle}
     if idle:
@@ -160,7 +152,7 @@ def log_notes(log: DagsterLogManager, results: Sequence[StreamResult]) -> None:
         )
 
 
-def _asset(event: AssetMaterialization) -> AssetKey:
+def _asset(event: dg.AssetMaterialization) -> dg.AssetKey:
     return event.asset_key
 
 
@@ -168,9 +160,9 @@ def _instant(instant: object) -> str:
     return str(instant) if instant is not None else "none"
 
 
-def _rows(report: StreamReport) -> list[TableRecord]:
+def _rows(report: StreamReport) -> list[dg.TableRecord]:
     return [
-        TableRecord(
+        dg.TableRecord(
             {
                 "table": table,
                 "read": counts.read,

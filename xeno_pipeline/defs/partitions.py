@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from dagster import DagsterInstance, DynamicPartitionsDefinition, RunsFilter
+import dagster as dg
 
 from xeno_pipeline.database.connection import Database
 from xeno_pipeline.defs.concurrency import UNFINISHED
@@ -13,13 +13,13 @@ from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.apart import Failures
 
-TENANTS = DynamicPartitionsDefinition(name="tenants")
+TENANTS = dg.DynamicPartitionsDefinition(name="tenants")
 """One partition per active tenant, by its handle."""
 
 _PARTITION_TAGS = (*("dagster/partition", "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"),)
 
 
-def align_partitions(instance: DagsterInstance, database: Database, failures: Failures | None = None) -> None:
+def align_partitions(instance: dg.DagsterInstance, database: Database, failures: Failures | None = None) -> None:
     """Bring the partitions in step with the registry: the active tenants, no others.
 
     The status of a tenant that is suspended is not lost: it comes back with the partition. One that a queued backfill
@@ -42,9 +42,9 @@ def align_partitions(instance: DagsterInstance, database: Database, failures: Fa
             instance.delete_dynamic_partition("tenants", handle)
 
 
-def _named_by_runs(instance: DagsterInstance) -> set[str]:
+def _named_by_runs(instance: dg.DagsterInstance) -> set[str]:
     """The partitions that runs name which have not ended: Dagster would refuse to begin a range that ends nowhere."""
-    runs = instance.get_runs(RunsFilter(statuses=UNFINISHED))
+    runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
     return {run.tags[tag] for run in runs for tag in _PARTITION_TAGS if tag in run.tags}
 
 

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from functools import cached_property
 
-from dagster import ConfigurableResource, InitResourceContext
+import dagster as dg
 from pydantic import PrivateAttr
 
 from xeno_pipeline.database.connection import Database
@@ -63,7 +63,7 @@ class Pipeline:
         return Syncer(self.database, ring, spool, self.on_progress, app, urls)
 
 
-class PipelineResource(ConfigurableResource[Pipeline]):
+class PipelineResource(dg.ConfigurableResource[Pipeline]):
     """Gives ops and assets the pipeline. The command line brings one of its own, to draw progress bars."""
 
     _pipeline: Pipeline | None = PrivateAttr(default=None)
@@ -75,7 +75,7 @@ class PipelineResource(ConfigurableResource[Pipeline]):
         resource._pipeline = pipeline
         return resource
 
-    def setup_for_execution(self, context: InitResourceContext) -> None:
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Have a run that begins tell which process it lives in, so that the death of that can be noticed."""
         if context.run is not None and context.instance is not None:
             context.instance.add_run_tags(context.run.run_id, process_tags())

@@ -6,7 +6,7 @@ import threading
 import time
 from dataclasses import replace
 
-from dagster import DagsterLogManager
+import dagster as dg
 
 from xeno_pipeline.extraction.report import Progress
 from xeno_pipeline.extraction.sync import Syncer
@@ -23,7 +23,7 @@ class ProgressLog:
         seconds_between: at least so many between two times.
     """
 
-    def __init__(self, log: DagsterLogManager, seconds_between: float = _SECONDS_BETWEEN_LINES) -> None:
+    def __init__(self, log: dg.DagsterLogManager, seconds_between: float = _SECONDS_BETWEEN_LINES) -> None:
         self._log, self._seconds_between = log, seconds_between
         self._lock = threading.Lock()
         self._told_at = time.monotonic()
@@ -41,7 +41,7 @@ class ProgressLog:
         self._log.info("\n".join(_told(each) for each in news))
 
 
-def logging_progress(syncer: Syncer, log: DagsterLogManager) -> Syncer:
+def logging_progress(syncer: Syncer, log: dg.DagsterLogManager) -> Syncer:
     """A syncer that tells a run's log how far it is, besides whom it tells already."""
     in_log, before = ProgressLog(log), syncer.on_progress
 

@@ -12,15 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import ceil
 from typing import Any
 
-from dagster import (
-    DefaultScheduleStatus,
-    JobDefinition,
-    RunRequest,
-    ScheduleDefinition,
-    ScheduleEvaluationContext,
-    SkipReason,
-    schedule,
-)
+import dagster as dg
 
 from xeno_pipeline.defs.concurrency import BACKFILL, ROUTINE, tenants_under_way
 from xeno_pipeline.defs.resources import PipelineResource
@@ -38,25 +30,25 @@ TENANTS_A_TRANSFORM = 200
 HISTORIES_A_TICK = 20
 """Each in a run of its own: nobody knows how large a store is before it was read."""
 
-Requests = list[RunRequest] | SkipReason
+Requests = list[dg.RunRequest] | dg.SkipReason
 
 
-def schedules(jobs: Mapping[str, JobDefinition]) -> list[ScheduleDefinition]:
+def schedules(jobs: Mapping[str, dg.JobDefinition]) -> list[dg.ScheduleDefinition]:
     """The schedules.
 
     Args:
         jobs: by name, those that are started.
     """
 
-    @schedule(
+    @dg.schedule(
         name="hourly_sync",
         job=jobs["sync"],
         cron_schedule="7 * * * *",
         description="Reads what changed at Shopify for all active tenants, a hundred in a run; histories that are yet "
         "to be read come in runs of their own.",
-        default_status=DefaultScheduleStatus.RUNNING,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
     )
-    def hourly_sync(context: ScheduleEvaluationContext, pipeline: PipelineResource) -> Requests:
+    def hourly_sync(context: dg.ScheduleEvaluationContext, pipeline: PipelineResource) -> Requests:
         with pipeline.open().database.connect() as connection:
             active = [tenant.tenant_id for tenant in registry.active(connection)]
             read = with_history(connection)
@@ -67,32 +59,32 @@ def schedules(jobs: Mapping[str, JobDefinition]) -> list[ScheduleDefinition]:
         new = [tenant_id for tenant_id in free if tenant_id not in read and tenant_id not in exhausted]
         routine = _runs(context, "extract_tenants", [name for name in free if name in read], TENANTS_A_SYNC)
         histories = _runs(context, "extract_tenants", _round_robin(context, new), 1, BACKFILL)
-        return [*routine, *histories] or SkipReason("No active tenant is free to be read.")
+        return [*routine, *histories] or dg.SkipReason("No active tenant is free to be read.")
 
-    @schedule(
+    @dg.schedule(
         name="nightly_reconciliation",
         job=jobs["reconcile"],
         cron_schedule="37 * * * *",
         description="Compares raw with Shopify, and mends what differs, for tenants in whose shop it is three o'clock "
         "in the night.",
-        default_status=DefaultScheduleStatus.RUNNING,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
     )
-    def nightly_reconciliation(context: ScheduleEvaluationContext, pipeline: PipelineResource) -> Requests:
+    def nightly_reconciliation(context: dg.ScheduleEvaluationContext, pipeline: PipelineResource) -> Requests:
         with pipeline.open().database.connect() as connection:
             due = reconciliation_results.due_tenants(connection)
         busy = tenants_under_way(context.instance, "reconcile")
         free = [tenant_id for tenant_id in due if tenant_id not in busy]
         runs = _runs(context, "reconcile_tenants", free, TENANTS_A_RECONCILIATION)
-        return list(runs) or SkipReason("It is night in no tenant's shop.")
+        return list(runs) or dg.SkipReason("It is night in no tenant's shop.")
 
-    @schedule(
+    @dg.schedule(
         name="daily_rollover",
         job=jobs["transform_marts"],
         cron_schedule="2,17,32,47 * * * *",
         description="Brings marts into the new day where a shop's clock has passed midnight.",
-        default_status=DefaultScheduleStatus.RUNNING,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
     )
-    def daily_rollover(context: ScheduleEvaluationContext, pipeline: PipelineResource) -> Requests:
+    def daily_rollover(context: dg.ScheduleEvaluationContext, pipeline: PipelineResource) -> Requests:
         with pipeline.open().database.connect() as connection:
             due = tenants_of_a_new_day(connection)
         busy = tenants_under_way(context.instance, "transform_marts")
@@ -100,22 +92,22 @@ def schedules(jobs: Mapping[str, JobDefinition]) -> list[ScheduleDefinition]:
         # Of the same tenants and day there is one run, however it ends: the hourly sync transforms what is left due.
         digest = hashlib.sha256(repr(sorted(free.items())).encode()).hexdigest()
         runs = _runs(context, "build_marts", list(free), TENANTS_A_TRANSFORM, key=digest)
-        return list(runs) or SkipReason("The marts of all tenants are of today.")
+        return list(runs) or dg.SkipReason("The marts of all tenants are of today.")
 
-    @schedule(
+    @dg.schedule(
         name="retention",
         job=jobs["retention"],
         cron_schedule="23 5 * * *",
         description="Deletes what is kept for so long only: finished runs with their events, webhooks, usage.",
-        default_status=DefaultScheduleStatus.RUNNING,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
     )
-    def retention(context: ScheduleEvaluationContext) -> RunRequest:
-        return RunRequest(run_key=_tick(context))
+    def retention(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        return dg.RunRequest(run_key=_tick(context))
 
     return [hourly_sync, nightly_reconciliation, daily_rollover, retention]
 
 
-def _round_robin(context: ScheduleEvaluationContext, tenant_ids: Sequence[str]) -> list[str]:
+def _round_robin(context: dg.ScheduleEvaluationContext, tenant_ids: Sequence[str]) -> list[str]:
     """Some of the tenants, others every hour: those who fail every time keep nobody waiting."""
     hour = int(context.scheduled_execution_time.timestamp()) // 3600
     first = hour * HISTORIES_A_TICK % len(tenant_ids) if tenant_ids else 0
@@ -123,24 +115,24 @@ def _round_robin(context: ScheduleEvaluationContext, tenant_ids: Sequence[str]) 
 
 
 def _runs(
-    context: ScheduleEvaluationContext,
+    context: dg.ScheduleEvaluationContext,
     op: str,
     tenant_ids: Sequence[str],
     at_most: int,
     lane: Mapping[str, str] = ROUTINE,
     key: str | None = None,
-) -> Iterator[RunRequest]:
+) -> Iterator[dg.RunRequest]:
     """Runs of no more than so many tenants each, of about the same size."""
     batches = ceil(len(tenant_ids) / at_most)
     for index in range(batches):
         batch = tenant_ids[index::batches]
         config: dict[str, Any] = {"ops": {op: {"config": {"tenants": list(batch)}}}}
-        yield RunRequest(
+        yield dg.RunRequest(
             run_key=f"{key or _tick(context)}/{lane['xeno/lane']}/{index}",
             run_config=config,
             tags={**lane, "xeno/tenants": ", ".join(batch)[:250]},
         )
 
 
-def _tick(context: ScheduleEvaluationContext) -> str:
+def _tick(context: dg.ScheduleEvaluationContext) -> str:
     return f"{context.scheduled_execution_time:%Y-%m-%dT%H:%MZ}"

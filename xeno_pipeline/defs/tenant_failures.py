@@ -8,15 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from dagster import (
-    AssetExecutionContext,
-    DagsterEventType,
-    DagsterInvalidInvocationError,
-    DagsterLogManager,
-    Failure,
-    MetadataValue,
-    OpExecutionContext,
-)
+import dagster as dg
 
 from xeno_pipeline.database.connection import Database
 from xeno_pipeline.database.safe_messages import safe_message
@@ -30,7 +22,7 @@ FAILED_TENANTS = "failed_tenants"
 """The metadata of a failure that names tenants: by tenant, why."""
 
 
-def select_tenants(log: DagsterLogManager, database: Database, handles: Sequence[str] = ()) -> list[Tenant]:
+def select_tenants(log: dg.DagsterLogManager, database: Database, handles: Sequence[str] = ()) -> list[Tenant]:
     """The active tenants of a run; others that it was asked for are skipped.
 
     Args:
@@ -46,12 +38,12 @@ def select_tenants(log: DagsterLogManager, database: Database, handles: Sequence
     return list(selection.tenants)
 
 
-def asked_partitions(context: AssetExecutionContext) -> list[str]:
+def asked_partitions(context: dg.AssetExecutionContext) -> list[str]:
     """The partitions that a run of assets was asked for, those that were deleted since included."""
     try:
         return list(context.partition_keys)
-    except DagsterInvalidInvocationError:  # an end of its range is no more; what was planned is known
-        planned = DagsterEventType.ASSET_MATERIALIZATION_PLANNED
+    except dg.DagsterInvalidInvocationError:  # an end of its range is no more; what was planned is known
+        planned = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
         records = context.instance.get_records_for_run(context.run.run_id, of_type=planned).records
         found = {
             event.asset_materialization_planned_data.partition
@@ -63,7 +55,7 @@ def asked_partitions(context: AssetExecutionContext) -> list[str]:
 
 
 def without_skipped(
-    log: DagsterLogManager, database: Database, results: Sequence[StreamResult], failures: Failures
+    log: dg.DagsterLogManager, database: Database, results: Sequence[StreamResult], failures: Failures
 ) -> list[StreamResult]:
     """What became of the streams of tenants that are still active; why others failed is no matter any more.
 
@@ -80,7 +72,7 @@ def without_skipped(
     return [result for result in results if isinstance(result, StreamReport) or result.tenant_id not in skipped]
 
 
-def forgive_skipped(log: DagsterLogManager, database: Database, report: TransformReport) -> None:
+def forgive_skipped(log: dg.DagsterLogManager, database: Database, report: TransformReport) -> None:
     """Take out of a transform's report with whom it failed that is no active tenant any more."""
     for tenant_id in _skipped(log, database, {*report.failures, *report.afterwards.reasons}):
         report.failures.pop(tenant_id, None)
@@ -108,7 +100,7 @@ def transform_failures(report: TransformReport) -> Failures:
 
 
 def finish_run(
-    context: OpExecutionContext | AssetExecutionContext,
+    context: dg.OpExecutionContext | dg.AssetExecutionContext,
     database: Database,
     job: str,
     tenant_ids: Collection[str],
@@ -134,7 +126,7 @@ def finish_run(
 
 
 def keep_failures(
-    context: OpExecutionContext | AssetExecutionContext,
+    context: dg.OpExecutionContext | dg.AssetExecutionContext,
     database: Database,
     job: str,
     tenant_ids: Collection[str],
@@ -154,20 +146,20 @@ def keep_failures(
     failures.apart(well, "clearing its failures in ops.run_failures", clear)
 
 
-def failure_of(failures: Failures) -> Failure:
+def failure_of(failures: Failures) -> dg.Failure:
     """The failure that names every tenant that a run failed with, and why."""
     by_tenant = {
         tenant_id: " ".join(reason.removeprefix(f"{tenant_id}: ") for reason in reasons)
         for tenant_id, reasons in sorted(failures.reasons.items())
     }
-    return Failure(
+    return dg.Failure(
         description="\n".join(reason for reasons in failures.reasons.values() for reason in reasons),
-        metadata={FAILED_TENANTS: MetadataValue.json(by_tenant)},
+        metadata={FAILED_TENANTS: dg.MetadataValue.json(by_tenant)},
         allow_retries=False,
     )
 
 
-def _skipped(log: DagsterLogManager, database: Database, tenant_ids: Collection[str]) -> Mapping[str, str]:
+def _skipped(log: dg.DagsterLogManager, database: Database, tenant_ids: Collection[str]) -> Mapping[str, str]:
     """Those of the tenants that are no active ones, and what they are; told in the log."""
     if not tenant_ids:
         return {}
@@ -177,6 +169,6 @@ def _skipped(log: DagsterLogManager, database: Database, tenant_ids: Collection[
     return skipped
 
 
-def _log_skipped(log: DagsterLogManager, skipped: Mapping[str, str]) -> None:
+def _log_skipped(log: dg.DagsterLogManager, skipped: Mapping[str, str]) -> None:
     for tenant_id, status in skipped.items():
         log.info(f"{tenant_id} is {status}: skipped.")

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import dagster as dg
 import pytest
-from dagster import DagsterRunStatus, SensorResult, SkipReason, build_sensor_context
 from dagster._core.test_utils import create_run_for_test
 
 from tests.support.installation import Shop
@@ -46,9 +46,9 @@ class Watch:
     def tick(self) -> Any:
         sensor = self.location.definitions.resolve_sensor_def("alerts")
         resources = self.location.definitions.resources
-        with build_sensor_context(self.location.instance, self.cursor, resources=resources) as context:
+        with dg.build_sensor_context(self.location.instance, self.cursor, resources=resources) as context:
             result = sensor(context)
-        if isinstance(result, SensorResult):
+        if isinstance(result, dg.SensorResult):
             self.cursor = result.cursor
         return result
 
@@ -83,7 +83,7 @@ def grow_stale(location: Location, tenant: str, synced_at: str) -> None:
 
 
 def test_nobody_is_told_until_somebody_is_named(location: Location) -> None:
-    assert isinstance(Watch(location).tick(), SkipReason)
+    assert isinstance(Watch(location).tick(), dg.SkipReason)
 
 
 def test_a_failed_check_is_told_once_with_tenant_time_and_remedy_and_its_recovery_once(
@@ -181,7 +181,7 @@ def test_a_failed_run_is_told_with_the_tenant_that_it_failed_for_until_that_is_r
 def test_a_run_that_died_is_told_until_its_job_succeeds(webhook: WebhookServer, location: Location) -> None:
     watch = Watch(location)
     watch.tick()
-    run = create_run_for_test(location.instance, "retention", status=DagsterRunStatus.STARTED)
+    run = create_run_for_test(location.instance, "retention", status=dg.DagsterRunStatus.STARTED)
     location.instance.report_run_failed(run, "The process of this run was killed.")
     watch.tick()
     assert f"run {run.run_id[:8]} of retention failed" in webhook.texts[0]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dagster as dg
 import pytest
-from dagster import DagsterRunStatus, RunRequest, SkipReason, build_sensor_context
 
 from tests.support.installation import Shop
 from tests.support.location import Location
@@ -23,18 +23,18 @@ def waiting(location: Location, shop: Shop, other_shop: Shop) -> list[str]:
     return handles
 
 
-def tick(location: Location) -> RunRequest | None:
+def tick(location: Location) -> dg.RunRequest | None:
     """The run that the sensor asks for; None where it asks for none."""
     sensor = location.definitions.resolve_sensor_def("connected_stores")
     resources = location.definitions.resources
     assert resources is not None
-    with build_sensor_context(instance=location.instance, resources=resources) as context:
+    with dg.build_sensor_context(instance=location.instance, resources=resources) as context:
         answer = sensor(context)
-    assert isinstance(answer, RunRequest | SkipReason)
-    return answer if isinstance(answer, RunRequest) else None
+    assert isinstance(answer, dg.RunRequest | dg.SkipReason)
+    return answer if isinstance(answer, dg.RunRequest) else None
 
 
-def run(location: Location, request: RunRequest) -> bool:
+def run(location: Location, request: dg.RunRequest) -> bool:
     """Run what was asked for, as the daemon would."""
     job = location.definitions.resolve_job_def(SYNC_JOB)
     return job.execute_in_process(
@@ -95,7 +95,7 @@ def test_a_store_whose_run_is_under_way_is_not_read_twice_and_keeps_no_other_wai
     assert first is not None
     config = {"ops": {"extract_tenants": {"config": {"tenants": waiting[:1]}}}}
     job = location.definitions.resolve_job_def(SYNC_JOB)
-    location.instance.create_run_for_job(job_def=job, run_config=config, status=DagsterRunStatus.STARTED)
+    location.instance.create_run_for_job(job_def=job, run_config=config, status=dg.DagsterRunStatus.STARTED)
 
     second = tick(location)
 

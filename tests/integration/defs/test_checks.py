@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dagster import AssetCheckKey, AssetCheckSeverity, AssetKey, SkipReason, build_schedule_context
+import dagster as dg
 from dagster._core.test_utils import create_run_for_test
 
 from tests.support.installation import Shop
@@ -29,8 +29,8 @@ def test_one_run_evaluates_all_checks_and_names_the_tenants_that_fail(
 
     evaluations = {each.asset_check_key: each for each in result.get_asset_check_evaluations()}
     assert len(evaluations) > 50
-    stale = evaluations[AssetCheckKey(AssetKey(["raw", "orders"]), "is_fresh")]
-    assert (stale.passed, stale.severity) == (False, AssetCheckSeverity.ERROR)
+    stale = evaluations[dg.AssetCheckKey(dg.AssetKey(["raw", "orders"]), "is_fresh")]
+    assert (stale.passed, stale.severity) == (False, dg.AssetCheckSeverity.ERROR)
     assert stale.metadata["tenants"].value == [shop.handle]
     (row,) = stale.metadata["failing"].records
     assert row.data["what"] == "orders: the history is not read yet"
@@ -53,7 +53,7 @@ def test_the_daily_dbt_tests_are_what_the_check_of_their_models_tells_of(locatio
 
 def test_checks_are_not_queued_behind_checks(location: Location) -> None:
     schedule = location.definitions.resolve_schedule_def("asset_checks")
-    with build_schedule_context(instance=location.instance, resources=location.definitions.resources) as context:
-        assert not isinstance(schedule(context), SkipReason)
+    with dg.build_schedule_context(instance=location.instance, resources=location.definitions.resources) as context:
+        assert not isinstance(schedule(context), dg.SkipReason)
         create_run_for_test(location.instance, CHECKS_JOB)
-        assert isinstance(schedule(context), SkipReason)
+        assert isinstance(schedule(context), dg.SkipReason)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dagster as dg
 import pytest
-from dagster import AssetKey
 
 from tests.support.location import Location
 from xeno_pipeline.defs.partitions import TENANTS, align_partitions
@@ -34,7 +34,7 @@ def test_every_mart_is_made_from_what_shopify_holds(graph) -> None:
 
 def test_every_raw_table_is_an_asset_below_shopify(graph) -> None:
     for table in RAW_TABLES:
-        parents = graph.get(AssetKey(["raw", table.name])).parent_keys
+        parents = graph.get(dg.AssetKey(["raw", table.name])).parent_keys
         assert [parent.path[0] for parent in parents] == ["shopify"]
 
 
@@ -50,7 +50,7 @@ def test_every_asset_is_partitioned_by_tenant_and_says_what_it_is(graph) -> None
 
 def test_backfills_take_tenants_in_batches(graph) -> None:
     sizes = {
-        layer: graph.get(AssetKey([layer, asset])).backfill_policy.max_partitions_per_run
+        layer: graph.get(dg.AssetKey([layer, asset])).backfill_policy.max_partitions_per_run
         for layer, asset in (("raw", "orders"), ("marts", "fct_orders"))
     }
     assert sizes == {"raw": 10, "marts": 50}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import dagster as dg
 import pytest
-from dagster import DagsterRunStatus, SkipReason, build_sensor_context
 
 from shopify_sandbox.process import SandboxProcess
 from shopify_sandbox.spec import StoreSpec
@@ -84,7 +84,7 @@ def test_one_tick_starts_one_run_which_takes_the_events_of_all_tenants_to_the_ma
     sensor = location.definitions.resolve_sensor_def("webhooks")
     resources = location.definitions.resources
     assert resources is not None
-    with build_sensor_context(instance=location.instance, resources=resources) as context:
+    with dg.build_sensor_context(instance=location.instance, resources=resources) as context:
         tick = sensor.evaluate_tick(context)
     assert len(tick.run_requests or []) == 1
 
@@ -93,8 +93,8 @@ def test_one_tick_starts_one_run_which_takes_the_events_of_all_tenants_to_the_ma
 
     assert location.installation.value("select count(*) from marts.fct_orders") == before + 2
     assert states(location.installation) == [("in the marts", 0, None)] * 2
-    with build_sensor_context(instance=location.instance, resources=resources, cursor=tick.cursor) as context:
-        assert isinstance(sensor(context), SkipReason)
+    with dg.build_sensor_context(instance=location.instance, resources=resources, cursor=tick.cursor) as context:
+        assert isinstance(sensor(context), dg.SkipReason)
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_a_tick_with_events_of_forty_tenants_starts_one_run_and_one_invocation_o
         (order,) = shop.control.place_order()["orders"]
         tell(location.installation.database, shop, ("orders/create", {"id": order}))
     sensor, resources = location.definitions.resolve_sensor_def("webhooks"), location.definitions.resources
-    with build_sensor_context(instance=location.instance, resources=resources) as context:
+    with dg.build_sensor_context(instance=location.instance, resources=resources) as context:
         (request,) = sensor.evaluate_tick(context).run_requests or []
 
     job = location.definitions.resolve_job_def(EVENTS_JOB)
@@ -138,10 +138,10 @@ def test_no_event_waits_for_a_run_whose_process_was_killed(location: Location, p
     tell(location.installation.database, shop, ("orders/create", {"id": order}))
     alive = location.run_in_another_process(EVENTS_JOB)
     sensor, resources = location.definitions.resolve_sensor_def("webhooks"), location.definitions.resources
-    with build_sensor_context(instance=location.instance, resources=resources) as context:
-        assert isinstance(sensor(context), SkipReason)
+    with dg.build_sensor_context(instance=location.instance, resources=resources) as context:
+        assert isinstance(sensor(context), dg.SkipReason)
     alive.communicate()
-    with build_sensor_context(instance=location.instance, resources=resources) as context:
+    with dg.build_sensor_context(instance=location.instance, resources=resources) as context:
         assert len(sensor.evaluate_tick(context).run_requests or []) == 1
 
 
@@ -155,7 +155,7 @@ def test_a_run_that_could_not_read_one_tenant_lands_the_others_and_fails_naming_
     job = location.definitions.resolve_job_def(EVENTS_JOB)
     result = job.execute_in_process(instance=location.instance, raise_on_error=False)
 
-    assert location.statuses()[0] == DagsterRunStatus.FAILURE
+    assert location.statuses()[0] == dg.DagsterRunStatus.FAILURE
     (failed,) = result.get_step_failure_events()
     assert failed.step_key == "settle_events"
     assert shop.handle in failed.step_failure_data.error_display_string

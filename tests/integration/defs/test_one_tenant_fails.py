@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+import dagster as dg
 import pytest
-from dagster import AssetKey, DagsterEventType, ExecuteInProcessResult, build_sensor_context
 
 from shopify_sandbox.process import SandboxProcess
 from shopify_sandbox.spec import DEFAULT_TOKEN, StoreSpec
@@ -40,8 +40,8 @@ from xeno_pipeline.settings import load_settings
 
 HEALTHY, GUILTY = ("able", "charlie"), "baker"
 TENANTS = (HEALTHY[0], GUILTY, HEALTHY[1])
-RAW_ORDERS = AssetKey(["raw", "orders"])
-REVENUE = AssetKey(["marts", "revenue_daily"])
+RAW_ORDERS = dg.AssetKey(["raw", "orders"])
+REVENUE = dg.AssetKey(["marts", "revenue_daily"])
 
 
 Fault = Callable[["Three"], AbstractContextManager[None]]
@@ -164,7 +164,7 @@ class Step:
     op: str | None = "extract_tenants"
     config: Mapping[str, object] = field(default_factory=dict)
 
-    def run(self, three: Three) -> ExecuteInProcessResult:
+    def run(self, three: Three) -> dg.ExecuteInProcessResult:
         if self.op is not None:
             return three.location.run(self.job, self.op, tenants=list(TENANTS), **self.config)
         job = three.location.definitions.resolve_job_def(self.job)
@@ -314,7 +314,7 @@ def test_a_check_or_an_alert_that_fails_for_one_tenant_tells_of_the_others_all_t
 
         with refused("ops.alerts")(three):
             resources = three.location.definitions.resources
-            with build_sensor_context(three.location.instance, resources=resources) as context:
+            with dg.build_sensor_context(three.location.instance, resources=resources) as context:
                 three.location.definitions.resolve_sensor_def("alerts")(context)
         (text,) = three.listener.texts
         for name in HEALTHY:
@@ -385,7 +385,7 @@ def test_afterwards_nothing_was_forgotten_and_nothing_is_wrong(three: Three) -> 
     assert three.location.installation.query("select job, reason from ops.run_failures") == []
 
 
-def fail(three: Three, case: Step) -> ExecuteInProcessResult:
+def fail(three: Three, case: Step) -> dg.ExecuteInProcessResult:
     """Run a job whose step fails: the run, the check and the alert name the guilty tenant, and no other."""
     with case.fails(three):
         result = case.run(three)
@@ -413,8 +413,8 @@ def fail(three: Three, case: Step) -> ExecuteInProcessResult:
     return result
 
 
-def recorded(three: Three, result: ExecuteInProcessResult, key: AssetKey) -> set[str | None]:
+def recorded(three: Three, result: dg.ExecuteInProcessResult, key: dg.AssetKey) -> set[str | None]:
     """The partitions of an asset that a run has recorded."""
-    of_type = DagsterEventType.ASSET_MATERIALIZATION
+    of_type = dg.DagsterEventType.ASSET_MATERIALIZATION
     records = three.location.instance.get_records_for_run(result.run_id, of_type=of_type).records
     return {record.partition_key for record in records if record.asset_key == key}

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
+import dagster as dg
 import pytest
-from dagster import AssetKey
 
 from tests.support.installation import Shop
 from tests.support.location import Location
@@ -26,7 +26,7 @@ TABLES = {
 
 
 def shown(location: Location, mart: str, tenant: str) -> dict[str, object]:
-    return location.materialized(AssetKey(["marts", mart]))[tenant]
+    return location.materialized(dg.AssetKey(["marts", mart]))[tenant]
 
 
 def heights(markdown: str) -> list[int]:
@@ -88,7 +88,7 @@ def test_at_the_turn_of_the_day_all_figures_are_drawn_again(location: Location, 
 def test_a_backfill_shows_the_figures_of_each_of_its_tenants(location: Location, shop: Shop, other_shop: Shop) -> None:
     location.connect(shop, other_shop)
     assert location.run(SYNC_JOB, "extract_tenants", transform=False).success
-    mart = AssetKey(["marts", "rfm_scores"])
+    mart = dg.AssetKey(["marts", "rfm_scores"])
     assert location.backfill([shop.handle, other_shop.handle], mart).success
     pictures = {shown(location, "rfm_scores", each.handle)["customers_by_score"] for each in (shop, other_shop)}
     assert len(pictures) == 2

@@ -10,15 +10,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import dagster as dg
 import pytest
-from dagster import (
-    AssetCheckEvaluation,
-    DagsterRunStatus,
-    ExecuteInProcessResult,
-    SensorResult,
-    SkipReason,
-    build_sensor_context,
-)
 
 from tests.support.events import tell, tell_merge
 from tests.support.installation import Shop
@@ -48,7 +41,7 @@ def person(customer: int) -> dict[str, Any]:
     return {"id": customer, "email": PERSON["email"], "phone": PERSON["phone"]}
 
 
-def run_privacy(location: Location) -> ExecuteInProcessResult:
+def run_privacy(location: Location) -> dg.ExecuteInProcessResult:
     job = location.definitions.resolve_job_def(PRIVACY_JOB)
     return job.execute_in_process(instance=location.instance, raise_on_error=False)
 
@@ -161,12 +154,12 @@ def test_a_data_request_becomes_a_file_of_the_owners_which_is_deleted_after_a_mo
     assert {row["order_id"] for row in held["order_line_items"]} == {row["id"] for row in held["orders"]}
     assert len(held["abandoned_checkouts"]) >= 1
 
-    assert isinstance(tick(location, "privacy_requests"), SkipReason)
+    assert isinstance(tick(location, "privacy_requests"), dg.SkipReason)
     location.installation.execute("update ops.privacy_requests set received_at = now() - interval '31 days'")
-    assert isinstance(tick(location, "privacy_requests"), SensorResult)
+    assert isinstance(tick(location, "privacy_requests"), dg.SensorResult)
     assert run_privacy(location).success
     assert exported(tenant) == []
-    assert isinstance(tick(location, "privacy_requests"), SkipReason)
+    assert isinstance(tick(location, "privacy_requests"), dg.SkipReason)
 
 
 def test_of_a_shop_that_is_gone_nothing_is_left_but_a_tombstone_and_the_audit(
@@ -215,7 +208,7 @@ def test_whether_a_shop_is_connected_is_asked_again_while_it_does_not_answer(loc
 
     result = run_privacy(location)
 
-    assert location.statuses()[0] == DagsterRunStatus.FAILURE
+    assert location.statuses()[0] == dg.DagsterRunStatus.FAILURE
     (failed,) = result.get_step_failure_events()
     assert failed.step_key == "settle_privacy_requests"
     assert tenant.handle in failed.step_failure_data.error_display_string
@@ -228,24 +221,24 @@ def test_whether_a_shop_is_connected_is_asked_again_while_it_does_not_answer(loc
 
 
 def test_what_is_due_starts_one_run_and_what_waits_for_its_next_attempt_none(location: Location, tenant: Shop) -> None:
-    assert isinstance(tick(location, "privacy_requests"), SkipReason)
+    assert isinstance(tick(location, "privacy_requests"), dg.SkipReason)
     for number in (1, 2):
         ask(location, tenant, "customers/redact", customer=person(number))
     started = tick(location, "privacy_requests")
-    assert isinstance(started, SensorResult)
+    assert isinstance(started, dg.SensorResult)
     assert len(started.run_requests or []) == 1
     with location.installation.database.connect() as connection:
         for request in requests.due(connection):
             requests.record_failure(connection, request.id, "It could not be done.")
-    assert isinstance(tick(location, "privacy_requests"), SkipReason)
+    assert isinstance(tick(location, "privacy_requests"), dg.SkipReason)
 
 
 def test_no_request_waits_for_a_run_whose_process_was_killed(location: Location, tenant: Shop) -> None:
     ask(location, tenant, "customers/redact", customer=person(7))
     alive = location.run_in_another_process(PRIVACY_JOB)
-    assert isinstance(tick(location, "privacy_requests"), SkipReason)
+    assert isinstance(tick(location, "privacy_requests"), dg.SkipReason)
     alive.communicate()
-    assert isinstance(tick(location, "privacy_requests"), SensorResult)
+    assert isinstance(tick(location, "privacy_requests"), dg.SensorResult)
 
 
 def test_a_request_near_its_deadline_fails_a_check_that_names_tenant_and_request(
@@ -258,9 +251,9 @@ def test_a_request_near_its_deadline_fails_a_check_that_names_tenant_and_request
             "update ops.privacy_requests set deadline_at = now() + make_interval(days => %s)", days_left
         )
         told = tick(location, "privacy_deadlines")
-        assert isinstance(told, SensorResult)
+        assert isinstance(told, dg.SensorResult)
         (evaluation,) = told.asset_events
-        assert isinstance(evaluation, AssetCheckEvaluation)
+        assert isinstance(evaluation, dg.AssetCheckEvaluation)
         assert (evaluation.passed, evaluation.severity.value) == (passed, severity)
         named = (evaluation.metadata["requests"].value, evaluation.metadata["tenants"].value)
         assert named == (([], []) if passed else ([number], [tenant.handle]))
@@ -297,5 +290,5 @@ def tick(location: Location, name: str) -> Any:
     """One evaluation of a sensor."""
     resources = location.definitions.resources
     assert resources is not None
-    with build_sensor_context(instance=location.instance, resources=resources) as context:
+    with dg.build_sensor_context(instance=location.instance, resources=resources) as context:
         return location.definitions.resolve_sensor_def(name)(context)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from typing import cast
 
+import dagster as dg
 import pytest
-from dagster import DagsterLogManager
 
 from tests.support.installation import Shop
 from tests.support.location import Location
@@ -28,7 +28,7 @@ def test_a_run_tells_records_so_far_of_how_many(
 
 def test_streams_that_move_meanwhile_are_told_in_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    log = ProgressLog(cast(DagsterLogManager, logging.getLogger("run")), seconds_between=3600.0)
+    log = ProgressLog(cast(dg.DagsterLogManager, logging.getLogger("run")), seconds_between=3600.0)
     for done in range(1000):
         log.take(Progress("acme", "orders", "loading", done, 1000))
         log.take(Progress("acme", "customers", "loading", done))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dagster as dg
 import pytest
-from dagster import AssetKey, DagsterRunStatus
 
 from tests.support.installation import Shop
 from tests.support.location import Location
@@ -12,9 +12,9 @@ from xeno_pipeline.defs.instance import fail_dead_runs
 from xeno_pipeline.defs.jobs.names import RECONCILE_JOB, SYNC_JOB, TRANSFORM_JOB
 from xeno_pipeline.raw.tables import ORDERS, RAW_TABLES, tree
 
-RAW_ORDERS = AssetKey(["raw", "orders"])
-REVENUE = AssetKey(["marts", "revenue_daily"])
-ALL_RAW = [AssetKey(["raw", table]) for table in STREAM_OF_TABLE]
+RAW_ORDERS = dg.AssetKey(["raw", "orders"])
+REVENUE = dg.AssetKey(["marts", "revenue_daily"])
+ALL_RAW = [dg.AssetKey(["raw", table]) for table in STREAM_OF_TABLE]
 
 
 def days_of(location: Location, shop: Shop) -> int:
@@ -81,7 +81,7 @@ def test_the_sync_job_lands_the_healthy_and_then_fails_naming_the_guilty(
     shop.control.set_tokens("shpat_another")
     result = location.run(SYNC_JOB, "extract_tenants", tenants=pair)
 
-    assert location.statuses() == [DagsterRunStatus.FAILURE]
+    assert location.statuses() == [dg.DagsterRunStatus.FAILURE]
     (failed,) = result.get_step_failure_events()
     assert failed.step_key == "conclude"
     assert shop.handle in failed.step_failure_data.error_display_string
@@ -126,4 +126,4 @@ def test_a_run_whose_process_was_killed_is_marked_as_failed(location: Location) 
 
     fail_dead_runs(location.instance)
 
-    assert location.statuses() == [DagsterRunStatus.FAILURE]
+    assert location.statuses() == [dg.DagsterRunStatus.FAILURE]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import dagster as dg
 import pytest
-from dagster import AssetKey, DagsterRunStatus, RunRequest, ScheduleDefinition, build_schedule_context
 
 from tests.support.installation import Installation, Shop
 from tests.support.location import Location
@@ -19,17 +19,17 @@ AT = datetime(2026, 11, 20, 10, 7, tzinfo=UTC)
 NAMES = {"hourly_sync", "nightly_reconciliation", "daily_rollover", "retention"}
 
 
-def tick(location: Location, name: str, at: datetime = AT) -> list[RunRequest]:
+def tick(location: Location, name: str, at: datetime = AT) -> list[dg.RunRequest]:
     """The runs that one tick of a schedule asks for."""
-    found: ScheduleDefinition = location.definitions.resolve_schedule_def(name)
-    context = build_schedule_context(
+    found: dg.ScheduleDefinition = location.definitions.resolve_schedule_def(name)
+    context = dg.build_schedule_context(
         instance=location.instance, scheduled_execution_time=at, resources=location.definitions.resources
     )
     data = found.evaluate_tick(context)
     return list(data.run_requests or ())
 
 
-def named(requests: list[RunRequest], lane: str = "routine") -> list[list[str]]:
+def named(requests: list[dg.RunRequest], lane: str = "routine") -> list[list[str]]:
     """The tenants of each run of a lane."""
     return [
         next(iter(request.run_config["ops"].values()))["config"]["tenants"]
@@ -86,7 +86,7 @@ def test_who_is_in_a_run_that_is_still_at_work_is_left_out(location: Location) -
     register(location.installation, "acme", "globex")
     job = location.definitions.resolve_job_def(SYNC_JOB)
     config = {"ops": {"extract_tenants": {"config": {"tenants": ["acme"]}}}}
-    location.instance.create_run_for_job(job, run_config=config, status=DagsterRunStatus.STARTED)
+    location.instance.create_run_for_job(job, run_config=config, status=dg.DagsterRunStatus.STARTED)
 
     assert tenants_under_way(location.instance, SYNC_JOB) == {"acme"}
     assert named(tick(location, "hourly_sync")) == [["globex"]]
@@ -166,4 +166,4 @@ def test_old_runs_are_deleted_but_for_those_that_made_what_there_is(location: Lo
     assert delete_runs(location.instance, datetime.now(UTC), needed) == 1
 
     assert [record.dagster_run.run_id for record in location.instance.get_run_records()] == [made]
-    assert set(location.materialized(AssetKey(["raw", "orders"]))) == {shop.handle}
+    assert set(location.materialized(dg.AssetKey(["raw", "orders"]))) == {shop.handle}

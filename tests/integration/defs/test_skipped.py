@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import dagster as dg
 import pytest
-from dagster import AssetKey, DagsterEventType, DagsterLogManager, DagsterRun, DagsterRunStatus
 
 # Dagster executes a run that was made before by no public name.
 from dagster._core.definitions.job_base import InMemoryJob
@@ -21,8 +21,8 @@ from xeno_pipeline.raw.tables import RAW_TABLES
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.offboarding import remove_tenant
 
-RAW_ORDERS = AssetKey(["raw", "orders"])
-REVENUE = AssetKey(["marts", "revenue_daily"])
+RAW_ORDERS = dg.AssetKey(["raw", "orders"])
+REVENUE = dg.AssetKey(["marts", "revenue_daily"])
 
 
 def suspend(location: Location, handle: str) -> None:
@@ -78,7 +78,7 @@ def test_of_whoever_is_removed_while_a_run_is_at_work_nothing_is_written_any_mor
         each.control.place_order()
     read = tenant_jobs.logging_progress
 
-    def remove_first(syncer: Syncer, log: DagsterLogManager) -> Syncer:
+    def remove_first(syncer: Syncer, log: dg.DagsterLogManager) -> Syncer:
         """By now the run has chosen its tenants."""
         remove(location, gone)
         return read(syncer, log)
@@ -93,7 +93,7 @@ def test_of_whoever_is_removed_while_a_run_is_at_work_nothing_is_written_any_mor
     assert location.installation.value(orders, stays) == before + 1
 
 
-def backfill(location: Location, first: str, last: str, gone: str, *selection: AssetKey) -> DagsterRun:
+def backfill(location: Location, first: str, last: str, gone: str, *selection: dg.AssetKey) -> dg.DagsterRun:
     """A run of a backfill of a range of partitions, one of which is deleted while the run waits in the queue."""
     job = location.definitions.resolve_implicit_global_asset_job_def().get_subset(asset_selection=set(selection))
     one = {"dagster/partition": first}
@@ -119,21 +119,23 @@ def backfill(location: Location, first: str, last: str, gone: str, *selection: A
     ],
 )
 def test_a_backfill_whose_partition_was_deleted_lands_the_others_and_records_nothing_of_it(
-    location: Location, pair: list[str], asset: AssetKey, place: int
+    location: Location, pair: list[str], asset: dg.AssetKey, place: int
 ) -> None:
     first, last = location.instance.get_dynamic_partitions("tenants")
     gone, stays = ((first, last), (last, first))[place]
 
     run = backfill(location, first, last, gone, asset)
 
-    assert run.status is DagsterRunStatus.SUCCESS, safe_message(location)
+    assert run.status is dg.DagsterRunStatus.SUCCESS, safe_message(location)
     assert f"{gone} is suspended: skipped." in safe_message(location)
-    records = location.instance.get_records_for_run(run.run_id, of_type=DagsterEventType.ASSET_MATERIALIZATION).records
+    records = location.instance.get_records_for_run(
+        run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
+    ).records
     assert {record.partition_key for record in records} == {stays}
 
 
 def test_a_run_of_one_partition_that_was_deleted_does_nothing_and_says_so(location: Location, pair: list[str]) -> None:
     gone, _ = pair
-    run = backfill(location, gone, gone, gone, RAW_ORDERS, AssetKey(["raw", "customers"]))
-    assert run.status is DagsterRunStatus.SUCCESS, safe_message(location)
+    run = backfill(location, gone, gone, gone, RAW_ORDERS, dg.AssetKey(["raw", "customers"]))
+    assert run.status is dg.DagsterRunStatus.SUCCESS, safe_message(location)
     assert "Nobody is left to work on." in safe_message(location)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import dagster as dg
 import pytest
-from dagster import AssetCheckKey, AssetCheckSeverity, SkipReason, build_schedule_context, build_sensor_context
 
 from shopify_sandbox.spec import DEFAULT_SCOPES
 from tests.support.installation import Shop
@@ -28,20 +28,20 @@ def reachable(monkeypatch: pytest.MonkeyPatch) -> None:
 def new_tenants(location: Location) -> Any:
     """What the sensor for new tenants says."""
     sensor = location.definitions.resolve_sensor_def("new_webhook_subscriptions")
-    with build_sensor_context(instance=location.instance, resources=location.definitions.resources) as context:
+    with dg.build_sensor_context(instance=location.instance, resources=location.definitions.resources) as context:
         return sensor(context)
 
 
 def every_hour(location: Location) -> Any:
     """What the hourly schedule says."""
     schedule = location.definitions.resolve_schedule_def("hourly_webhook_subscriptions")
-    with build_schedule_context(instance=location.instance, resources=location.definitions.resources) as context:
+    with dg.build_schedule_context(instance=location.instance, resources=location.definitions.resources) as context:
         return schedule(context)
 
 
 def check(location: Location) -> Any:
     """The newest evaluation of the check."""
-    key = AssetCheckKey(raw_key("carts"), CHECK)
+    key = dg.AssetCheckKey(raw_key("carts"), CHECK)
     record = location.instance.event_log_storage.get_asset_check_execution_history(key, limit=1)[0]
     return record.event.dagster_event.asset_check_evaluation_data
 
@@ -59,8 +59,8 @@ def test_new_tenants_are_subscribed_in_one_run_and_then_left_to_the_hourly_one(
     assert location.run(SUBSCRIPTIONS_JOB, "ensure_subscriptions", tenants=[shop.handle, other_shop.handle]).success
 
     assert topics_at(shop, OURS) == topics_at(other_shop, OURS) == sorted(TOPICS)
-    assert isinstance(new_tenants(location), SkipReason)
-    assert not isinstance(every_hour(location), SkipReason)
+    assert isinstance(new_tenants(location), dg.SkipReason)
+    assert not isinstance(every_hour(location), dg.SkipReason)
     assert check(location).passed
 
 
@@ -79,8 +79,8 @@ def test_the_check_names_the_tenants_of_whom_no_webhooks_may_come(
 
 def test_without_a_public_address_nothing_is_done_and_nothing_warned_of(location: Location, shop: Shop) -> None:
     location.connect(shop)
-    assert isinstance(new_tenants(location), SkipReason)
-    assert isinstance(every_hour(location), SkipReason)
+    assert isinstance(new_tenants(location), dg.SkipReason)
+    assert isinstance(every_hour(location), dg.SkipReason)
     assert location.run(SUBSCRIPTIONS_JOB, "ensure_subscriptions").success
     assert of(shop).listed() == []
 
@@ -88,5 +88,5 @@ def test_without_a_public_address_nothing_is_done_and_nothing_warned_of(location
 def test_the_check_says_what_is_wrong_with_each_tenant() -> None:
     assert subscriptions_check({}).passed
     result = subscriptions_check({"acme": "acme: it was refused.", "zeta": "zeta: it was not compared."})
-    assert (result.passed, result.severity) == (False, AssetCheckSeverity.WARN)
+    assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert result.description == "acme: it was refused.\nzeta: it was not compared."

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import dagster as dg
 import pytest
-from dagster import job, op
 
 from tests.support.installation import Shop
 from tests.support.location import Location
@@ -26,12 +26,12 @@ def test_a_row_that_the_database_refuses_is_quoted_in_no_log(
     def refuse(table: str) -> None:
         installation.execute(f"alter table {table} add constraint refused check (last_name <> '{PERSON['last_name']}')")
 
-    @op
+    @dg.op
     def note() -> None:
         with installation.database.connect() as connection:
             connection.execute(f"insert into public.notes values ('{PERSON['last_name']}')")
 
-    @job
+    @dg.job
     def notes() -> None:
         note()
 

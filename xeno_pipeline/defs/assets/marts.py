@@ -8,16 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from dagster import (
-    AssetExecutionContext,
-    AssetKey,
-    AssetMaterialization,
-    AssetsDefinition,
-    AssetSpec,
-    BackfillPolicy,
-    Config,
-    MaterializeResult,
-)
+import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
 from pydantic import Field
 
@@ -45,7 +36,7 @@ whose extraction fails keeps no other tenant's marts waiting.
 """
 
 
-class TransformConfig(Config):
+class TransformConfig(dg.Config):
     """How to transform the tenants of a run."""
 
     as_of: str | None = Field(
@@ -59,7 +50,7 @@ class _Translator(DagsterDbtTranslator):
         # A dbt test's result says nothing of which tenant it is about; checks by tenant are assets' own.
         super().__init__(DagsterDbtTranslatorSettings(enable_asset_checks=False))
 
-    def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> AssetSpec:
+    def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
         spec = super().get_asset_spec(manifest, unique_id, project)
         node = manifest["nodes"].get(unique_id)  # a source is none
         is_view = node is not None and node["config"]["materialized"] == "view"
@@ -67,7 +58,7 @@ class _Translator(DagsterDbtTranslator):
         return spec.replace_attributes(group_name=spec.key.path[0], kinds=kinds, owners=["team:data"])
 
 
-def marts_assets(manifest: Path) -> AssetsDefinition:
+def marts_assets(manifest: Path) -> dg.AssetsDefinition:
     """The models of a parsed dbt project as assets.
 
     Args:
@@ -79,13 +70,13 @@ def marts_assets(manifest: Path) -> AssetsDefinition:
         name="transform",
         select="resource_type:model",
         partitions_def=TENANTS,
-        backfill_policy=BackfillPolicy.multi_run(max_partitions_per_run=TENANTS_A_RUN),
+        backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=TENANTS_A_RUN),
         pool=BACKFILL_POOL,
         dagster_dbt_translator=_Translator(),
     )
     def models(
-        context: AssetExecutionContext, config: TransformConfig, pipeline: PipelineResource
-    ) -> Iterator[MaterializeResult[None]]:
+        context: dg.AssetExecutionContext, config: TransformConfig, pipeline: PipelineResource
+    ) -> Iterator[dg.MaterializeResult[None]]:
         lower_cpu_priority(context.run.tags)
         opened = pipeline.open()
         selected = context.selected_asset_keys
@@ -115,15 +106,15 @@ def marts_assets(manifest: Path) -> AssetsDefinition:
         # In the order in which dbt made them: Dagster wants each after those it is made from.
         for name, metadata in {node.name: node_metadata(node) for _, node in report.nodes}.items():
             if name in by_name:
-                yield MaterializeResult(asset_key=by_name[name], metadata=metadata)
+                yield dg.MaterializeResult(asset_key=by_name[name], metadata=metadata)
         finish_run(context, opened.database, BACKFILL_JOB, asked, failures)
 
     return models
 
 
 def mart_materializations(
-    report: TransformReport, models: AssetsDefinition, *, only_changed: bool = False
-) -> Iterator[AssetMaterialization]:
+    report: TransformReport, models: dg.AssetsDefinition, *, only_changed: bool = False
+) -> Iterator[dg.AssetMaterialization]:
     """A materialisation for each model and tenant whose marts were made.
 
     Args:
@@ -138,8 +129,8 @@ def mart_materializations(
     for tenant_ids, node in nodes:
         for tenant_id in tenant_ids:
             if node.rows or tenant_id in whole or not only_changed:
-                yield AssetMaterialization(keys[node.name], partition=tenant_id, metadata=node_metadata(node))
-    written: dict[AssetKey, set[str]] = {}
+                yield dg.AssetMaterialization(keys[node.name], partition=tenant_id, metadata=node_metadata(node))
+    written: dict[dg.AssetKey, set[str]] = {}
     for tenant_ids, node in nodes:  # one transform may have been several runs of dbt
         if node.rows:
             written.setdefault(keys[node.name], set()).update(tenant_ids)
@@ -147,10 +138,10 @@ def mart_materializations(
     for key in sorted(untouched):
         changed = _tenants_of(key, models, written) if key.path[0] == "marts" else set()
         for tenant_id in sorted(changed | whole):
-            yield AssetMaterialization(key, partition=tenant_id)
+            yield dg.AssetMaterialization(key, partition=tenant_id)
 
 
-def _tenants_of(key: AssetKey, models: AssetsDefinition, written: Mapping[AssetKey, set[str]]) -> set[str]:
+def _tenants_of(key: dg.AssetKey, models: dg.AssetsDefinition, written: Mapping[dg.AssetKey, set[str]]) -> set[str]:
     """The tenants for whom an asset, or what a view is made from, was written."""
     if key in written or key not in models.keys:
         return written.get(key, set())

@@ -16,18 +16,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from dagster import (
-    AssetKey,
-    AssetMaterialization,
-    AssetRecordsFilter,
-    DagsterEventType,
-    DagsterInstance,
-    MetadataValue,
-    TableColumn,
-    TableRecord,
-    TableSchema,
-    TimestampMetadataValue,
-)
+import dagster as dg
 
 from xeno_pipeline.database.connection import Database
 from xeno_pipeline.defs.assets.charts import bars, grid
@@ -35,7 +24,7 @@ from xeno_pipeline.defs.materializations import Metadata
 from xeno_pipeline.tenants.apart import Failures
 
 Rows = Sequence[Mapping[str, Any]]
-Pictures = dict[tuple[AssetKey, str], Metadata]
+Pictures = dict[tuple[dg.AssetKey, str], Metadata]
 """By mart and tenant."""
 
 DRAWN_AT = "drawn_at"
@@ -54,10 +43,10 @@ class Picture:
 
     name: str
     query: str
-    draw: Callable[[Rows], MetadataValue]
+    draw: Callable[[Rows], dg.MetadataValue]
 
 
-def pictures(database: Database, wanted: Iterable[tuple[AssetKey, str]], failures: Failures) -> Pictures:
+def pictures(database: Database, wanted: Iterable[tuple[dg.AssetKey, str]], failures: Failures) -> Pictures:
     """Pictures as of now.
 
     Args:
@@ -66,7 +55,7 @@ def pictures(database: Database, wanted: Iterable[tuple[AssetKey, str]], failure
         failures: told whose could not be drawn; these are left out too.
     """
     drawn: Pictures = {}
-    drawn_at = MetadataValue.timestamp(datetime.now(UTC))
+    drawn_at = dg.MetadataValue.timestamp(datetime.now(UTC))
     for key, picture, tenant_ids in _by_mart(wanted):
         step = f"its picture of {key.path[-1]}"
         for rows_of in failures.apart(tenant_ids, step, partial(_read, database, picture)):
@@ -87,7 +76,9 @@ def _read(database: Database, picture: Picture, tenant_ids: Sequence[str]) -> di
         }
 
 
-def recent_pictures(instance: DagsterInstance, wanted: Iterable[tuple[AssetKey, str]], failures: Failures) -> Pictures:
+def recent_pictures(
+    instance: dg.DagsterInstance, wanted: Iterable[tuple[dg.AssetKey, str]], failures: Failures
+) -> Pictures:
     """Pictures that the newest materialisations show and that are not yet to be drawn again.
 
     Args:
@@ -103,26 +94,26 @@ def recent_pictures(instance: DagsterInstance, wanted: Iterable[tuple[AssetKey, 
     return found
 
 
-def _recent(instance: DagsterInstance, key: AssetKey, picture: Picture, tenant_ids: Sequence[str]) -> Pictures:
+def _recent(instance: dg.DagsterInstance, key: dg.AssetKey, picture: Picture, tenant_ids: Sequence[str]) -> Pictures:
     found: Pictures = {}
     oldest = (datetime.now(UTC) - DRAWN_AGAIN_AFTER).timestamp()
-    event_type = DagsterEventType.ASSET_MATERIALIZATION
+    event_type = dg.DagsterEventType.ASSET_MATERIALIZATION
     newest = list(instance.get_latest_storage_id_by_partition(key, event_type, set(tenant_ids)).values())
     if not newest:
         return found
-    for record in instance.fetch_materializations(AssetRecordsFilter(key, storage_ids=newest), len(newest)).records:
+    for record in instance.fetch_materializations(dg.AssetRecordsFilter(key, storage_ids=newest), len(newest)).records:
         metadata = record.asset_materialization.metadata if record.asset_materialization else {}
         drawn_at = metadata.get(DRAWN_AT)
-        if isinstance(drawn_at, TimestampMetadataValue) and drawn_at.value > oldest:
+        if isinstance(drawn_at, dg.TimestampMetadataValue) and drawn_at.value > oldest:
             found[key, str(record.partition_key)] = {name: metadata[name] for name in (picture.name, DRAWN_AT)}
     return found
 
 
 def with_pictures(
-    events: Iterable[AssetMaterialization], drawn: Pictures, failures: Failures
-) -> list[AssetMaterialization]:
+    events: Iterable[dg.AssetMaterialization], drawn: Pictures, failures: Failures
+) -> list[dg.AssetMaterialization]:
     """Materialisations with what is shown of their marts and tenants; where that cannot be added, without it."""
-    found: list[AssetMaterialization] = []
+    found: list[dg.AssetMaterialization] = []
     for event in events:
         picture, shown = drawn.get((event.asset_key, event.partition or "")), event
         if picture is not None:
@@ -132,7 +123,7 @@ def with_pictures(
     return found
 
 
-def _by_mart(wanted: Iterable[tuple[AssetKey, str]]) -> Iterator[tuple[AssetKey, Picture, Sequence[str]]]:
+def _by_mart(wanted: Iterable[tuple[dg.AssetKey, str]]) -> Iterator[tuple[dg.AssetKey, Picture, Sequence[str]]]:
     """The marts that have a picture, and whose is wanted."""
     for key, of_mart in groupby(sorted(wanted, key=lambda pair: pair[0].to_user_string()), itemgetter(0)):
         picture = _PICTURES.get(key.path[-1]) if key.path[0] == "marts" else None
@@ -140,16 +131,16 @@ def _by_mart(wanted: Iterable[tuple[AssetKey, str]]) -> Iterator[tuple[AssetKey,
             yield key, picture, [tenant_id for _, tenant_id in of_mart]
 
 
-def _revenue(rows: Rows) -> MetadataValue:
+def _revenue(rows: Rows) -> dg.MetadataValue:
     sales = [float(row["net_sales"]) for row in rows]
     first, last = rows[0]["date_day"], rows[-1]["date_day"]
-    return MetadataValue.md(
+    return dg.MetadataValue.md(
         f"Net sales by day, {first} to {last}; at most {max(sales):,.2f}, in all {sum(sales):,.2f}\n\n"
         + bars("Net sales by day", sales)
     )
 
 
-def _rfm(rows: Rows) -> MetadataValue:
+def _rfm(rows: Rows) -> dg.MetadataValue:
     cells = {
         (5 - row["recency_score"], row["frequency_score"] - 1): (float(row["customers"]), f"{row['customers']:,}")
         for row in rows
@@ -158,10 +149,10 @@ def _rfm(rows: Rows) -> MetadataValue:
     title = "Customers by recency and frequency; 5 is best"
     if not rows[0]["rfm_is_meaningful"]:
         title += ". They are too few, or too much alike, for these scores to say anything"
-    return MetadataValue.md(f"{title}\n\n" + grid(columns, labels, cells))
+    return dg.MetadataValue.md(f"{title}\n\n" + grid(columns, labels, cells))
 
 
-def _retention(rows: Rows) -> MetadataValue:
+def _retention(rows: Rows) -> dg.MetadataValue:
     cohorts = sorted({row["cohort_month"] for row in rows})
     cells = {
         (cohorts.index(row["cohort_month"]), row["period_number"] - 1): (
@@ -172,13 +163,13 @@ def _retention(rows: Rows) -> MetadataValue:
     }
     columns = [str(n) for n in range(1, max(row["period_number"] for row in rows) + 1)]
     title = "Customers who ordered again, by months since their first order\n\n"
-    return MetadataValue.md(title + grid(columns, [f"{cohort:%Y-%m}" for cohort in cohorts], cells))
+    return dg.MetadataValue.md(title + grid(columns, [f"{cohort:%Y-%m}" for cohort in cohorts], cells))
 
 
-def _table(rows: Rows) -> MetadataValue:
-    schema = TableSchema([TableColumn(name, "string") for name in rows[0]])
-    return MetadataValue.table(
-        [TableRecord({name: _written(value) for name, value in row.items()}) for row in rows], schema
+def _table(rows: Rows) -> dg.MetadataValue:
+    schema = dg.TableSchema([dg.TableColumn(name, "string") for name in rows[0]])
+    return dg.MetadataValue.table(
+        [dg.TableRecord({name: _written(value) for name, value in row.items()}) for row in rows], schema
     )
 
 

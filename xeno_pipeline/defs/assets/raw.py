@@ -4,7 +4,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from dagster import AssetExecutionContext, AssetKey, AssetSpec, BackfillPolicy, Config, MaterializeResult, multi_asset
+import dagster as dg
 from pydantic import Field
 
 from xeno_pipeline.defs.assets.marts import as_date
@@ -39,7 +39,7 @@ TENANTS_A_RUN = 10
 """How many tenants a backfill's run reads: enough to wait for several shops at once."""
 
 
-class SyncConfig(Config):
+class SyncConfig(dg.Config):
     """How to read the tenants of a run."""
 
     full: bool = Field(default=False, description="Read the history again, and mark what is gone.")
@@ -61,8 +61,8 @@ class SyncConfig(Config):
         return SyncRequest(streams, self.full, self.accept_deletions, as_date(self.since), as_date(self.until))
 
 
-def _at_shopify(stream: str, where: str = "behind Shopify's Admin API") -> AssetSpec:
-    return AssetSpec(
+def _at_shopify(stream: str, where: str = "behind Shopify's Admin API") -> dg.AssetSpec:
+    return dg.AssetSpec(
         ["shopify", stream],
         group_name="shopify",
         kinds={"shopify"},
@@ -73,11 +73,11 @@ def _at_shopify(stream: str, where: str = "behind Shopify's Admin API") -> Asset
     )
 
 
-def _spec(table: RawTable, stream: str) -> AssetSpec:
+def _spec(table: RawTable, stream: str) -> dg.AssetSpec:
     parent = f" Belongs to raw.{table.parent.name}." if table.parent else ""
-    return AssetSpec(
+    return dg.AssetSpec(
         raw_key(table.name),
-        deps=[AssetKey(["shopify", stream])],
+        deps=[dg.AssetKey(["shopify", stream])],
         group_name="raw",
         kinds={"shopify", "postgres"},
         owners=["team:data"],
@@ -97,16 +97,16 @@ LANDED = [
 """What webhooks bring: no run can be asked for it."""
 
 
-@multi_asset(
+@dg.multi_asset(
     name="extract",
     specs=[_spec(table, STREAM_OF_TABLE[table.name]) for tables in TABLES_OF_STREAM.values() for table in tables],
     can_subset=True,
     pool=BACKFILL_POOL,
-    backfill_policy=BackfillPolicy.multi_run(max_partitions_per_run=TENANTS_A_RUN),
+    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=TENANTS_A_RUN),
 )
 def raw_assets(
-    context: AssetExecutionContext, config: SyncConfig, pipeline: PipelineResource
-) -> Iterator[MaterializeResult[None]]:
+    context: dg.AssetExecutionContext, config: SyncConfig, pipeline: PipelineResource
+) -> Iterator[dg.MaterializeResult[None]]:
     """Read the selected streams of the run's tenants, side by side.
 
     A tenant that fails or is skipped leaves the others' materialisations as they are: these are recorded one by one,
@@ -135,5 +135,5 @@ def raw_assets(
             with failures.guard(report.tenant_id, f"the metadata of raw.{table}"):
                 context.add_asset_metadata(metadata_of(report, table), raw_key(table), report.tenant_id)
     for table in selected:
-        yield MaterializeResult(asset_key=raw_key(table))
+        yield dg.MaterializeResult(asset_key=raw_key(table))
     finish_run(context, opened.database, BACKFILL_JOB, asked, failures)

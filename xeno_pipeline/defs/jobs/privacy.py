@@ -6,26 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from dagster import (
-    AssetCheckEvaluation,
-    AssetCheckResult,
-    AssetChecksDefinition,
-    AssetCheckSeverity,
-    AssetsDefinition,
-    Config,
-    DefaultSensorStatus,
-    JobDefinition,
-    OpExecutionContext,
-    SensorDefinition,
-    SensorEvaluationContext,
-    SensorResult,
-    SkipReason,
-    asset_check,
-    in_process_executor,
-    job,
-    op,
-    sensor,
-)
+import dagster as dg
 from pydantic import Field
 
 from xeno_pipeline.database.connection import Connection, Database
@@ -52,7 +33,7 @@ _SECONDS_BETWEEN_TICKS = 30
 _SECONDS_BETWEEN_ALERTS = 3600
 
 
-class RequestsConfig(Config):
+class RequestsConfig(dg.Config):
     """Which requests a run is about."""
 
     requests: list[int] = Field(default_factory=list, description="Their numbers; all that are due where empty.")
@@ -77,9 +58,9 @@ class Processed:
     tenants: dict[int, str]
 
 
-@op(description="Export, redact, remove: one request after the other; a failure is told at the end.")
+@dg.op(description="Export, redact, remove: one request after the other; a failure is told at the end.")
 def process_privacy_requests(
-    context: OpExecutionContext, config: RequestsConfig, pipeline: PipelineResource
+    context: dg.OpExecutionContext, config: RequestsConfig, pipeline: PipelineResource
 ) -> Processed:
     """Do what requests ask for, and delete files that have lived long enough."""
     opened = pipeline.open()
@@ -105,9 +86,9 @@ def process_privacy_requests(
     return Processed(done, in_raw, failures, further, {request.id: request.tenant_id or "" for request in selected})
 
 
-@op(description="Note which requests are done; fail where one could not be.")
+@dg.op(description="Note which requests are done; fail where one could not be.")
 def settle_privacy_requests(
-    context: OpExecutionContext, processed: Processed, report: TransformReport, pipeline: PipelineResource
+    context: dg.OpExecutionContext, processed: Processed, report: TransformReport, pipeline: PipelineResource
 ) -> int:
     """Note what became of the requests, now that the marts have followed, and tell which failed; how many are done."""
     failures = processed.failures | {
@@ -132,7 +113,9 @@ def settle_privacy_requests(
     return len(done)
 
 
-def finish_privacy(context: OpExecutionContext, database: Database, tenant_ids: set[str], failures: Failures) -> None:
+def finish_privacy(
+    context: dg.OpExecutionContext, database: Database, tenant_ids: set[str], failures: Failures
+) -> None:
     """Keep with whom the run failed, and fail; a suspended tenant's requests are no less due than others'.
 
     Raises:
@@ -149,25 +132,25 @@ def processor_of(opened: Pipeline) -> Processor:
     return Processor(opened.database, opened.settings.exports_folder, open_client)
 
 
-def privacy_job(models: AssetsDefinition) -> JobDefinition:
+def privacy_job(models: dg.AssetsDefinition) -> dg.JobDefinition:
     """The job that does the requests that are due.
 
     Args:
         models: the dbt models, of which materialisations are recorded.
     """
 
-    @op(description="Bring the marts of redacted customers' tenants up to date, in one dbt run.")
+    @dg.op(description="Bring the marts of redacted customers' tenants up to date, in one dbt run.")
     def forget_in_marts(
-        context: OpExecutionContext, processed: Processed, pipeline: PipelineResource
+        context: dg.OpExecutionContext, processed: Processed, pipeline: PipelineResource
     ) -> TransformReport:
         tenant_ids = sorted(set(processed.in_raw.values()))
         if not tenant_ids:
             return TransformReport()
         return make_marts(context, pipeline.open(), TransformRequest(tenant_ids), models)
 
-    @job(
+    @dg.job(
         name=PRIVACY_JOB,
-        executor_def=in_process_executor,
+        executor_def=dg.in_process_executor,
         description="Do what Shopify's privacy webhooks ask for: export or redact a customer, remove a shop.",
     )
     def privacy() -> None:
@@ -177,18 +160,18 @@ def privacy_job(models: AssetsDefinition) -> JobDefinition:
     return privacy
 
 
-@asset_check(
+@dg.asset_check(
     asset=raw_key(raw.CUSTOMERS.name),
     name=CHECK,
     description="No privacy request has a week or less left until its deadline, 30 days after it came.",
 )
-def privacy_requests_are_in_time(pipeline: PipelineResource) -> AssetCheckResult:
+def privacy_requests_are_in_time(pipeline: PipelineResource) -> dg.AssetCheckResult:
     """Tell which requests come near their deadline."""
     with pipeline.open().database.connect() as connection:
         return deadline_check(requests.near_deadline(connection))
 
 
-def deadline_check(near: Sequence[PrivacyRequest]) -> AssetCheckResult:
+def deadline_check(near: Sequence[PrivacyRequest]) -> dg.AssetCheckResult:
     """What the check says.
 
     Args:
@@ -198,9 +181,9 @@ def deadline_check(near: Sequence[PrivacyRequest]) -> AssetCheckResult:
         f"{request}, due {request.deadline_at:%Y-%m-%d %H:%M %Z}: {request.error or 'not tried.'}" for request in near
     ]
     is_overdue = any(request.days_left < 0 for request in near)
-    return AssetCheckResult(
+    return dg.AssetCheckResult(
         passed=not near,
-        severity=AssetCheckSeverity.ERROR if is_overdue else AssetCheckSeverity.WARN,
+        severity=dg.AssetCheckSeverity.ERROR if is_overdue else dg.AssetCheckSeverity.WARN,
         description="\n".join(told) or "No deadline is near.",
         metadata={
             "requests": [request.id for request in near],
@@ -209,32 +192,34 @@ def deadline_check(near: Sequence[PrivacyRequest]) -> AssetCheckResult:
     )
 
 
-CHECKS: Sequence[AssetChecksDefinition] = [privacy_requests_are_in_time]
+CHECKS: Sequence[dg.AssetChecksDefinition] = [privacy_requests_are_in_time]
 
 
-def privacy_sensors(privacy: JobDefinition) -> list[SensorDefinition]:
+def privacy_sensors(privacy: dg.JobDefinition) -> list[dg.SensorDefinition]:
     """What starts the job, and what raises the alert whether the job gets anywhere or not."""
 
-    @sensor(
+    @dg.sensor(
         name="privacy_requests",
         job=privacy,
         minimum_interval_seconds=_SECONDS_BETWEEN_TICKS,
-        default_status=DefaultSensorStatus.RUNNING,
+        default_status=dg.DefaultSensorStatus.RUNNING,
         description="Starts one run for all privacy requests that are due, unless one is under way.",
     )
-    def privacy_requests(context: SensorEvaluationContext, pipeline: PipelineResource) -> SensorResult | SkipReason:
+    def privacy_requests(
+        context: dg.SensorEvaluationContext, pipeline: PipelineResource
+    ) -> dg.SensorResult | dg.SkipReason:
         return request_run(context, privacy, pipeline.open().database, _backlog)
 
-    @sensor(
+    @dg.sensor(
         name="privacy_deadlines",
         minimum_interval_seconds=_SECONDS_BETWEEN_ALERTS,
-        default_status=DefaultSensorStatus.RUNNING,
+        default_status=dg.DefaultSensorStatus.RUNNING,
         description="Says every hour whether a privacy request comes near its deadline.",
     )
-    def privacy_deadlines(context: SensorEvaluationContext, pipeline: PipelineResource) -> SensorResult:
+    def privacy_deadlines(context: dg.SensorEvaluationContext, pipeline: PipelineResource) -> dg.SensorResult:
         with pipeline.open().database.connect() as connection:
             result = deadline_check(requests.near_deadline(connection))
-        evaluation = AssetCheckEvaluation(
+        evaluation = dg.AssetCheckEvaluation(
             check_name=CHECK,
             asset_key=raw_key(raw.CUSTOMERS.name),
             passed=result.passed,
@@ -242,7 +227,7 @@ def privacy_sensors(privacy: JobDefinition) -> list[SensorDefinition]:
             description=result.description,
             metadata=result.metadata,
         )
-        return SensorResult(asset_events=[evaluation])
+        return dg.SensorResult(asset_events=[evaluation])
 
     return [privacy_requests, privacy_deadlines]
 

@@ -5,16 +5,7 @@
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
-from dagster import (
-    DagsterInstance,
-    DagsterRunStatus,
-    Failure,
-    OpExecutionContext,
-    RunsFilter,
-    in_process_executor,
-    job,
-    op,
-)
+import dagster as dg
 
 from xeno_pipeline.database.connection import Connection, DatabaseUnavailableError
 from xeno_pipeline.database.safe_messages import safe_message
@@ -28,7 +19,7 @@ from xeno_pipeline.monitoring import alerts
 from xeno_pipeline.tenants import registry, usage
 from xeno_pipeline.tenants.apart import Failures
 
-_FINISHED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
+_FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 _NEWEST_MATERIALIZATIONS = """
     select distinct run_id from dagster.event_logs
@@ -49,8 +40,8 @@ _OF_NOBODY: Mapping[str, Callable[[Connection], None]] = {
 }
 
 
-@op(description="Delete what is older than the settings say.")
-def purge(context: OpExecutionContext, pipeline: PipelineResource) -> None:
+@dg.op(description="Delete what is older than the settings say.")
+def purge(context: dg.OpExecutionContext, pipeline: PipelineResource) -> None:
     """Delete finished runs, webhooks, usage, and what dead transforms left behind."""
     opened, failures = pipeline.open(), Failures()
     before = datetime.now(UTC) - timedelta(days=opened.settings.run_days)
@@ -72,7 +63,7 @@ def purge(context: OpExecutionContext, pipeline: PipelineResource) -> None:
         tenant_ids = [tenant.tenant_id for tenant in registry.every(connection)]
     finish_run(context, opened.database, RETENTION_JOB, tenant_ids, failures)
     if problems:
-        raise Failure("\n".join(problems), allow_retries=False)
+        raise dg.Failure("\n".join(problems), allow_retries=False)
 
 
 def newest_materializations(connection: Connection) -> set[str]:
@@ -80,7 +71,7 @@ def newest_materializations(connection: Connection) -> set[str]:
     return {run_id for (run_id,) in connection.execute(_NEWEST_MATERIALIZATIONS)}
 
 
-def delete_runs(instance: DagsterInstance, before: datetime, needed: set[str]) -> int:
+def delete_runs(instance: dg.DagsterInstance, before: datetime, needed: set[str]) -> int:
     """Delete finished runs with their events, each in transactions of its own.
 
     Args:
@@ -91,16 +82,16 @@ def delete_runs(instance: DagsterInstance, before: datetime, needed: set[str]) -
     Returns:
         How many were deleted.
     """
-    filters = RunsFilter(statuses=_FINISHED, created_before=before)
+    filters = dg.RunsFilter(statuses=_FINISHED, created_before=before)
     old = [run_id for run_id in instance.get_run_ids(filters) if run_id not in needed]
     for run_id in old:
         instance.delete_run(run_id)
     return len(old)
 
 
-@job(
+@dg.job(
     name=RETENTION_JOB,
-    executor_def=in_process_executor,
+    executor_def=dg.in_process_executor,
     tags=ROUTINE,
     description="Delete what is kept for so long only.",
 )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
-from dagster import AssetsDefinition, Config, Failure, JobDefinition, OpExecutionContext, in_process_executor, job, op
+import dagster as dg
 from pydantic import Field
 
 from xeno_pipeline.database.connection import Connection, Database
@@ -43,7 +43,7 @@ from xeno_pipeline.tenants import backfills, registry
 from xeno_pipeline.tenants.apart import Failures
 
 
-class TenantsConfig(Config):
+class TenantsConfig(dg.Config):
     """Whom a run is about."""
 
     tenants: list[str] = Field(default_factory=list, description="Handles; all active tenants where empty.")
@@ -89,8 +89,8 @@ class Extracted:
     failures: Failures = field(default_factory=Failures)
 
 
-@op(description="Read the tenants' streams, side by side; one tenant's failure is told at the end.")
-def extract_tenants(context: OpExecutionContext, config: ExtractConfig, pipeline: PipelineResource) -> Extracted:
+@dg.op(description="Read the tenants' streams, side by side; one tenant's failure is told at the end.")
+def extract_tenants(context: dg.OpExecutionContext, config: ExtractConfig, pipeline: PipelineResource) -> Extracted:
     """Read the streams of any set of tenants, and record what changed."""
     lower_cpu_priority(context.run.tags)
     opened, failures = pipeline.open(), Failures()
@@ -106,8 +106,8 @@ def extract_tenants(context: OpExecutionContext, config: ExtractConfig, pipeline
     return _extracted(context, opened, tenant_ids, results, failures, config.full, transform=config.transform)
 
 
-@op(description="Compare the tenants' raw data with Shopify, side by side, and mend what differs.")
-def reconcile_tenants(context: OpExecutionContext, config: ReconcileConfig, pipeline: PipelineResource) -> Extracted:
+@dg.op(description="Compare the tenants' raw data with Shopify, side by side, and mend what differs.")
+def reconcile_tenants(context: dg.OpExecutionContext, config: ReconcileConfig, pipeline: PipelineResource) -> Extracted:
     """Reconcile any set of tenants, and record what changed."""
     opened = pipeline.open()
     tenants = select_tenants(context.log, opened.database, config.tenants)
@@ -117,7 +117,7 @@ def reconcile_tenants(context: OpExecutionContext, config: ReconcileConfig, pipe
 
 
 def _extracted(
-    context: OpExecutionContext,
+    context: dg.OpExecutionContext,
     opened: Pipeline,
     tenant_ids: Sequence[str],
     results: Sequence[StreamResult],
@@ -144,8 +144,8 @@ class EventsRead(Extracted):
     done_before: datetime = field(kw_only=True)
 
 
-@op(description="Read what the due webhooks of all tenants name, side by side; a failure is told at the end.")
-def read_due_events(context: OpExecutionContext, pipeline: PipelineResource) -> EventsRead:
+@dg.op(description="Read what the due webhooks of all tenants name, side by side; a failure is told at the end.")
+def read_due_events(context: dg.OpExecutionContext, pipeline: PipelineResource) -> EventsRead:
     """Read what due events name, and record what changed; what a dead run had read is transformed with it."""
     opened, failures = pipeline.open(), Failures()
     if suspended := apply_uninstallations(opened.database, failures):
@@ -178,9 +178,9 @@ def purge_inbox(opened: Pipeline, failures: Failures) -> None:
     failures.apart(tenant_ids, "deleting its old webhooks", purge)
 
 
-@op(description="Note which events the marts show now; fail where a tenant failed.")
+@dg.op(description="Note which events the marts show now; fail where a tenant failed.")
 def settle_events(
-    context: OpExecutionContext, read: EventsRead, report: TransformReport, pipeline: PipelineResource
+    context: dg.OpExecutionContext, read: EventsRead, report: TransformReport, pipeline: PipelineResource
 ) -> None:
     """Note what became of the events that were read, and tell which tenants failed."""
     database = pipeline.open().database
@@ -198,30 +198,32 @@ def settle_events(
     finish_run(context, database, EVENTS_JOB, read.tenant_ids, failures)
 
 
-def tenant_jobs(models: AssetsDefinition) -> list[JobDefinition]:
+def tenant_jobs(models: dg.AssetsDefinition) -> list[dg.JobDefinition]:
     """The job that syncs tenants, the one that makes their marts, and the one that reads what events name.
 
     Args:
         models: the dbt models, of which materialisations are recorded.
     """
 
-    @op(description="Make the marts of the tenants that landed, in one dbt run.")
-    def refresh_marts(context: OpExecutionContext, extracted: Extracted, pipeline: PipelineResource) -> TransformReport:
+    @dg.op(description="Make the marts of the tenants that landed, in one dbt run.")
+    def refresh_marts(
+        context: dg.OpExecutionContext, extracted: Extracted, pipeline: PipelineResource
+    ) -> TransformReport:
         opened = pipeline.open()
         if not extracted.to_transform:
             return TransformReport()
         tenants = select_tenants(context.log, opened.database, extracted.to_transform)
         return make_marts(context, opened, TransformRequest([tenant.tenant_id for tenant in tenants]), models)
 
-    @op(description="Fail where a tenant failed, now that the others have landed.")
+    @dg.op(description="Fail where a tenant failed, now that the others have landed.")
     def conclude(
-        context: OpExecutionContext, extracted: Extracted, report: TransformReport, pipeline: PipelineResource
+        context: dg.OpExecutionContext, extracted: Extracted, report: TransformReport, pipeline: PipelineResource
     ) -> None:
         failures = _failures(extracted, report)
         finish_run(context, pipeline.open().database, context.job_name, extracted.tenant_ids, failures)
 
-    @op(description="Make the marts of tenants, in one dbt run.")
-    def build_marts(context: OpExecutionContext, config: BuildConfig, pipeline: PipelineResource) -> TransformReport:
+    @dg.op(description="Make the marts of tenants, in one dbt run.")
+    def build_marts(context: dg.OpExecutionContext, config: BuildConfig, pipeline: PipelineResource) -> TransformReport:
         opened, failures = pipeline.open(), Failures()
         align_partitions(context.instance, opened.database, failures)
         tenants = select_tenants(context.log, opened.database, config.tenants)
@@ -236,8 +238,8 @@ def tenant_jobs(models: AssetsDefinition) -> list[JobDefinition]:
         report.afterwards.take_over(failures)
         return report
 
-    @op(description="Fail where a tenant's marts could not be made or a test did not pass.")
-    def judge_marts(context: OpExecutionContext, report: TransformReport, pipeline: PipelineResource) -> None:
+    @dg.op(description="Fail where a tenant's marts could not be made or a test did not pass.")
+    def judge_marts(context: dg.OpExecutionContext, report: TransformReport, pipeline: PipelineResource) -> None:
         failures = transform_failures(report)
         for test in report.failed_tests:
             for tenant_id, message in test.tenants.items():
@@ -246,11 +248,11 @@ def tenant_jobs(models: AssetsDefinition) -> list[JobDefinition]:
                     failures.reasons.setdefault(tenant_id, []).append(reason)
         finish_run(context, pipeline.open().database, TRANSFORM_JOB, report.asked_tenant_ids, failures)
         if report.failed_tests:
-            raise Failure("\n".join(f"{test.name}: {test.message}" for test in report.failed_tests))
+            raise dg.Failure("\n".join(f"{test.name}: {test.message}" for test in report.failed_tests))
 
-    @job(
+    @dg.job(
         name=SYNC_JOB,
-        executor_def=in_process_executor,
+        executor_def=dg.in_process_executor,
         tags=ROUTINE,
         description="Read what changed at Shopify for any set of tenants, and bring their marts up to date.",
     )
@@ -258,9 +260,9 @@ def tenant_jobs(models: AssetsDefinition) -> list[JobDefinition]:
         extracted = extract_tenants()
         conclude(extracted, refresh_marts(extracted))
 
-    @job(
+    @dg.job(
         name=RECONCILE_JOB,
-        executor_def=in_process_executor,
+        executor_def=dg.in_process_executor,
         tags=ROUTINE,
         description="Compare raw with Shopify for any set of tenants, mend it, and bring their marts up to date.",
     )
@@ -268,18 +270,18 @@ def tenant_jobs(models: AssetsDefinition) -> list[JobDefinition]:
         extracted = reconcile_tenants()
         conclude(extracted, refresh_marts(extracted))
 
-    @job(
+    @dg.job(
         name=TRANSFORM_JOB,
-        executor_def=in_process_executor,
+        executor_def=dg.in_process_executor,
         tags=ROUTINE,
         description="Bring the marts of any set of tenants up to date.",
     )
     def transform_marts() -> None:
         judge_marts(build_marts())
 
-    @job(
+    @dg.job(
         name=EVENTS_JOB,
-        executor_def=in_process_executor,
+        executor_def=dg.in_process_executor,
         tags=LIVE,
         description="Read what webhooks named, of all tenants, and bring their marts up to date.",
     )
@@ -308,10 +310,10 @@ def _with(database: Database, work: Callable[[Connection, Collection[str]], None
 
 
 def make_marts(
-    context: OpExecutionContext,
+    context: dg.OpExecutionContext,
     opened: Pipeline,
     request: TransformRequest,
-    models: AssetsDefinition,
+    models: dg.AssetsDefinition,
     *,
     draws_all: bool = False,
 ) -> TransformReport:

@@ -4,26 +4,7 @@
 
 from collections.abc import Mapping
 
-from dagster import (
-    AssetCheckEvaluation,
-    AssetCheckResult,
-    AssetCheckSeverity,
-    DefaultScheduleStatus,
-    DefaultSensorStatus,
-    OpExecutionContext,
-    RunRequest,
-    ScheduleDefinition,
-    ScheduleEvaluationContext,
-    SensorDefinition,
-    SensorEvaluationContext,
-    SkipReason,
-    asset_check,
-    in_process_executor,
-    job,
-    op,
-    schedule,
-    sensor,
-)
+import dagster as dg
 
 from xeno_pipeline.defs.jobs.names import SUBSCRIPTIONS_JOB
 from xeno_pipeline.defs.jobs.tenants import TenantsConfig
@@ -40,8 +21,10 @@ _NOWHERE = "XENO_PUBLIC_URL is not set: Shopify is told to send no webhooks."
 _SECONDS_BETWEEN_TICKS = 30
 
 
-@op(description="Compare the tenants' webhook subscriptions with what they should be, side by side, and repair them.")
-def ensure_subscriptions(context: OpExecutionContext, config: TenantsConfig, pipeline: PipelineResource) -> int:
+@dg.op(
+    description="Compare the tenants' webhook subscriptions with what they should be, side by side, and repair them."
+)
+def ensure_subscriptions(context: dg.OpExecutionContext, config: TenantsConfig, pipeline: PipelineResource) -> int:
     """Repair subscriptions, and record what the check says now; how many tenants were compared."""
     opened = pipeline.open()
     public_url = opened.settings.public_url
@@ -61,7 +44,7 @@ def ensure_subscriptions(context: OpExecutionContext, config: TenantsConfig, pip
             failures.reasons[done.tenant_id] = [done.error]
     result = _evaluate(opened)
     context.instance.report_runless_asset_event(
-        AssetCheckEvaluation(
+        dg.AssetCheckEvaluation(
             check_name=CHECK,
             asset_key=raw_key(raw.CARTS.name),
             passed=result.passed,
@@ -74,9 +57,9 @@ def ensure_subscriptions(context: OpExecutionContext, config: TenantsConfig, pip
     return len(tenants)
 
 
-@job(
+@dg.job(
     name=SUBSCRIPTIONS_JOB,
-    executor_def=in_process_executor,
+    executor_def=dg.in_process_executor,
     description="Compare the webhook subscriptions of any set of tenants with what they should be, and repair them.",
 )
 def subscriptions_job() -> None:
@@ -84,75 +67,75 @@ def subscriptions_job() -> None:
     ensure_subscriptions()
 
 
-@asset_check(
+@dg.asset_check(
     asset=raw_key(raw.CARTS.name),
     name=CHECK,
     description="Every active store was subscribed to all webhook topics when that was last compared.",
 )
-def stores_tell_of_changes(pipeline: PipelineResource) -> AssetCheckResult:
+def stores_tell_of_changes(pipeline: PipelineResource) -> dg.AssetCheckResult:
     """Tell of which tenants events may not come."""
     return _evaluate(pipeline.open())
 
 
-def _evaluate(opened: Pipeline) -> AssetCheckResult:
+def _evaluate(opened: Pipeline) -> dg.AssetCheckResult:
     if opened.settings.public_url is None:
-        return AssetCheckResult(passed=True, description=_NOWHERE)
+        return dg.AssetCheckResult(passed=True, description=_NOWHERE)
     with opened.database.connect() as connection:
         return subscriptions_check(subscriptions.unsubscribed(connection))
 
 
-def subscriptions_check(unsubscribed: Mapping[str, str]) -> AssetCheckResult:
+def subscriptions_check(unsubscribed: Mapping[str, str]) -> dg.AssetCheckResult:
     """What the check says.
 
     Args:
         unsubscribed: by tenant, the sentence that says why its events may not come.
     """
-    return AssetCheckResult(
+    return dg.AssetCheckResult(
         passed=not unsubscribed,
-        severity=AssetCheckSeverity.WARN,  # the hourly sync brings what no webhook tells of
+        severity=dg.AssetCheckSeverity.WARN,  # the hourly sync brings what no webhook tells of
         description="\n".join(unsubscribed.values()) or "Every active store is subscribed to all topics.",
         metadata={"tenants": list(unsubscribed)},
     )
 
 
-def subscriptions_schedule() -> ScheduleDefinition:
+def subscriptions_schedule() -> dg.ScheduleDefinition:
     """Compares all tenants every hour."""
 
-    @schedule(
+    @dg.schedule(
         name="hourly_webhook_subscriptions",
         job=subscriptions_job,
         cron_schedule="37 * * * *",
         execution_timezone="UTC",
-        default_status=DefaultScheduleStatus.RUNNING,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Compares and repairs the webhook subscriptions of all active tenants, in one run.",
     )
-    def hourly(_context: ScheduleEvaluationContext, pipeline: PipelineResource) -> RunRequest | SkipReason:
-        return SkipReason(_NOWHERE) if pipeline.open().settings.public_url is None else RunRequest()
+    def hourly(_context: dg.ScheduleEvaluationContext, pipeline: PipelineResource) -> dg.RunRequest | dg.SkipReason:
+        return dg.SkipReason(_NOWHERE) if pipeline.open().settings.public_url is None else dg.RunRequest()
 
     return hourly
 
 
-def subscriptions_sensor() -> SensorDefinition:
+def subscriptions_sensor() -> dg.SensorDefinition:
     """Subscribes tenants that were just connected."""
 
-    @sensor(
+    @dg.sensor(
         name="new_webhook_subscriptions",
         job=subscriptions_job,
         minimum_interval_seconds=_SECONDS_BETWEEN_TICKS,
-        default_status=DefaultSensorStatus.RUNNING,
+        default_status=dg.DefaultSensorStatus.RUNNING,
         description="Starts one run for all tenants whose webhook subscriptions were never compared.",
     )
-    def new(_context: SensorEvaluationContext, pipeline: PipelineResource) -> RunRequest | SkipReason:
+    def new(_context: dg.SensorEvaluationContext, pipeline: PipelineResource) -> dg.RunRequest | dg.SkipReason:
         opened = pipeline.open()
         if opened.settings.public_url is None:
-            return SkipReason(_NOWHERE)
+            return dg.SkipReason(_NOWHERE)
         with opened.database.connect() as connection:
             connected = subscriptions.never_compared(connection)
         if not connected:
-            return SkipReason("All tenants' subscriptions were compared.")
+            return dg.SkipReason("All tenants' subscriptions were compared.")
         # One run for a connection: where it dies, the hourly one takes over.
         run_key = " ".join(f"{tenant_id}@{at.timestamp()}" for tenant_id, at in connected.items())
         config = {"ops": {"ensure_subscriptions": {"config": {"tenants": list(connected)}}}}
-        return RunRequest(run_key=run_key, run_config=config, tags={"xeno/tenants": ", ".join(connected)[:250]})
+        return dg.RunRequest(run_key=run_key, run_config=config, tags={"xeno/tenants": ", ".join(connected)[:250]})
 
     return new

@@ -8,22 +8,9 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+import dagster as dg
 import orjson
 import psycopg
-from dagster import (
-    DagsterEventType,
-    DagsterInstance,
-    DagsterRun,
-    DagsterRunStatus,
-    DefaultSensorStatus,
-    RunRecord,
-    RunsFilter,
-    SensorDefinition,
-    SensorEvaluationContext,
-    SensorResult,
-    SkipReason,
-    sensor,
-)
 
 from xeno_pipeline.database.connection import Connection, DatabaseUnavailableError
 from xeno_pipeline.database.safe_messages import safe_message
@@ -68,20 +55,20 @@ class Looked:
     checked_at: float = 0.0
 
 
-def alerts_sensor() -> SensorDefinition:
+def alerts_sensor() -> dg.SensorDefinition:
     """Raises alerts, and delivers them."""
 
-    @sensor(
+    @dg.sensor(
         name="alerts",
         minimum_interval_seconds=_SECONDS_BETWEEN_TICKS,
-        default_status=DefaultSensorStatus.RUNNING,
+        default_status=dg.DefaultSensorStatus.RUNNING,
         description="Tells by e-mail or webhook what checks find, which runs failed, and when that is over.",
     )
-    def alerts_(context: SensorEvaluationContext, pipeline: PipelineResource) -> SensorResult | SkipReason:
+    def alerts_(context: dg.SensorEvaluationContext, pipeline: PipelineResource) -> dg.SensorResult | dg.SkipReason:
         opened = pipeline.open()
         targets = channels(opened.settings)
         if not targets:
-            return SkipReason("No channel is set: XENO_ALERT_EMAIL_TO or XENO_ALERT_WEBHOOK_URL says whom to tell.")
+            return dg.SkipReason("No channel is set: XENO_ALERT_EMAIL_TO or XENO_ALERT_WEBHOOK_URL says whom to tell.")
         now = datetime.now(UTC)
         looked = Looked(**orjson.loads(context.cursor)) if context.cursor else Looked(now.isoformat())
         ended = ended_runs(context.instance, datetime.fromisoformat(looked.runs_until) - _OVERLAP)
@@ -103,7 +90,7 @@ def alerts_sensor() -> SensorDefinition:
             now.timestamp() if is_time_to_check else looked.checked_at,
         )
         reason = f"{delivered} message{'s' * (delivered != 1)} delivered." if delivered else "There is no news."
-        return SensorResult(skip_reason=reason, cursor=orjson.dumps(asdict(cursor)).decode())
+        return dg.SensorResult(skip_reason=reason, cursor=orjson.dumps(asdict(cursor)).decode())
 
     return alerts_
 
@@ -113,7 +100,7 @@ class _Tick:
     """The parts of one look, each in a transaction of its own: what fails in one keeps no other from being done."""
 
     opened: Pipeline
-    context: SensorEvaluationContext
+    context: dg.SensorEvaluationContext
     now: datetime
 
     def do(self, what: str, part: Callable[[Connection], Mapping[str, str] | None]) -> None:
@@ -134,7 +121,7 @@ class _Tick:
             except psycopg.Error as error:
                 self.context.log.error(f"That could not be noted: {safe_message(error)}")  # noqa: TRY400 - it quotes no rows
 
-    def see_run(self, record: RunRecord, connection: Connection) -> None:
+    def see_run(self, record: dg.RunRecord, connection: Connection) -> None:
         see_run(connection, self.context.instance, record)
 
     def evaluate(self, check: Check, connection: Connection) -> Mapping[str, str]:
@@ -147,20 +134,20 @@ class _Tick:
         return alerts.mark_resolved(connection, self.now, kinds=[check.name], but=[each for each in unknown if each])
 
 
-def ended_runs(instance: DagsterInstance, after: datetime) -> Sequence[RunRecord]:
+def ended_runs(instance: dg.DagsterInstance, after: datetime) -> Sequence[dg.RunRecord]:
     """The runs that ended since, well or badly, the oldest first; no more than can be looked at at once."""
-    filters = RunsFilter(statuses=[DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE], updated_after=after)
+    filters = dg.RunsFilter(statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE], updated_after=after)
     return instance.get_run_records(filters, limit=_RUNS_A_TICK, order_by="update_timestamp", ascending=True)
 
 
-def see_run(connection: Connection, instance: DagsterInstance, record: RunRecord) -> None:
+def see_run(connection: Connection, instance: dg.DagsterInstance, record: dg.RunRecord) -> None:
     """Note of a run that has ended with whom it failed, and with whom it did not."""
     run = record.dagster_run
     if run.job_name in _TRIED_AGAIN:
         return
     at = datetime.fromtimestamp(record.end_time, UTC) if record.end_time else record.update_timestamp
     failed: dict[str, Finding] = {}
-    if run.status is DagsterRunStatus.FAILURE:
+    if run.status is dg.DagsterRunStatus.FAILURE:
         failed = {finding.tenant_id or "": finding for finding in _failures(instance, run, at)}
         alerts.see(connection, failed.values(), at)
         if "" in failed:
@@ -170,10 +157,10 @@ def see_run(connection: Connection, instance: DagsterInstance, record: RunRecord
     alerts.mark_resolved(connection, at, kinds=[RUN], subject=_name(run), tenant_ids=well)
 
 
-def _failures(instance: DagsterInstance, run: DagsterRun, at: datetime) -> Iterator[Finding]:
+def _failures(instance: dg.DagsterInstance, run: dg.DagsterRun, at: datetime) -> Iterator[Finding]:
     """With whom a run failed; one finding of nobody in particular where it does not say."""
     reasons: dict[str, str] = {}
-    for record in instance.get_records_for_run(run.run_id, of_type=DagsterEventType.STEP_FAILURE).records:
+    for record in instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records:
         event = record.event_log_entry.dagster_event
         failure = event.step_failure_data.user_failure_data if event else None
         named = failure.metadata.get(FAILED_TENANTS) if failure else None
@@ -184,18 +171,18 @@ def _failures(instance: DagsterInstance, run: DagsterRun, at: datetime) -> Itera
         yield _finding(run, None, "its log in Dagster says why", at)
 
 
-def _finding(run: DagsterRun, tenant_id: str | None, reason: str, at: datetime) -> Finding:
+def _finding(run: dg.DagsterRun, tenant_id: str | None, reason: str, at: datetime) -> Finding:
     command = _COMMANDS.get(run.job_name, "xeno sync" if run.job_name == BACKFILL_JOB and tenant_id else "xeno doctor")
     whom = f" {tenant_id}" if tenant_id else ""
     message = f"run {run.run_id[:8]} of {_name(run)} failed: {reason.rstrip('.')}"
     return Finding(RUN, _name(run), tenant_id, message, f"{command}{whom}", at)
 
 
-def _name(run: DagsterRun) -> str:
+def _name(run: dg.DagsterRun) -> str:
     return "materializing assets" if run.job_name == BACKFILL_JOB else run.job_name
 
 
-def _tenants(instance: DagsterInstance, run: DagsterRun) -> set[str] | None:
+def _tenants(instance: dg.DagsterInstance, run: dg.DagsterRun) -> set[str] | None:
     """The tenants that a run was about; None: all, or it does not say."""
     config: Mapping[str, Any] = run.run_config
     named = {

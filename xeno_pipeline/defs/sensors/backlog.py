@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
+import dagster as dg
 import orjson
-from dagster import JobDefinition, RunRequest, RunsFilter, SensorEvaluationContext, SensorResult, SkipReason
 
 from xeno_pipeline.database.connection import Connection, Database
 from xeno_pipeline.defs.concurrency import UNFINISHED
@@ -40,8 +40,8 @@ class Started:
 
 
 def request_run(
-    context: SensorEvaluationContext, job: JobDefinition, database: Database, due: Callable[[Connection], Backlog]
-) -> SensorResult | SkipReason:
+    context: dg.SensorEvaluationContext, job: dg.JobDefinition, database: Database, due: Callable[[Connection], Backlog]
+) -> dg.SensorResult | dg.SkipReason:
     """Have a run started for what is due, unless one is under way or the last ones came to nothing just now.
 
     Args:
@@ -54,12 +54,12 @@ def request_run(
         backlog = due(connection)
         ((now,),) = connection.execute("select extract(epoch from now())::float8").fetchall()
     fail_dead_runs(context.instance)  # lest what is due wait for a run that will never end
-    under_way = context.instance.get_runs(RunsFilter(job_name=job.name, statuses=UNFINISHED), limit=1)
+    under_way = context.instance.get_runs(dg.RunsFilter(job_name=job.name, statuses=UNFINISHED), limit=1)
     decision = next_start(backlog, run_is_under_way=bool(under_way), last=read_cursor(context.cursor), now=now)
     if isinstance(decision, str):
-        return SkipReason(decision)
+        return dg.SkipReason(decision)
     tags = {"xeno/tenants": ", ".join(backlog.tenant_ids)[:250]}
-    return SensorResult(run_requests=[RunRequest(tags=tags)], cursor=write_cursor(decision))
+    return dg.SensorResult(run_requests=[dg.RunRequest(tags=tags)], cursor=write_cursor(decision))
 
 
 def read_cursor(cursor: str | None) -> Started | None:
