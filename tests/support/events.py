@@ -64,7 +64,7 @@ def reports(installation: Installation, *tenants: Tenant) -> dict[tuple[str, str
 def states(installation: Installation) -> list[tuple[str, int, str | None]]:
     """Of each event in the order in which they came: what became of it, attempts, error."""
     with installation.database.connect() as connection:
-        rows = inbox.listed(connection, only_dead=False, limit=100)
+        rows = inbox.list_events(connection, only_dead=False, limit=100)
     return [(row.status, row.attempts, row.error) for row in reversed(rows)]
 
 

@@ -21,4 +21,4 @@ def register_at(installation: Installation, url: str, *tenants: Tenant) -> list[
 
 
 def topics_at(shop: Shop, url: str) -> list[str]:
-    return sorted(each.topic for each in of(shop).listed() if each.uri == url and each.is_whole)
+    return sorted(each.topic for each in of(shop).list_all() if each.uri == url and each.is_whole)

@@ -202,9 +202,9 @@ def tenant_show(handle: Handle) -> None:
     with open_migrated(load_settings()).connect() as connection:
         tenant, used = registry.get(connection, handle), usage.by_tenant(connection, handle)
         show_tenant(tenant, load_states(connection, handle), used)
-        show_reconciliations(reconciliation_results.of_tenants(connection, [handle]))
+        show_reconciliations(reconciliation_results.latest_of(connection, [handle]))
         show_absent(handle, inbox.count_absent(connection, handle))
-        show_set_aside(set_aside.listed(connection, handle))
+        show_set_aside(set_aside.list_objects(connection, handle))
 
 
 @tenant_app.command("limit")
@@ -378,7 +378,7 @@ def reconcile(
         config = {"full": full, "accept_deletions": accept_deletions}
         extracted, report = run_extraction(pipeline, RECONCILE_JOB, handles, config)
     with pipeline.database.connect() as connection:
-        show_reconciliations(reconciliation_results.of_tenants(connection, handles))
+        show_reconciliations(reconciliation_results.latest_of(connection, handles))
     show_failures(extracted.results)
     show_transform(report)
     show_skipped(handles, extracted.tenant_ids)
@@ -481,7 +481,7 @@ def webhooks_list(
     from xeno_pipeline.extraction import inbox
 
     with open_migrated(load_settings()).connect() as connection:
-        events = inbox.listed(connection, only_dead=dead, limit=limit)
+        events = inbox.list_events(connection, only_dead=dead, limit=limit)
     for event in events:
         received = event.received_at.strftime("%Y-%m-%d %H:%M:%S")
         told = [str(event.id), received, event.tenant_id, event.topic, event.gid, event.status, event.error]

@@ -28,7 +28,7 @@ _AWAY_OR_UNFIT = ("08", "25", "26", "28", "3D", "40", "42", "53", "55", "57", "5
 migrated, memory and disk, locks, a shutdown."""
 
 
-def lies_in_values(error: BaseException) -> bool:
+def is_caused_by_values(error: BaseException) -> bool:
     """Whether the database is there and works, and refuses what it was given; with other values it may go on.
 
     psycopg too refuses values before it sends them, and so does what writes them as JSON.
@@ -40,7 +40,7 @@ def lies_in_values(error: BaseException) -> bool:
     return isinstance(error, ValueError | TypeError | ArithmeticError | RecursionError)
 
 
-def kind_of(error: BaseException) -> str:
+def error_kind(error: BaseException) -> str:
     """What kind of error it is, without a word of its message."""
     sqlstate = error.sqlstate if isinstance(error, psycopg.Error) else None
     return f"{type(error).__name__}{f' ({sqlstate})' if sqlstate else ''}"
@@ -51,15 +51,15 @@ def safe_message(error: BaseException) -> str:
     if isinstance(error, XenoError):
         return str(error)
     message = _message(error) if isinstance(error, psycopg.Error) else ""
-    return f"{kind_of(error)}{': ' if message else ''}{message}"
+    return f"{error_kind(error)}{': ' if message else ''}{message}"
 
 
-def traced(error: BaseException) -> str:
+def safe_traceback(error: BaseException) -> str:
     """What may be written down of an exception, and the lines of code that it came through."""
     return "\n".join([safe_message(error), *traceback.format_tb(error.__traceback__)])
 
 
-def without_values(message: str) -> str:
+def strip_row_values(message: str) -> str:
     """A message of PostgreSQL's (or of dbt's that holds one) without what it quotes of rows; names of tables stay."""
     unquoted = _NAMED.sub(r"\1 \2", message).partition('"')[0]
     lines = (line.strip() for line in unquoted.splitlines())
@@ -85,7 +85,7 @@ def _message(error: psycopg.Error) -> str:
     if error.sqlstate.startswith(_DATA_EXCEPTION):
         names = (diagnosis.schema_name, diagnosis.table_name, diagnosis.column_name)
         return ".".join(name for name in names if name)
-    return without_values(diagnosis.message_primary or "")
+    return strip_row_values(diagnosis.message_primary or "")
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

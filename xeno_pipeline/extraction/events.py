@@ -18,7 +18,7 @@ from functools import partial
 import psycopg
 
 from xeno_pipeline.database.connection import Connection, Database
-from xeno_pipeline.database.safe_messages import safe_message, traced
+from xeno_pipeline.database.safe_messages import safe_message, safe_traceback
 from xeno_pipeline.extraction import inbox
 from xeno_pipeline.extraction.inbox import PendingEvent
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult, empty_report
@@ -117,13 +117,13 @@ def _try_tenant(syncer: Syncer, tenant: Tenant) -> list[StreamResult]:
     try:
         return _read_tenant(syncer, tenant)
     except Exception as error:  # noqa: BLE001 - a failure is a result like any other
-        log.debug("%s: its events could not be read. %s", tenant.tenant_id, traced(error))
+        log.debug("%s: its events could not be read. %s", tenant.tenant_id, safe_traceback(error))
         return [StreamFailure(tenant.tenant_id, SHOP, error)]
 
 
 def _read_tenant(syncer: Syncer, tenant: Tenant) -> list[StreamResult]:
     with syncer.database.connect() as connection:
-        events = inbox.to_read(connection, tenant.tenant_id)
+        events = inbox.events_to_read(connection, tenant.tenant_id)
     results: list[StreamResult] = []
     carts, others = _of(CARTS, events), [event for event in events if event.stream != CARTS]
     if carts:
@@ -360,5 +360,5 @@ def _failed(
         with syncer.database.connect() as connection:
             inbox.record_failures(connection, [event.id for event in events], safe_message(error), is_held=True)
     except Exception as further:  # noqa: BLE001 - the events stay due, and the first failure says more
-        log.debug("%s: a failure of %s could not be noted. %s", tenant.tenant_id, stream, traced(further))
+        log.debug("%s: a failure of %s could not be noted. %s", tenant.tenant_id, stream, safe_traceback(further))
     return StreamFailure(tenant.tenant_id, stream, error)

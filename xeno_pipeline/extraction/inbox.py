@@ -117,7 +117,7 @@ def backlog(connection: Connection) -> Backlog:
     return Backlog([row[0] for row in rows], (oldest[0], oldest[1]) if oldest else None)
 
 
-def to_read(connection: Connection, tenant_id: str) -> list[PendingEvent]:
+def events_to_read(connection: Connection, tenant_id: str) -> list[PendingEvent]:
     """A tenant's due events that are not done, the oldest first."""
     cursor = connection.cursor(row_factory=class_row(PendingEvent))
     return cursor.execute(
@@ -141,7 +141,7 @@ def uninstallations(connection: Connection) -> list[Uninstallation]:
     ).fetchall()
 
 
-def to_transform(connection: Connection) -> tuple[list[str], datetime]:
+def tenants_to_transform(connection: Connection) -> tuple[list[str], datetime]:
     """The tenants with due events that are done and not in the marts, and the instant at which this is so."""
     rows = connection.execute(
         f"select distinct tenant_id from ops.webhook_inbox inbox where done_at is not null and {_WAITS} order by 1"
@@ -288,7 +288,7 @@ def record_transform_failure(connection: Connection, tenant_id: str, done_before
     )
 
 
-def listed(connection: Connection, *, only_dead: bool, limit: int) -> list[EventRow]:
+def list_events(connection: Connection, *, only_dead: bool, limit: int) -> list[EventRow]:
     """The newest events, or of the dead ones."""
     cursor = connection.cursor(row_factory=class_row(EventRow))
     return cursor.execute(

@@ -19,10 +19,10 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from xeno_pipeline.database.connection import Connection
-from xeno_pipeline.database.safe_messages import safe_message, traced
+from xeno_pipeline.database.safe_messages import safe_message, safe_traceback
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.extraction import inbox
-from xeno_pipeline.extraction.reconciliation_results import Reconciliation, of_tenants, store
+from xeno_pipeline.extraction.reconciliation_results import Reconciliation, latest_of, save
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult, empty_report
 from xeno_pipeline.extraction.spans import Span
 from xeno_pipeline.extraction.state import OVERLAP, SyncState, load_states
@@ -30,7 +30,7 @@ from xeno_pipeline.extraction.stream_sync import StreamSync
 from xeno_pipeline.extraction.streams import SHOP, STREAMS, Stream
 from xeno_pipeline.extraction.sync import TENANTS_AT_ONCE, Syncer
 from xeno_pipeline.raw import tables as raw
-from xeno_pipeline.raw.id_comparison import Census, Seen
+from xeno_pipeline.raw.id_comparison import IdComparison, Seen
 from xeno_pipeline.raw.load import Completeness, Load
 from xeno_pipeline.raw.set_aside import only_set_aside
 from xeno_pipeline.shopify.bulk import BulkReader
@@ -67,7 +67,7 @@ class TooManyGapsError(XenoError):
 
 
 @dataclass(frozen=True)
-class Depth:
+class ReconcileOptions:
     """How thoroughly to compare.
 
     Args:
@@ -79,34 +79,34 @@ class Depth:
     accept_deletions: bool = False
 
 
-def reconcile_tenants(syncer: Syncer, tenants: Sequence[Tenant], depth: Depth) -> list[StreamResult]:
+def reconcile_tenants(syncer: Syncer, tenants: Sequence[Tenant], options: ReconcileOptions) -> list[StreamResult]:
     """Reconcile several tenants side by side; the failure of one is a result like any other.
 
     Args:
         syncer: what reads those tenants' streams otherwise.
         tenants: of whom; what was never read of them is left out.
-        depth: how thoroughly.
+        options: how thoroughly.
 
     Returns:
         A report or a failure for each tenant and stream; `ops.reconciliations` holds the figures.
     """
     with ThreadPoolExecutor(TENANTS_AT_ONCE, thread_name_prefix="reconcile") as pool:
-        results = list(pool.map(lambda tenant: _try_tenant(syncer, tenant, depth), tenants))
+        results = list(pool.map(lambda tenant: _try_tenant(syncer, tenant, options), tenants))
     return [result for of_tenant in results for result in of_tenant]
 
 
-def _try_tenant(syncer: Syncer, tenant: Tenant, depth: Depth) -> list[StreamResult]:
+def _try_tenant(syncer: Syncer, tenant: Tenant, options: ReconcileOptions) -> list[StreamResult]:
     """Reconcile a tenant; what fails before or after its streams is its failure alone."""
     try:
-        return _reconcile_tenant(syncer, tenant, depth)
+        return _reconcile_tenant(syncer, tenant, options)
     except Exception as error:  # noqa: BLE001 - a failure is a result like any other
         return [_failure(tenant, SHOP, error)]
 
 
-def _reconcile_tenant(syncer: Syncer, tenant: Tenant, depth: Depth) -> list[StreamResult]:
+def _reconcile_tenant(syncer: Syncer, tenant: Tenant, options: ReconcileOptions) -> list[StreamResult]:
     with syncer.database.connect() as connection:
         states = load_states(connection, tenant.tenant_id)
-        last = {found.stream: found for found in of_tenants(connection, [tenant.tenant_id])}
+        last = {found.stream: found for found in latest_of(connection, [tenant.tenant_id])}
         is_exhausted = usage.by_tenant(connection, tenant.tenant_id)[tenant.tenant_id].is_exhausted
     results: list[StreamResult] = []
     for stream in STREAMS:
@@ -115,13 +115,15 @@ def _reconcile_tenant(syncer: Syncer, tenant: Tenant, depth: Depth) -> list[Stre
             continue
         read_in_full_at = last[stream.name].read_in_full_at if stream.name in last else None
         is_time = read_in_full_at is None or read_in_full_at < datetime.now(UTC) - _FULL_EVERY
-        deep = replace(depth, full=depth.full or (is_time and not is_exhausted))
+        deep = replace(options, full=options.full or (is_time and not is_exhausted))
         covered = state.synced_at - OVERLAP
         results.append(_attempt(syncer, tenant, stream, covered, deep))
     return results
 
 
-def _attempt(syncer: Syncer, tenant: Tenant, stream: Stream, covered: datetime, depth: Depth) -> StreamResult:
+def _attempt(
+    syncer: Syncer, tenant: Tenant, stream: Stream, covered: datetime, options: ReconcileOptions
+) -> StreamResult:
     """Reconcile one stream, and keep what was found; a failure is a result like any other."""
     now = datetime.now(UTC)
     found = Reconciliation(tenant.tenant_id, stream.name, _night(tenant, now), now)
@@ -129,14 +131,14 @@ def _attempt(syncer: Syncer, tenant: Tenant, stream: Stream, covered: datetime, 
     try:
         with closing(syncer.client_of(tenant)) as client:
             sync = StreamSync(stream, tenant, client, syncer.database, syncer.spool, syncer.on_progress)
-            result = _StreamReconciliation(sync, found, depth, covered).run()
+            result = _StreamReconciliation(sync, found, options, covered).run()
     except Exception as error:  # noqa: BLE001 - a failure is a result like any other
         found.error = safe_message(error)
         result = _failure(tenant, stream.name, error)
     found.finished_at = datetime.now(UTC)
     try:
         with syncer.database.connect() as connection:
-            store(connection, found)
+            save(connection, found)
     except Exception as error:  # noqa: BLE001 - likewise; why the comparison failed says more
         return result if isinstance(result, StreamFailure) else _failure(tenant, stream.name, error)
     return result
@@ -151,7 +153,7 @@ def _night(tenant: Tenant, now: datetime) -> date:
 
 
 def _failure(tenant: Tenant, stream: str, error: Exception) -> StreamFailure:
-    log.debug("%s: %s could not be reconciled. %s", tenant.tenant_id, stream, traced(error))
+    log.debug("%s: %s could not be reconciled. %s", tenant.tenant_id, stream, safe_traceback(error))
     return StreamFailure(tenant.tenant_id, stream, error)
 
 
@@ -162,13 +164,13 @@ class _StreamReconciliation:
     Args:
         sync: reads and loads the stream otherwise.
         found: told what differed.
-        depth: how thoroughly to compare.
+        options: how thoroughly to compare.
         covered: what was created up to this instant should be in raw.
     """
 
     sync: StreamSync
     found: Reconciliation
-    depth: Depth
+    options: ReconcileOptions
     covered: datetime
 
     def run(self) -> StreamReport:
@@ -185,10 +187,10 @@ class _StreamReconciliation:
         self.found.windows, self.found.windows_differing = len(windows), len(differing)
         whole = Span(windows[0].zone, windows[-1].first, windows[0].last)
         is_complete = True
-        for span in [whole] if self.depth.full else differing:
+        for span in [whole] if self.options.full else differing:
             report.mode = "ids"
             is_complete = self._compare_ids(span, report) and is_complete
-        if self.depth.full and is_complete:
+        if self.options.full and is_complete:
             self.found.read_in_full_at = self.found.started_at
         if stream.root is raw.ORDERS and self.sync.tenant.sees_all_orders:
             self.found.customers_differing = self._compare_customers(report)
@@ -255,7 +257,7 @@ class _StreamReconciliation:
             pages = Pager(self.sync.client, stream.id_pages).matching(filter_)
             with self.sync.database.connect(autocommit=True) as connection:
                 ids = _Ids((node for nodes in pages for node in nodes), stream.kind)
-                self._mend_gaps(Census(connection, self.sync.tenant.tenant_id, stream.root, read_at), ids, report)
+                self._mend_gaps(IdComparison(connection, self.sync.tenant.tenant_id, stream.root, read_at), ids, report)
             return False
         return True
 
@@ -269,9 +271,9 @@ class _StreamReconciliation:
             self.sync.database.connect(autocommit=True) as connection,
         ):
             reader.download(completed, result)
-            census = Census(connection, tenant.tenant_id, stream.root, completed.created_at)
+            comparison = IdComparison(connection, tenant.tenant_id, stream.root, completed.created_at)
             ids = _Ids(reader.nodes(completed, result, lambda: ids.lost), stream.kind)
-            self._mend_gaps(census, ids, report)
+            self._mend_gaps(comparison, ids, report)
             if ids.lost:
                 report.notes.append(
                     f"{tenant.tenant_id}: {ids.lost:,} {stream.name} came without an id, so that nothing can be said "
@@ -280,32 +282,32 @@ class _StreamReconciliation:
             elif stream.absence_means_deleted:
                 # What the token sees moved on while the operation ran.
                 visible_since = stream.visible_since(tenant, max(completed.created_at, datetime.now(UTC)))
-                complete = Completeness(visible_since, self.depth.accept_deletions).within(span.since, span.until)
-                gone = self._delete_announced(census, complete) + census.mark_absent_deleted(complete)
+                complete = Completeness(visible_since, self.options.accept_deletions).within(span.since, span.until)
+                gone = self._delete_announced(comparison, complete) + comparison.mark_absent_deleted(complete)
                 self.found.gone += gone
                 report.tables[stream.root.name].deleted += gone
 
-    def _delete_announced(self, census: Census, complete: Completeness) -> int:
+    def _delete_announced(self, comparison: IdComparison, complete: Completeness) -> int:
         """Mark as deleted what was not seen and what webhooks say is deleted, be they taken in yet or not.
 
         Nobody has to be asked about these: of a store of sixty orders, one that was deleted a moment ago is more than
         one per cent.
         """
         stream, tenant_id = self.sync.stream, self.sync.tenant.tenant_id
-        gids = [f"gid://shopify/{stream.kind}/{id_}" for id_ in census.absent(complete)]
+        gids = [f"gid://shopify/{stream.kind}/{id_}" for id_ in comparison.absent(complete)]
         with self.sync.database.connect() as connection:
             announced = inbox.known_deletions(connection, tenant_id, gids)
             if not announced:
                 return 0
-            return Load(tenant_id, stream.root, census.read_at).mark_deleted(
+            return Load(tenant_id, stream.root, comparison.read_at).mark_deleted(
                 connection, [number(gid) for gid in announced]
             )
 
-    def _mend_gaps(self, census: Census, ids: _Ids, report: StreamReport) -> None:
+    def _mend_gaps(self, comparison: IdComparison, ids: _Ids, report: StreamReport) -> None:
         """Read again what Shopify has and raw lacks, or has in an older version."""
         stream, tenant = self.sync.stream, self.sync.tenant
-        census.see(ids)
-        gaps = census.gaps()
+        comparison.see(ids)
+        gaps = comparison.gaps()
         if len(gaps) > _MOST_READ_AGAIN:
             raise TooManyGapsError(
                 f"{tenant.tenant_id}: raw lacks {len(gaps):,} {stream.name} that Shopify has; "
@@ -313,7 +315,7 @@ class _StreamReconciliation:
             )
         self._read_again(gaps, report)
         if stream.root is raw.CUSTOMERS:
-            self.found.refreshed += census.refresh_customers()
+            self.found.refreshed += comparison.refresh_customers()
 
     def _read_again(self, ids: Sequence[int], report: StreamReport) -> None:
         stream = self.sync.stream

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from psycopg.rows import class_row
 
 from xeno_pipeline.database.connection import Connection
-from xeno_pipeline.raw.presence import hold
+from xeno_pipeline.raw.tenant_lock import lock_against_removal
 
 _NIGHT_BEGINS, _NIGHT_ENDS = 3, 7
 """Hours of the shop's clock: the first is the rule, the later ones make up for a machine that was off."""
@@ -65,20 +65,20 @@ def due_tenants(connection: Connection) -> list[str]:
     return [tenant_id for (tenant_id,) in rows]
 
 
-def of_tenants(connection: Connection, tenant_ids: Sequence[str]) -> list[Reconciliation]:
+def latest_of(connection: Connection, tenant_ids: Sequence[str]) -> list[Reconciliation]:
     """The last reconciliations of tenants, by tenant and stream."""
     cursor = connection.cursor(row_factory=class_row(Reconciliation))
     query = f"select {', '.join(_COLUMNS)} from ops.reconciliations where tenant_id = any(%s) order by 1, 2"
     return cursor.execute(query, [list(tenant_ids)]).fetchall()
 
 
-def store(connection: Connection, found: Reconciliation) -> None:
+def save(connection: Connection, found: Reconciliation) -> None:
     """Keep what a reconciliation found, in place of the last one's; when all ids were last read stays known.
 
     Raises:
         TenantRemovedError: the tenant was removed.
     """
-    hold(connection, found.tenant_id)
+    lock_against_removal(connection, found.tenant_id)
     values = ", ".join(f"%({name})s" for name in _COLUMNS)
     assignments = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS if name != "read_in_full_at")
     connection.execute(

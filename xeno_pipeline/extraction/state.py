@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from psycopg.rows import class_row
 
 from xeno_pipeline.database.connection import Connection
-from xeno_pipeline.raw.presence import hold
+from xeno_pipeline.raw.tenant_lock import lock_against_removal
 
 OVERLAP = timedelta(minutes=5)
 """How far before its cursor a read of changes begins: Shopify's search index lags behind its objects."""
@@ -67,7 +67,7 @@ def remember_bulk_operation(connection: Connection, tenant_id: str, stream: str,
     Raises:
         TenantRemovedError: the tenant was removed.
     """
-    hold(connection, tenant_id)
+    lock_against_removal(connection, tenant_id)
     connection.execute(
         """
         insert into ops.sync_state (tenant_id, stream, bulk_operation_id) values (%s, %s, %s)
@@ -121,7 +121,7 @@ def record_history_loaded(
     Raises:
         TenantRemovedError: the tenant was removed.
     """
-    hold(connection, tenant_id)
+    lock_against_removal(connection, tenant_id)
     connection.execute(
         """
         insert into ops.sync_state
@@ -142,7 +142,7 @@ def record_synced(connection: Connection, tenant_id: str, streams: Sequence[str]
     Raises:
         TenantRemovedError: the tenant was removed.
     """
-    hold(connection, tenant_id)
+    lock_against_removal(connection, tenant_id)
     connection.execute(
         """
         insert into ops.sync_state (tenant_id, stream, synced_at) select %s, unnest(%s::text[]), now()

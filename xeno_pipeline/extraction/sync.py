@@ -17,7 +17,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from xeno_pipeline.database.connection import Connection, Database
-from xeno_pipeline.database.safe_messages import traced
+from xeno_pipeline.database.safe_messages import safe_traceback
 from xeno_pipeline.errors import UsageError, XenoError
 from xeno_pipeline.extraction.change_probe import changed_streams, is_current, probe
 from xeno_pipeline.extraction.report import (
@@ -249,7 +249,7 @@ def _facts_of(data: Mapping[str, Any], tenant: Tenant) -> Tenant:
 
 
 def _failure(tenant: Tenant, stream: str, error: Exception) -> StreamFailure:
-    log.debug("%s: %s failed. %s", tenant.tenant_id, stream, traced(error))
+    log.debug("%s: %s failed. %s", tenant.tenant_id, stream, safe_traceback(error))
     return StreamFailure(tenant.tenant_id, stream, _without_room(tenant, stream, error) or error)
 
 

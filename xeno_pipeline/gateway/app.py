@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from xeno_pipeline.database.connection import Database
 from xeno_pipeline.database.migrate import newest_version, schema_version
-from xeno_pipeline.database.safe_messages import kind_of, lies_in_values
+from xeno_pipeline.database.safe_messages import error_kind, is_caused_by_values
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.gateway.inbox import Inbox, InboxUnavailableError, Outcome, UnstorableError
 from xeno_pipeline.gateway.oauth import Connecting, OAuthPages
@@ -138,9 +138,9 @@ class Gateway:
             with self._database.connect() as connection:
                 return requests.keep(connection, request)
         except Exception as error:
-            if not lies_in_values(error):
+            if not is_caused_by_values(error):
                 raise
-            raise UnstorableError(kind_of(error)) from None
+            raise UnstorableError(error_kind(error)) from None
 
     async def healthz(self, _request: Request) -> Response:
         """Whether this process is alive."""

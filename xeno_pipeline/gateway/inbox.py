@@ -20,7 +20,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.types.json import Jsonb
 
 from xeno_pipeline.database.connection import Database
-from xeno_pipeline.database.safe_messages import kind_of, lies_in_values
+from xeno_pipeline.database.safe_messages import error_kind, is_caused_by_values
 from xeno_pipeline.shopify.webhooks import Event
 
 log = logging.getLogger(__name__)
@@ -142,7 +142,7 @@ class Inbox:
         try:
             payload = orjson.dumps(event.payload) if event.payload is not None else None
         except orjson.JSONEncodeError as error:
-            raise UnstorableError(kind_of(error)) from None
+            raise UnstorableError(error_kind(error)) from None
         heaviness = len(payload or b"") // _A_CLASS_OF_BYTES
         self._waiting.put_nowait(_Waiting(heaviness, next(self._numbers), event, payload, outcome))
         return await outcome
@@ -208,9 +208,9 @@ class Inbox:
                 async with asyncio.timeout(_SECONDS_TO_WRITE):
                     return await self._insert_once(events)
             except Exception as error:  # noqa: BLE001 - the one writer outlives whatever happens
-                if lies_in_values(error):
+                if is_caused_by_values(error):
                     await self._disconnect(unless_idle=True)
-                    raise UnstorableError(kind_of(error)) from None
+                    raise UnstorableError(error_kind(error)) from None
                 log.warning("the database did not take events", extra={"error": type(error).__name__})
                 await self._disconnect()
         raise InboxUnavailableError

@@ -24,7 +24,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from xeno_pipeline.database.connection import Connection, Database, DatabaseUnavailableError
-from xeno_pipeline.database.safe_messages import lies_in_values
+from xeno_pipeline.database.safe_messages import is_caused_by_values
 from xeno_pipeline.errors import UsageError, XenoError
 from xeno_pipeline.gateway.refusal import Refusal
 from xeno_pipeline.settings import Settings
@@ -37,7 +37,7 @@ from xeno_pipeline.shopify.oauth import (
     exchange_code,
     is_signed_query,
 )
-from xeno_pipeline.shopify.shop_domains import BadShopError, shop_handle
+from xeno_pipeline.shopify.shop_domains import InvalidShopError, shop_handle
 from xeno_pipeline.shopify.transport import is_loopback
 from xeno_pipeline.tenants import oauth_states, registry
 from xeno_pipeline.tenants.apps import installation_app
@@ -203,7 +203,7 @@ class OAuthPages:
         except MissingScopeError as error:
             raise Refusal(403, "scope_withheld", "The store did not grant what the app needs.") from error
         except (ShopifyError, psycopg.Error, DatabaseUnavailableError) as error:
-            if lies_in_values(error):
+            if is_caused_by_values(error):
                 raise _not_connected() from error
             raise Refusal(503, "unavailable", "The store could not be read just now. Begin again later.") from error
         except XenoError as error:
@@ -233,7 +233,7 @@ def _query(request: Request) -> dict[str, str]:
 def _handle(query: dict[str, str]) -> str:
     try:
         return shop_handle(query.get("shop", ""))
-    except BadShopError as error:
+    except InvalidShopError as error:
         raise Refusal(400, "bad_shop", str(error)) from None
 
 
@@ -242,7 +242,7 @@ def _current_handle(connection: Connection, handle: str) -> str:
     tenant = registry.find_by_domain(connection, f"{handle}.myshopify.com")
     try:
         return handle if tenant is None else shop_handle(tenant.shop_domain)
-    except BadShopError:
+    except InvalidShopError:
         return handle
 
 

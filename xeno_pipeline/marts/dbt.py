@@ -25,7 +25,7 @@ from dbt_common.events.base_types import EventMsg
 from filelock import FileLock
 
 from xeno_pipeline.database.connection import connection_variables, database_url
-from xeno_pipeline.database.safe_messages import without_values
+from xeno_pipeline.database.safe_messages import strip_row_values
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.settings import PROJECT_DIR, Settings
 
@@ -179,7 +179,7 @@ class DbtProject:
                 status=str(node.status),
                 rows=node.adapter_response.get("rows_affected"),
                 seconds=node.execution_time,
-                message=without_values(node.message or ""),
+                message=strip_row_values(node.message or ""),
                 models=[each.split(".")[2] for each in node.node.depends_on_nodes if each.startswith("model.")],
                 sql=getattr(node.node, "compiled_code", None) or "" if str(node.status) in _NOT_PASSED else "",
             )
@@ -212,7 +212,7 @@ class DbtProject:
         with _ONE_AT_A_TIME, _environment(database_url(self._settings), transform_id):
             outcome = dbtRunner(callbacks=callbacks).invoke([command, *place, *artifacts, *manners, *options])
         if outcome.exception is not None:
-            reason = without_values(str(outcome.exception)).splitlines()
+            reason = strip_row_values(str(outcome.exception)).splitlines()
             raise DbtError(f"dbt {command} could not run: {' '.join(reason[:3])}")
         return outcome.result
 

@@ -13,7 +13,7 @@ import orjson
 from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.privacy.requests import PrivacyRequest
 from xeno_pipeline.raw import tables as raw
-from xeno_pipeline.raw.redaction import PERSONAL_TABLES
+from xeno_pipeline.raw.redaction import PII_TABLES
 from xeno_pipeline.raw.tables import RawTable, tree
 
 Rows = list[dict[str, Any]]
@@ -26,9 +26,9 @@ def held_of(connection: Connection, request: PrivacyRequest) -> dict[str, Rows]:
     the carts that became one of the orders.
     """
     held: dict[str, Rows] = {}
-    for root in PERSONAL_TABLES:
+    for root in PII_TABLES:
         ids = list(request.order_ids) if root is raw.ORDERS else []
-        condition = f"({root.personal.owner} = %(customer)s or id = any(%(ids)s))"
+        condition = f"({root.pii.owner} = %(customer)s or id = any(%(ids)s))"
         bound = {"tenant": request.tenant_id, "customer": request.customer_id, "ids": ids}
         for table in tree(root):
             held[table.name] = _rows(connection, table, _below(table, condition), bound)

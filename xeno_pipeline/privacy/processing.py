@@ -13,8 +13,8 @@ from xeno_pipeline.privacy import exports, requests
 from xeno_pipeline.privacy.requests import PrivacyRequest
 from xeno_pipeline.raw import tables as raw
 from xeno_pipeline.raw.load import lock
-from xeno_pipeline.raw.presence import hold_for_removal
 from xeno_pipeline.raw.redaction import redact_customer
+from xeno_pipeline.raw.tenant_lock import lock_for_removal
 from xeno_pipeline.shopify.client import ShopifyClient
 from xeno_pipeline.shopify.errors import StoreUnavailableError, TokenRejectedError
 from xeno_pipeline.shopify.oauth import GrantRefusedError
@@ -128,7 +128,7 @@ class Processor:
             self._note(request, "nothing removed: the store is connected again")
             return
         with self.database.connect() as connection:
-            hold_for_removal(connection, tenant.tenant_id)  # before the tenant's row is locked, which loads refer to
+            lock_for_removal(connection, tenant.tenant_id)  # before the tenant's row is locked, which loads refer to
             if _connected_at(connection, tenant) != connected_at:
                 raise ConnectedMeanwhileError(f"{request}: the store was connected just now; it is asked again.")
             requests.note_outcome(connection, request, "removed")

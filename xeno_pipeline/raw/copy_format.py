@@ -35,7 +35,7 @@ _REPEATED = 1 << 14
 """How many values are remembered: prices, and the times of an order, are the same again and again."""
 
 
-class MisfitError(ValueError):
+class InvalidValueError(ValueError):
     """A value does not fit its column. The text says of what kind the problem is, and never what the value is."""
 
 
@@ -43,12 +43,12 @@ def text(value: Any) -> str:
     """A text; PostgreSQL's text cannot hold a NUL, which is left out.
 
     Raises:
-        MisfitError: it is none.
+        InvalidValueError: it is none.
     """
     if type(value) is not str:
         if value is None:
             return NULL
-        raise MisfitError("is no text")
+        raise InvalidValueError("is no text")
     if value.isprintable() and "\\" not in value:  # all others that need escapes are no printable characters
         return value
     return value.translate(_ESCAPES)
@@ -58,7 +58,7 @@ def integer(value: Any) -> str:
     """A whole number of 32 bits.
 
     Raises:
-        MisfitError: it is none.
+        InvalidValueError: it is none.
     """
     if type(value) is int and _SMALLEST <= value <= _LARGEST:
         return str(value)
@@ -69,7 +69,7 @@ def bigint(value: Any) -> str:
     """A whole number of 64 bits; Shopify writes them as strings.
 
     Raises:
-        MisfitError: it is none.
+        InvalidValueError: it is none.
     """
     return _whole(value, 63)
 
@@ -80,9 +80,9 @@ def _whole(value: Any, bits: int) -> str:
     if type(value) is str and _WHOLE.fullmatch(value):
         value = int(value)
     if type(value) is not int:
-        raise MisfitError("is no whole number")
+        raise InvalidValueError("is no whole number")
     if not -(1 << bits) <= value < 1 << bits:
-        raise MisfitError("is a number larger than its column can hold")
+        raise InvalidValueError("is a number larger than its column can hold")
     return str(value)
 
 
@@ -91,17 +91,17 @@ def amount(value: Any) -> str:
     """An amount of money as Shopify writes it, which is as a string.
 
     Raises:
-        MisfitError: it is no finite decimal number, or so large that no sum of its like fits the marts.
+        InvalidValueError: it is no finite decimal number, or so large that no sum of its like fits the marts.
     """
     if value is None:
         return NULL
     if type(value) is str and _AMOUNT.fullmatch(value):
         return value
     if type(value) is not str or not _UNUSUAL_AMOUNT.fullmatch(value):
-        raise MisfitError("is no amount")
+        raise InvalidValueError("is no amount")
     number = Decimal(value)
     if abs(number) >= _TOO_LARGE:
-        raise MisfitError("is an amount of 1e12 or more")
+        raise InvalidValueError("is an amount of 1e12 or more")
     return format(number, "f")
 
 
@@ -110,19 +110,19 @@ def instant(value: Any) -> str:
     """An instant with its zone, in whatever year from 1 to 294275.
 
     Raises:
-        MisfitError: it is none that PostgreSQL can hold.
+        InvalidValueError: it is none that PostgreSQL can hold.
     """
     if value is None:
         return NULL
     if type(value) is not str:
-        raise MisfitError("is no date")
+        raise InvalidValueError("is no date")
     if len(value) == 20 and value[4] == value[7] == "-" and value[10] == "T" and value[13] == value[16] == ":":
         with suppress(ValueError):
             datetime.fromisoformat(value)
             return value
     found = _INSTANT.fullmatch(value)
     if found is None or not _is_on_the_calendar({name: int(digits or 0) for name, digits in found.groupdict().items()}):
-        raise MisfitError("is no date that PostgreSQL can hold")
+        raise InvalidValueError("is no date that PostgreSQL can hold")
     return value
 
 
@@ -145,7 +145,7 @@ def boolean(value: Any) -> str:
     """A truth value.
 
     Raises:
-        MisfitError: it is none.
+        InvalidValueError: it is none.
     """
     if value is False:
         return "f"
@@ -153,19 +153,19 @@ def boolean(value: Any) -> str:
         return "t"
     if value is None:
         return NULL
-    raise MisfitError("is neither true nor false")
+    raise InvalidValueError("is neither true nor false")
 
 
 def texts(values: Any) -> str:
     """An array of texts.
 
     Raises:
-        MisfitError: it is none.
+        InvalidValueError: it is none.
     """
     if values is None:
         return NULL
     if type(values) is not list or not all(type(value) is str for value in values):
-        raise MisfitError("is no list of texts")
+        raise InvalidValueError("is no list of texts")
     quoted = ['"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values]
     return text("{" + ",".join(quoted) + "}")
 
@@ -174,12 +174,12 @@ def json(value: Any) -> bytes:
     """A JSON document; jsonb cannot hold a NUL inside a string, which is left out.
 
     Raises:
-        MisfitError: it holds something that JSON cannot.
+        InvalidValueError: it holds something that JSON cannot.
     """
     try:
         document = orjson.dumps(value)
     except TypeError:  # its text quotes the value
-        raise MisfitError("holds a text or a number that JSON cannot hold") from None
+        raise InvalidValueError("holds a text or a number that JSON cannot hold") from None
     if b"\\" not in document:
         return document
     if b"\\u0000" in document:

@@ -14,7 +14,7 @@ from psycopg import sql
 
 from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.raw import merge as merging
-from xeno_pipeline.raw.load import Completeness, ids_of, lock, mark_changed, refuse_too_many_deletions
+from xeno_pipeline.raw.load import Completeness, check_deletions, ids_of, lock, mark_changed
 from xeno_pipeline.raw.tables import CUSTOMERS, RawTable
 
 Seen = tuple[int, datetime | None, int | None, str | None]
@@ -61,11 +61,11 @@ _REFRESH_CUSTOMERS = """
 
 
 @dataclass(frozen=True)
-class Census:
+class IdComparison:
     """What Shopify has of one kind of object, as far as it was asked.
 
     Args:
-        connection: for the census alone: it holds what was seen. Each step is a transaction of its own.
+        connection: for the comparison alone: it holds what was seen. Each step is a transaction of its own.
         tenant_id: whose objects they are.
         root: their table.
         read_at: when Shopify was read, by its clock.
@@ -110,7 +110,7 @@ class Census:
         """What is in raw, and neither marked as deleted nor seen.
 
         Args:
-            complete: what the census covers.
+            complete: what the comparison covers.
         """
         with self.connection.transaction():
             return [id_ for (id_,) in self.connection.execute(merging.missing(self.root), self._bound(complete))]
@@ -119,7 +119,7 @@ class Census:
         """Mark as gone what is in raw and was not seen.
 
         Args:
-            complete: what the census covers.
+            complete: what the comparison covers.
 
         Returns:
             How many were marked.
@@ -132,7 +132,7 @@ class Census:
             lock(self.connection, self.tenant_id, self.root)
             row = self.connection.execute(merging.count_missing(self.root), bound).fetchone()
             assert row is not None
-            refuse_too_many_deletions(self.tenant_id, self.root, *row, complete=complete)
+            check_deletions(self.tenant_id, self.root, *row, complete=complete)
             self.connection.execute(merging.CREATE_CHANGED_ROOTS)
             gone = self.connection.execute(merging.tombstone_missing(self.root), bound).fetchone()
             assert gone is not None

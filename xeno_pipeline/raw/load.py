@@ -20,12 +20,12 @@ from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.raw import merge as merging
 from xeno_pipeline.raw.copy import REFUSALS, Row, copy_rows
-from xeno_pipeline.raw.presence import hold
 from xeno_pipeline.raw.set_aside import Refusals, Refused, forget
 from xeno_pipeline.raw.suppression import Suppressed, load_suppressed
 from xeno_pipeline.raw.tables import KINDS, RawTable, tree
+from xeno_pipeline.raw.tenant_lock import lock_against_removal
 
-EVERYTHING = 0
+ALL_OBJECTS = 0
 """The id under which a change of all objects of a kind is noted."""
 
 RowSource = Callable[[Suppressed, Callable[[Refused], None]], Iterable[Row]]
@@ -169,7 +169,7 @@ class Load:
             self._drop_from_raw(connection, refusals, tables, counts)
         self._unlist_read(connection, refusals, "raw")
         if copied:
-            mark_changed(connection, self.tenant_id, self.root, f"values ({EVERYTHING}::bigint)")
+            mark_changed(connection, self.tenant_id, self.root, f"values ({ALL_OBJECTS}::bigint)")
         return counts
 
     def _drop_from_raw(
@@ -297,15 +297,13 @@ class Load:
             "visible_until": complete.visible_until,
         }
         missing, live = _one_row(connection, merging.count_missing(self.root), bound)
-        refuse_too_many_deletions(self.tenant_id, self.root, missing, live, complete=complete)
+        check_deletions(self.tenant_id, self.root, missing, live, complete=complete)
         (gone,) = _one_row(connection, merging.tombstone_missing(self.root), bound)
         connection.execute(merging.unlist_missing(self.root), bound)
         return gone
 
 
-def refuse_too_many_deletions(
-    tenant_id: str, root: RawTable, missing: int, live: int, *, complete: Completeness
-) -> None:
+def check_deletions(tenant_id: str, root: RawTable, missing: int, live: int, *, complete: Completeness) -> None:
     """Do nothing where no more is gone than in the normal course of things, or however much is accepted.
 
     Args:
@@ -331,7 +329,7 @@ def lock(connection: Connection, tenant_id: str, root: RawTable) -> None:
     Raises:
         TenantRemovedError: the tenant was removed; nothing is to be written.
     """
-    hold(connection, tenant_id)
+    lock_against_removal(connection, tenant_id)
     connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{root.name}/{tenant_id}"])
 
 

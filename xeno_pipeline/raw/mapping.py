@@ -18,7 +18,7 @@ from xeno_pipeline.raw import tables as raw
 from xeno_pipeline.raw.copy import Row
 from xeno_pipeline.raw.copy_format import (
     NULL,
-    MisfitError,
+    InvalidValueError,
     amount,
     bigint,
     boolean,
@@ -105,7 +105,7 @@ class RowMapping:
         problems: list[Refused] = []
         try:
             found = list(self.of_lines(flatten([node]), suppressed, problems.append))
-        except MisfitError as error:
+        except InvalidValueError as error:
             problems.append(Refused(str(error)))
         if not problems:
             return found
@@ -165,11 +165,11 @@ class RowMapping:
             list(mapper(_Watched(node, "", path)))
         except KeyError:
             return f"{label}{path[-1] if path else 'it'} is missing"
-        except MisfitError as misfit:
+        except InvalidValueError as misfit:
             return f"{label}{path[-1] if path else 'it'} {misfit}"
         except _MISFITS:
             return f"{label}{path[-1] if path else 'it'} is of another type than it should be"
-        return f"{label}it {error if isinstance(error, MisfitError) else 'holds a text that is no Unicode'}"
+        return f"{label}it {error if isinstance(error, InvalidValueError) else 'holds a text that is no Unicode'}"
 
 
 class _Watched(dict[str, Any]):
@@ -200,7 +200,7 @@ def flatten(nodes: Iterable[Node]) -> Iterator[Node]:
     """Nodes with children inside them, as single nodes that name their parents: parents first.
 
     Raises:
-        MisfitError: something else than records is in the place of children.
+        InvalidValueError: something else than records is in the place of children.
     """
     for node in nodes:
         children = [(child, node["id"]) for field in _CHILD_CONNECTIONS if field in node for child in _pop(node, field)]
@@ -213,9 +213,9 @@ def flatten(nodes: Iterable[Node]) -> Iterator[Node]:
 def _pop(node: Node, field: str) -> list[Node]:
     children = node.pop(field)
     if not isinstance(children, list) or not all(isinstance(child, dict) for child in children):
-        raise MisfitError(f"{field} is no list of records")
+        raise InvalidValueError(f"{field} is no list of records")
     if not isinstance(node.get("id"), str):
-        raise MisfitError("id is no text")
+        raise InvalidValueError("id is no text")
     return children
 
 
@@ -480,13 +480,13 @@ def _mapper_of(typename: str, has_ledger: bool) -> _Mapper:
     """The mapper of the open families: Shopify adds kinds of agreements and sales now and then.
 
     Raises:
-        MisfitError: it is of neither.
+        InvalidValueError: it is of neither.
     """
     if has_ledger and typename.endswith("Agreement"):
         return _agreement
     if has_ledger and typename.endswith("Sale"):
         return _sale
-    raise MisfitError("is of no kind that is read here")
+    raise InvalidValueError("is of no kind that is read here")
 
 
 def _label(mapper: _Mapper) -> str:
@@ -505,30 +505,30 @@ def _suppress(node: Node, table: RawTable, suppressed: Suppressed) -> None:
     customer = node if table is raw.CUSTOMERS else node["customer"]
     owner = number_of(customer["id"]) if customer else None
     if suppressed.holds(table, str(number_of(node["id"]))) or suppressed.holds(raw.CUSTOMERS, str(owner)):
-        node.update(dict.fromkeys(table.personal.fields))
+        node.update(dict.fromkeys(table.pii.fields))
 
 
 @lru_cache(1 << 14)
 def _clock(value: Any) -> str:
     """When an object was created or changed, by the server's own clock; nothing is known of it without."""
     if value is None:
-        raise MisfitError("is missing")
+        raise InvalidValueError("is missing")
     shown = instant(value)
     if records.clock(value) is None:
-        raise MisfitError("is before 1990 or more than a year ahead")
+        raise InvalidValueError("is before 1990 or more than a year ahead")
     return shown
 
 
 def _count(value: Any) -> str:
     shown = bigint(value)
     if shown[0] == "-":
-        raise MisfitError("is less than nothing")
+        raise InvalidValueError("is less than nothing")
     return shown
 
 
 def _required(shown: str) -> str:
     if shown == NULL:
-        raise MisfitError("is missing")
+        raise InvalidValueError("is missing")
     return shown
 
 
@@ -539,7 +539,7 @@ def _is_gid(value: Any) -> bool:
 def _object_id(node: Node, kind: str) -> str:
     """The number of an object, which has no parent."""
     if "__parentId" in node:
-        raise MisfitError("is of an object that names a parent")
+        raise InvalidValueError("is of an object that names a parent")
     return _id(node["id"], kind)
 
 
@@ -547,7 +547,7 @@ def _id(gid: str, kind: str) -> str:
     """The number in a gid of a kind."""
     prefix, length = _PREFIXES[kind]
     if not gid.startswith(prefix):
-        raise MisfitError(f"is no id of a {kind}")
+        raise InvalidValueError(f"is no id of a {kind}")
     number = gid[length:]
     if number.isdecimal() and len(number) < _SURE_DIGITS and number.isascii() and number[0] != "0":
         return number
@@ -571,7 +571,7 @@ def _text_id(gid: str) -> str:
     if _PLAIN_GID.fullmatch(gid):
         return gid
     if not _is_gid(gid):
-        raise MisfitError("is no id")
+        raise InvalidValueError("is no id")
     return text(gid)
 
 
@@ -584,7 +584,7 @@ def _number(gid: str) -> str:
         return number
     parsed = number_of(gid)
     if parsed is None:
-        raise MisfitError("is no id")
+        raise InvalidValueError("is no id")
     return str(parsed)
 
 
@@ -607,7 +607,7 @@ def _rfm_group(statistics: Node | None) -> str:
 
 def _records(nodes: Any) -> list[Node]:
     if type(nodes) is not list:
-        raise MisfitError("is no list of records")
+        raise InvalidValueError("is no list of records")
     return nodes
 
 

@@ -275,7 +275,7 @@ def empty(root: RawTable) -> str:
     """
     return f"""
         update raw.{root.name} old set {_emptied(root)}, loaded_at = now()
-        where tenant_id = %(tenant)s and ({root.personal.owner} = %(customer)s or id = any(%(ids)s))
+        where tenant_id = %(tenant)s and ({root.pii.owner} = %(customer)s or id = any(%(ids)s))
         and exists (select from {_personal_fields(root)} where payload -> field <> 'null')
         returning id
         """
@@ -286,17 +286,17 @@ def _forgotten(root: RawTable) -> str:
 
     Whoever is redacted later may have been merged into another before, and nothing would tell that they are the same.
     """
-    return f", {_emptied(root)}" if root.personal.owner == "id" else ""
+    return f", {_emptied(root)}" if root.pii.owner == "id" else ""
 
 
 def _emptied(root: RawTable) -> str:
-    columns = [f"{column} = null" for column in root.personal.columns]
+    columns = [f"{column} = null" for column in root.pii.columns]
     fields = f"select jsonb_object_agg(field, null) from {_personal_fields(root)} where old.payload ? field"
     return ", ".join([*columns, f"payload = payload || coalesce(({fields}), '{{}}')"])
 
 
 def _personal_fields(root: RawTable) -> str:
-    return "unnest(array[" + ", ".join(f"'{field}'" for field in root.personal.fields) + "]) field"
+    return "unnest(array[" + ", ".join(f"'{field}'" for field in root.pii.fields) + "]) field"
 
 
 _MISSING = """

@@ -15,7 +15,7 @@ from xeno_pipeline.raw.merge import empty
 from xeno_pipeline.raw.suppression import suppress
 from xeno_pipeline.raw.tables import RAW_TABLES, RawTable
 
-PERSONAL_TABLES = tuple(table for table in RAW_TABLES if table.personal.owner)
+PII_TABLES = tuple(table for table in RAW_TABLES if table.pii.owner)
 """The tables whose rows tell of a person."""
 
 
@@ -31,7 +31,7 @@ def redact_customer(connection: Connection, tenant_id: str, customer_id: int, or
     Returns:
         How many rows were emptied.
     """
-    for table in sorted(PERSONAL_TABLES, key=lambda table: table.name):  # in one order, lest two wait for each other
+    for table in sorted(PII_TABLES, key=lambda table: table.name):  # in one order, lest two wait for each other
         lock(connection, tenant_id, table)
     orders = connection.execute(
         "select id from raw.orders where tenant_id = %s and customer_id = %s", [tenant_id, customer_id]
@@ -40,9 +40,7 @@ def redact_customer(connection: Connection, tenant_id: str, customer_id: int, or
     suppressed = {raw.CUSTOMERS: {customer_id}, raw.ORDERS: {*order_ids, *(id_ for (id_,) in orders)}}
     for table, ids in suppressed.items():
         suppress(connection, tenant_id, table, ids)
-    return sum(
-        _empty(connection, table, tenant_id, customer_id, suppressed.get(table, ())) for table in PERSONAL_TABLES
-    )
+    return sum(_empty(connection, table, tenant_id, customer_id, suppressed.get(table, ())) for table in PII_TABLES)
 
 
 def _empty(connection: Connection, table: RawTable, tenant_id: str, customer_id: int, ids: Collection[int]) -> int:

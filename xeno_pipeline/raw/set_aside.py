@@ -124,7 +124,7 @@ class SetAside:
         return self.gid or f"{self.records:,} records without an id"
 
 
-def listed(connection: Connection, tenant_id: str) -> Sequence[SetAside]:
+def list_objects(connection: Connection, tenant_id: str) -> Sequence[SetAside]:
     """What is set aside of a tenant, the longest first."""
     cursor = connection.cursor(row_factory=class_row(SetAside))
     query = """

@@ -28,7 +28,7 @@ class Suppressed:
         return id_ in self.ids.get(table.name, ())
 
 
-NOBODY = Suppressed({})
+NO_SUPPRESSIONS = Suppressed({})
 
 
 def load_suppressed(connection: Connection, tenant_id: str) -> Suppressed:
@@ -37,7 +37,7 @@ def load_suppressed(connection: Connection, tenant_id: str) -> Suppressed:
     query = "select object, object_id::text from ops.suppressed where tenant_id = %s"
     for name, id_ in connection.execute(query, [tenant_id]):
         ids[name].add(id_)
-    return Suppressed(ids) if ids else NOBODY
+    return Suppressed(ids) if ids else NO_SUPPRESSIONS
 
 
 def suppress(connection: Connection, tenant_id: str, table: RawTable, ids: Collection[int]) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class Personal:
+class PiiColumns:
     """What of a root table's rows tells of a person; it is emptied when the person is redacted.
 
     Whatever somebody may have typed in counts: tags and discount codes too. What was sold, when, for how much and where
@@ -28,7 +28,7 @@ class Personal:
     owner: str | None = None
 
 
-NOTHING = Personal()
+NO_PII = PiiColumns()
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,14 @@ class RawTable:
         columns: its own typed columns, in the order in which rows give them.
         parent: the table that its rows belong to; None for a root.
         parent_column: the column that holds the parent's id.
-        personal: what of its rows tells of a person; every table says so, be it nothing.
+        pii: its columns and fields with personal data; every table declares them, be it none.
     """
 
     name: str
     columns: tuple[str, ...]
     parent: RawTable | None = None
     parent_column: str | None = None
-    personal: Personal = field(kw_only=True)
+    pii: PiiColumns = field(kw_only=True)
 
     @property
     def copied_columns(self) -> tuple[str, ...]:
@@ -58,13 +58,13 @@ class RawTable:
 
 def _child(parent: RawTable, name: str, parent_column: str, *columns: str) -> RawTable:
     """A table of children: what tells of a person is in their root."""
-    return RawTable(name, (parent_column, *columns), parent, parent_column, personal=NOTHING)
+    return RawTable(name, (parent_column, *columns), parent, parent_column, pii=NO_PII)
 
 
 SHOPS = RawTable(
     "shops",
     ("name", "myshopify_domain", "currency", "iana_timezone", "plan", "access_scopes", "created_at"),
-    personal=NOTHING,
+    pii=NO_PII,
 )
 CUSTOMERS = RawTable(
     "customers",
@@ -72,7 +72,7 @@ CUSTOMERS = RawTable(
         *("created_at", "email", "phone", "first_name", "last_name", "country_code", "locale", "state"),
         *("tags", "number_of_orders", "rfm_group"),
     ),
-    personal=Personal(
+    pii=PiiColumns(
         columns=("email", "phone", "first_name", "last_name", "country_code", "locale", "state", "tags"),
         fields=(
             *("defaultEmailAddress", "defaultPhoneNumber", "firstName", "lastName", "defaultAddress"),
@@ -89,7 +89,7 @@ ORDERS = RawTable(
         *("country_code", "tags", "discount_codes", "checkout_token", "cart_token"),
         *("total_price", "current_total_price"),
     ),
-    personal=Personal(columns=("tags", "discount_codes"), fields=("tags", "discountCodes"), owner="customer_id"),
+    pii=PiiColumns(columns=("tags", "discount_codes"), fields=("tags", "discountCodes"), owner="customer_id"),
 )
 ORDER_LINE_ITEMS = _child(
     ORDERS,
@@ -120,7 +120,7 @@ FULFILLMENTS = _child(
 PRODUCTS = RawTable(
     "products",
     ("title", "handle", "vendor", "product_type", "status", "tags", "created_at", "published_at"),
-    personal=NOTHING,
+    pii=NO_PII,
 )
 PRODUCT_VARIANTS = _child(
     PRODUCTS,
@@ -131,7 +131,7 @@ PRODUCT_VARIANTS = _child(
 ABANDONED_CHECKOUTS = RawTable(
     "abandoned_checkouts",
     ("name", "customer_id", "created_at", "completed_at", "token", "discount_codes", "total_price"),
-    personal=Personal(columns=("discount_codes",), fields=("discountCodes",), owner="customer_id"),
+    pii=PiiColumns(columns=("discount_codes",), fields=("discountCodes",), owner="customer_id"),
 )
 ABANDONED_CHECKOUT_LINE_ITEMS = _child(
     ABANDONED_CHECKOUTS,
@@ -139,7 +139,7 @@ ABANDONED_CHECKOUT_LINE_ITEMS = _child(
     "checkout_id",
     *("product_id", "variant_id", "sku", "title", "quantity", "total_price"),
 )
-CARTS = RawTable("carts", ("cart_id", "created_at"), personal=NOTHING)
+CARTS = RawTable("carts", ("cart_id", "created_at"), pii=NO_PII)
 """Of all roots the one that no query reads: its rows come with webhooks, of which nothing of a person is taken."""
 
 RAW_TABLES: tuple[RawTable, ...] = (

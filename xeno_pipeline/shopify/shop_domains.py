@@ -21,7 +21,7 @@ SHOPIFY_URLS = "https://{handle}.myshopify.com"
 _SHOP = re.compile(r"([a-z0-9][a-z0-9-]{0,59})\.myshopify\.com")
 
 
-class BadShopError(XenoError):
+class InvalidShopError(XenoError):
     """A text names no shop."""
 
 
@@ -29,11 +29,11 @@ def shop_handle(domain: str) -> str:
     """The handle of a shop's domain: `acme` of `acme.myshopify.com`.
 
     Raises:
-        BadShopError: it is not exactly such a domain. A host taken from outside leads nowhere else this way.
+        InvalidShopError: it is not exactly such a domain. A host taken from outside leads nowhere else this way.
     """
     found = _SHOP.fullmatch(domain)
     if found is None:
-        raise BadShopError("The shop is written as acme.myshopify.com is.")
+        raise InvalidShopError("The shop is written as acme.myshopify.com is.")
     return found[1]
 
 
@@ -43,7 +43,7 @@ def redirected_domain(location: str | None) -> str | None:
         parts = urlsplit(location or "")
         domain = parts.netloc.lower()  # no port and no user: the whole of it is a shop's domain, or it is none
         shop_handle(domain)
-    except (ValueError, BadShopError):
+    except (ValueError, InvalidShopError):
         return None
     return domain if parts.scheme == "https" else None
 
@@ -56,12 +56,12 @@ def store_url(urls: str, domain: str) -> str:
         domain: of the shop.
 
     Raises:
-        BadShopError: it is no shop's.
+        InvalidShopError: it is no shop's.
     """
     return urls.format(handle=shop_handle(domain))
 
 
-def where_it_leads(root: str, urls: str, ask: Callable[[str], T]) -> T:
+def follow_redirects(root: str, urls: str, ask: Callable[[str], T]) -> T:
     """What comes of asking a store at the root of its API, or at the one that its address leads to.
 
     Args:

@@ -59,7 +59,7 @@ class Subscriptions:
     def __init__(self, client: ShopifyClient) -> None:
         self._client = client
 
-    def listed(self) -> list[Subscription]:
+    def list_all(self) -> list[Subscription]:
         """All of them, oldest first.
 
         Raises:

@@ -12,7 +12,7 @@ import psycopg
 from xeno_pipeline.database.connection import Connection, Database
 from xeno_pipeline.shopify.errors import OverloadedError, UnreachableError
 from xeno_pipeline.shopify.oauth import App, GrantRefusedError, IssuedToken, refresh, request_token
-from xeno_pipeline.shopify.shop_domains import SHOPIFY_URLS, where_it_leads
+from xeno_pipeline.shopify.shop_domains import SHOPIFY_URLS, follow_redirects
 from xeno_pipeline.tenants.apps import load_app
 from xeno_pipeline.tenants.credentials import CredentialError, KeyRing, Purpose
 from xeno_pipeline.tenants.registry import Tenant
@@ -208,7 +208,7 @@ class RenewingToken:
         A refresh token opens no other shop. Nothing is read with what comes from there before the shop is known to be
         the tenant's: its address still leads there when the token is used, see `domains.Follower`.
         """
-        return where_it_leads(self._tenant.api_url, self._urls, lambda url: self._issued(connection, stored, url))
+        return follow_redirects(self._tenant.api_url, self._urls, lambda url: self._issued(connection, stored, url))
 
     def _issued(self, connection: Connection, stored: Grant, url: str) -> Grant:
         tenant_id = self._tenant.tenant_id

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.database.roles import revoke_bi_role
-from xeno_pipeline.raw.presence import hold_for_removal
+from xeno_pipeline.raw.tenant_lock import lock_for_removal
 from xeno_pipeline.tenants import audit, registry
 
 _SCHEMAS = ("ops", "raw", "stale", "core", "marts")
@@ -60,7 +60,7 @@ def remove_tenant(connection: Connection, handle: str) -> int:
         UnknownTenantError: there is none of that handle.
         RolesNotPermittedError: the owner may not drop the role of its BI tool.
     """
-    hold_for_removal(connection, handle)
+    lock_for_removal(connection, handle)
     registry.get(connection, handle)
     revoke_bi_role(connection, handle)
     deleted = 0

@@ -13,7 +13,7 @@ from xeno_pipeline.shopify.errors import MovedError
 from xeno_pipeline.shopify.oauth import App, IssuedToken, request_token
 from xeno_pipeline.shopify.queries import operation
 from xeno_pipeline.shopify.retry import RetryPolicy
-from xeno_pipeline.shopify.shop_domains import SHOPIFY_URLS, BadShopError, store_url, where_it_leads
+from xeno_pipeline.shopify.shop_domains import SHOPIFY_URLS, InvalidShopError, follow_redirects, store_url
 from xeno_pipeline.shopify.transport import is_loopback
 from xeno_pipeline.shopify.usage import Usage
 from xeno_pipeline.tenants import backfills, registry, usage
@@ -127,7 +127,7 @@ def set_domain(
     """
     try:
         url = store_url(urls, domain.lower())
-    except BadShopError:
+    except InvalidShopError:
         raise UsageError(f"{domain!r} is no store's domain: it is written as new-name.myshopify.com is.") from None
     with database.connect() as connection:
         known = registry.get(connection, handle)
@@ -176,7 +176,7 @@ def replace_app(
             store_app(connection, ring, handle, None, secret)
             return known
     app = App(client_id, secret)
-    issued = where_it_leads(known.api_url, urls, lambda url: request_token(handle, url, app))
+    issued = follow_redirects(known.api_url, urls, lambda url: request_token(handle, url, app))
     tenant, place = _tried_again(database, known, issued.token, urls)
     with database.connect() as connection:
         _keep_facts(connection, known, tenant, place)

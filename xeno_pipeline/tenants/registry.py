@@ -11,7 +11,7 @@ from psycopg.rows import class_row
 from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.database.roles import allow_login
 from xeno_pipeline.errors import UsageError, XenoError
-from xeno_pipeline.raw.presence import hold
+from xeno_pipeline.raw.tenant_lock import lock_against_removal
 from xeno_pipeline.tenants.zones import UnknownZoneError, check_zone
 
 HANDLE = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
@@ -120,7 +120,7 @@ def update_facts(connection: Connection, tenant: Tenant) -> None:
         UnusableFactsError: see `check_facts`.
         TenantRemovedError: the tenant was removed.
     """
-    hold(connection, tenant.tenant_id)
+    lock_against_removal(connection, tenant.tenant_id)
     check_facts(connection, tenant)
     rename(connection, tenant.tenant_id, tenant.shop_domain)
     connection.execute(

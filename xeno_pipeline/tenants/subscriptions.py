@@ -113,7 +113,7 @@ def ensure_subscriptions(
     Raises:
         ShopifyError: the shop cannot be reached, or refuses the token.
     """
-    found = compare(subscriptions.listed(), url, former_url)
+    found = compare(subscriptions.list_all(), url, former_url)
     done = Registration(tenant_id, foreign=sorted({each.uri for each in found.foreign}))
     refusals: list[str] = []
     for subscription in found.surplus:

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from xeno_pipeline.database.connection import Database
-from xeno_pipeline.database.safe_messages import safe_message, traced, without_values
+from xeno_pipeline.database.safe_messages import safe_message, safe_traceback, strip_row_values
 from xeno_pipeline.errors import XenoError
 
 TABLE = """
@@ -86,8 +86,8 @@ def test_where_an_error_came_from_is_told_without_its_text() -> None:
 
     with pytest.raises(ValueError, match="Zebulonia") as failure:
         choke("Zebulonia")
-    assert "in choke" in traced(failure.value)
-    assert "invalid literal" not in traced(failure.value)
+    assert "in choke" in safe_traceback(failure.value)
+    assert "invalid literal" not in safe_traceback(failure.value)
 
 
 def test_that_the_server_went_away_is_told_as_libpq_says_it() -> None:
@@ -113,4 +113,4 @@ def test_that_the_server_went_away_is_told_as_libpq_says_it() -> None:
     ],
 )
 def test_what_dbt_says_of_the_database_keeps_the_model_and_the_problem(message: str, expected: str) -> None:
-    assert without_values(message) == expected
+    assert strip_row_values(message) == expected

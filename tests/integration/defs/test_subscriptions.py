@@ -82,7 +82,7 @@ def test_without_a_public_address_nothing_is_done_and_nothing_warned_of(location
     assert isinstance(new_tenants(location), dg.SkipReason)
     assert isinstance(every_hour(location), dg.SkipReason)
     assert location.run(SUBSCRIPTIONS_JOB, "ensure_subscriptions").success
-    assert of(shop).listed() == []
+    assert of(shop).list_all() == []
 
 
 def test_the_check_says_what_is_wrong_with_each_tenant() -> None:

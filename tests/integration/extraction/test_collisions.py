@@ -10,7 +10,7 @@ import pytest
 from tests.support.events import reports as read_events
 from tests.support.events import tell
 from tests.support.installation import Installation, Shop, changed
-from xeno_pipeline.extraction.reconciliation import Depth, reconcile_tenants
+from xeno_pipeline.extraction.reconciliation import ReconcileOptions, reconcile_tenants
 from xeno_pipeline.extraction.report import Progress, StreamFailure, StreamReport, StreamResult
 from xeno_pipeline.extraction.sync import Syncer, SyncRequest
 from xeno_pipeline.raw.id_comparison import Census, Seen
@@ -30,7 +30,7 @@ def test_backfills_hourly_syncs_and_reconciliations_of_one_tenant_do_not_collide
         lambda: syncer.sync_tenant(tenant, SyncRequest(full=True)),
         lambda: syncer.sync_tenant(tenant, SyncRequest(full=True)),
         lambda: syncer.sync_tenant(tenant, SyncRequest()),
-        lambda: reconcile_tenants(syncer, [tenant], Depth(full=True)),
+        lambda: reconcile_tenants(syncer, [tenant], ReconcileOptions(full=True)),
     ]
 
     with ThreadPoolExecutor(len(writers)) as pool:
@@ -110,7 +110,7 @@ def test_an_order_that_changes_while_ids_are_compared_is_kept_as_it_is_now(
     monkeypatch.setattr(Census, "see", see_and_go_on)
     syncer = Syncer(installation.database, installation.ring, installation.spool)
 
-    results = reconcile_tenants(syncer, [tenant], Depth(full=True))
+    results = reconcile_tenants(syncer, [tenant], ReconcileOptions(full=True))
 
     assert [result.error for result in results if isinstance(result, StreamFailure)] == []
     assert installation.query("select id from raw.orders where deleted_at is not null") == [(deleted,)]

@@ -11,7 +11,7 @@ import pytest
 from tests.support.installation import Installation, Shop
 from tests.support.marts.store import Store
 from tests.support.marts.warehouse import Warehouse
-from xeno_pipeline.extraction.reconciliation import Depth, reconcile_tenants
+from xeno_pipeline.extraction.reconciliation import ReconcileOptions, reconcile_tenants
 from xeno_pipeline.extraction.sync import Syncer
 from xeno_pipeline.monitoring.checks import HISTORY, Finding, find
 from xeno_pipeline.settings import load_settings
@@ -79,13 +79,13 @@ def test_a_store_that_withholds_what_it_granted_is_told_of_until_it_shows_all(
     (finding,) = _findings(warehouse)
     assert finding.tenant_id == shop.handle
 
-    reconcile_tenants(Syncer(warehouse.database, ring, tmp_path), [tenant], Depth())
+    reconcile_tenants(Syncer(warehouse.database, ring, tmp_path), [tenant], ReconcileOptions())
     (finding,) = _findings(warehouse)
     assert finding.told.endswith("customers with another number of orders than Shopify counts")
 
     shop.control.withhold_orders(withhold=False)
     installation.sync(tenant, "orders", full=True)
-    reconcile_tenants(Syncer(warehouse.database, ring, tmp_path), [tenant], Depth())
+    reconcile_tenants(Syncer(warehouse.database, ring, tmp_path), [tenant], ReconcileOptions())
     warehouse.transform()
     assert warehouse.query("select history_is_complete from marts.dim_tenants") == [(True,)]
     assert _findings(warehouse) == []

@@ -13,7 +13,7 @@ from xeno_pipeline.database.connection import Database
 from xeno_pipeline.database.embedded import EmbeddedServer
 from xeno_pipeline.raw.copy_format import (
     NULL,
-    MisfitError,
+    InvalidValueError,
     amount,
     bigint,
     boolean,
@@ -121,7 +121,7 @@ def test_what_is_taken_fits_its_column(anything: Database, make: Callable[[Any],
 
 @pytest.mark.parametrize(("make", "value"), REFUSED, ids=_id)
 def test_what_does_not_fit_is_refused_and_not_quoted(make: Callable[[Any], Any], value: Any) -> None:
-    with pytest.raises(MisfitError) as misfit:
+    with pytest.raises(InvalidValueError) as misfit:
         make(value)
     assert len(str(misfit.value)) < 60
     assert isinstance(value, str) is False or len(value) < 4 or value not in str(misfit.value)
@@ -149,6 +149,6 @@ def test_what_looks_like_a_date_or_an_amount_is_refused_or_fits(anything: Databa
     for type_, make in (("timestamptz", instant), ("numeric", amount)):
         try:
             made = make(value)
-        except MisfitError:
+        except InvalidValueError:
             continue
         assert copied(anything, type_, made) is not None

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.events import reports, tell_merge
 from tests.support.installation import Installation, Shop, changed
-from xeno_pipeline.raw.redaction import PERSONAL_TABLES, redact_customer
+from xeno_pipeline.raw.redaction import PII_TABLES, redact_customer
 from xeno_pipeline.raw.suppression import load_suppressed
 from xeno_pipeline.raw.tables import CUSTOMERS, RawTable
 from xeno_pipeline.tenants.registry import Tenant
@@ -60,14 +60,14 @@ def redact(installation: Installation, tenant: Tenant, customer: int) -> int:
 
 def personal(installation: Installation, table: RawTable, customer: int) -> set[Any]:
     """The values of what is personal in a customer's rows of a table."""
-    columns = ", ".join(table.personal.columns)
-    rows = installation.query(f"select {columns} from raw.{table.name} where {table.personal.owner} = %s", customer)
+    columns = ", ".join(table.pii.columns)
+    rows = installation.query(f"select {columns} from raw.{table.name} where {table.pii.owner} = %s", customer)
     fields = installation.query(
         f"""
         select payload ->> field from raw.{table.name}, unnest(%s::text[]) field
-        where {table.personal.owner} = %s and payload -> field <> 'null'
+        where {table.pii.owner} = %s and payload -> field <> 'null'
         """,
-        list(table.personal.fields),
+        list(table.pii.fields),
         customer,
     )
     return {str(value) for row in rows + fields for value in row if value is not None}
@@ -77,21 +77,21 @@ def test_all_rows_stay_and_only_what_is_personal_is_emptied(
     installation: Installation, tenant: Tenant, customer: int
 ) -> None:
     before = installation.raw()
-    assert all(personal(installation, table, customer) for table in PERSONAL_TABLES)
+    assert all(personal(installation, table, customer) for table in PII_TABLES)
 
     rows = redact(installation, tenant, customer)
 
     after = installation.raw()
     touched = changed(before, after)
-    assert touched.keys() == {table.name for table in PERSONAL_TABLES}
+    assert touched.keys() == {table.name for table in PII_TABLES}
     assert rows == sum(len(ids) for ids in touched.values())
-    for table in PERSONAL_TABLES:
+    for table in PII_TABLES:
         assert personal(installation, table, customer) == set()
         for id_ in touched[table.name]:
             old, new = (rows[table.name][tenant.tenant_id, id_] for rows in (before, after))
-            assert {name for name in old if old[name] != new[name]} <= {*table.personal.columns, "payload"}
+            assert {name for name in old if old[name] != new[name]} <= {*table.pii.columns, "payload"}
             differing = {name for name in old["payload"] if old["payload"][name] != new["payload"][name]}
-            assert differing <= set(table.personal.fields)
+            assert differing <= set(table.pii.fields)
 
 
 def test_what_is_read_again_is_what_redaction_left(installation: Installation, tenant: Tenant, customer: int) -> None:
@@ -163,10 +163,10 @@ def test_whatever_is_read_of_a_person_is_declared_personal_or_known_not_to_be(
     installation: Installation, tenant: Tenant
 ) -> None:
     """A field that a query gains fails here until somebody has decided."""
-    for table in PERSONAL_TABLES:
+    for table in PII_TABLES:
         keys = installation.query(f"select distinct jsonb_object_keys(payload) from raw.{table.name}")
-        assert {key for (key,) in keys} == {*table.personal.fields, *_NOT_PERSONAL[table.name]}
-        assert set(table.personal.columns) <= set(table.columns)
+        assert {key for (key,) in keys} == {*table.pii.fields, *_NOT_PERSONAL[table.name]}
+        assert set(table.pii.columns) <= set(table.columns)
 
 
 def wait_for_a_lock(installation: Installation) -> None:

@@ -10,8 +10,8 @@ from tests.support.installation import Installation, Shop
 from xeno_pipeline.extraction.state import record_synced
 from xeno_pipeline.marts.scope import open_scope
 from xeno_pipeline.raw.load import lock
-from xeno_pipeline.raw.presence import TenantRemovedError
 from xeno_pipeline.raw.tables import ORDERS
+from xeno_pipeline.raw.tenant_lock import TenantRemovedError
 from xeno_pipeline.tenants.offboarding import remove_tenant
 
 

@@ -42,18 +42,18 @@ def test_a_store_that_was_just_connected_comes_to_tell_of_everything(
 
 def test_where_all_is_as_it_should_be_nothing_is_done(installation: Installation, shop: Shop, tenant: Tenant) -> None:
     register_at(installation, OURS, tenant)
-    before = of(shop).listed()
+    before = of(shop).list_all()
     assert register_at(installation, OURS, tenant) == [Registration(shop.handle, has_moved=True)]
-    assert of(shop).listed() == before
+    assert of(shop).list_all() == before
 
 
 def test_a_list_that_takes_too_long_comes_in_smaller_pages(
     installation: Installation, shop: Shop, tenant: Tenant
 ) -> None:
     register_at(installation, OURS, tenant)
-    before = of(shop).listed()
+    before = of(shop).list_all()
     shop.control.fault("timeout", above=10, operation="WebhookSubscriptions", count=100)
-    assert of(shop).listed() == before
+    assert of(shop).list_all() == before
 
 
 def test_what_shopify_dropped_is_subscribed_again(installation: Installation, shop: Shop, tenant: Tenant) -> None:

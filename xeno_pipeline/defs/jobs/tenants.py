@@ -34,7 +34,7 @@ from xeno_pipeline.defs.tenant_failures import (
 )
 from xeno_pipeline.extraction import inbox, reconciliation
 from xeno_pipeline.extraction.events import apply_uninstallations, read_events
-from xeno_pipeline.extraction.reconciliation import Depth
+from xeno_pipeline.extraction.reconciliation import ReconcileOptions
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult
 from xeno_pipeline.marts.test_results import NOBODY
 from xeno_pipeline.marts.transform import TransformReport, TransformRequest, transform
@@ -111,8 +111,8 @@ def reconcile_tenants(context: dg.OpExecutionContext, config: ReconcileConfig, p
     """Reconcile any set of tenants, and record what changed."""
     opened = pipeline.open()
     tenants = select_tenants(context.log, opened.database, config.tenants)
-    depth = Depth(config.full, config.accept_deletions)
-    results = reconciliation.reconcile_tenants(logging_progress(opened.syncer, context.log), tenants, depth)
+    options = ReconcileOptions(config.full, config.accept_deletions)
+    results = reconciliation.reconcile_tenants(logging_progress(opened.syncer, context.log), tenants, options)
     return _extracted(context, opened, [tenant.tenant_id for tenant in tenants], results, Failures())
 
 
@@ -160,7 +160,7 @@ def read_due_events(context: dg.OpExecutionContext, pipeline: PipelineResource) 
     record(context, materializations(results, tables, failures, only_changed=True), failures)
     purge_inbox(opened, failures)
     with opened.database.connect() as connection:
-        to_transform, done_before = inbox.to_transform(connection)
+        to_transform, done_before = inbox.tenants_to_transform(connection)
     tenant_ids = sorted({*(tenant.tenant_id for tenant in tenants), *to_transform})
     return EventsRead(results, to_transform, tenant_ids, failures, done_before=done_before)
 

@@ -17,7 +17,7 @@ class TenantRemovedError(XenoError):
     """The tenant was removed while something of it was at work."""
 
 
-def hold(connection: Connection, tenant_id: str) -> None:
+def lock_against_removal(connection: Connection, tenant_id: str) -> None:
     """Keep a tenant from being removed until the transaction ends. To be called before its rows are locked.
 
     Args:
@@ -33,7 +33,7 @@ def hold(connection: Connection, tenant_id: str) -> None:
         raise TenantRemovedError(f"{tenant_id}: the tenant was removed meanwhile, so nothing of it was written.")
 
 
-def hold_for_removal(connection: Connection, tenant_id: str) -> None:
+def lock_for_removal(connection: Connection, tenant_id: str) -> None:
     """Wait until nobody writes rows of a tenant, in raw or in the marts, and keep everybody from it.
 
     Args:
