@@ -4,7 +4,7 @@
     nothing, so a transform issues no DDL.
 #}
 {% macro secure(relation) %}
-    {% if relation.schema in ("marts", "core") %}
+    {% if relation.schema == "marts" or config.get("materialized") == "incremental" %}
         select ops.secure('{{ relation }}'::regclass)
     {% endif %}
 {% endmacro %}

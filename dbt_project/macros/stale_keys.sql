@@ -15,7 +15,7 @@
         return(
             {
                 "orders": ["order_id"],
-                "order_numbers": ["order_id"],
+                "renumbered_orders": ["order_id"],
                 "customers": ["customer_id"],
                 "days": ["date_day"],
                 "product_months": ["product_id", "month"],
@@ -72,30 +72,38 @@
 
     {{
         note_changed(
-            "orders", "orders", [source("raw", "orders"), "marts.fct_orders"]
+            "orders", "orders", [source("shopify", "orders"), "marts.fct_orders"]
         )
     }}
     {{
         note_changed(
-            "customers", "customers", [source("raw", "customers"), "core.customers"]
+            "customers",
+            "customers",
+            [source("shopify", "customers"), "intermediate.int_customers"],
         )
     }}
     {{
         note_changed(
-            "products", "products", [source("raw", "products"), "marts.dim_products"]
+            "products",
+            "products",
+            [source("shopify", "products"), "marts.dim_products"],
         )
     }}
     {{
         note_changed(
             "abandoned_checkouts",
             "checkouts",
-            [source("raw", "abandoned_checkouts"), "core.checkouts"],
+            [source("shopify", "abandoned_checkouts"), "intermediate.int_checkouts"],
         )
     }}
-    {{ note_changed("carts", "carts", [source("raw", "carts"), "core.carts"]) }}
+    {{
+        note_changed(
+            "carts", "carts", [source("shopify", "carts"), "intermediate.int_carts"]
+        )
+    }}
 
     {# What was dated too far ahead may be plausible by the shop's new day. #}
-    {% for dated in ["marts.fct_orders", "core.refunds"] %}
+    {% for dated in ["marts.fct_orders", "intermediate.int_refunds"] %}
         insert into stale.orders
         select tenant_id, dated.order_id
         from {{ transform_scope() }} scope
@@ -115,7 +123,7 @@
     analyze stale.orders
     ;
 
-    insert into stale.order_numbers
+    insert into stale.renumbered_orders
     with
         changed as (select tenant_id, order_id from {{ stale("orders") }} changed),
         customers as (
@@ -125,7 +133,7 @@
             where customer_id is not null
             union
             select tenant_id, orders.customer_id
-            from {{ source("raw", "orders") }} orders
+            from {{ source("shopify", "orders") }} orders
             join changed using (tenant_id)
             where orders.id = changed.order_id and orders.customer_id is not null
         )
@@ -139,12 +147,12 @@
 
     {# Rows without a row in raw: nothing else would make these anew. #}
     insert into stale.days
-    select tenant_id, date_day from core.daily_sales
+    select tenant_id, date_day from intermediate.int_daily_sales
     where tenant_id in (select tenant_id from {{ transform_scope() }} where is_whole)
     on conflict do nothing;
 
     insert into stale.product_months
-    select distinct tenant_id, product_id, month from core.product_months
+    select distinct tenant_id, product_id, month from intermediate.int_product_months
     where tenant_id in (select tenant_id from {{ transform_scope() }} where is_whole)
     on conflict do nothing;
 
@@ -217,7 +225,7 @@
     ;
     {% for kind in [
         "orders",
-        "order_numbers",
+        "renumbered_orders",
         "customers",
         "days",
         "product_months",

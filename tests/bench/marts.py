@@ -172,7 +172,7 @@ def _compile(bench: _Bench, folder: Path) -> dict[str, str]:
 
 def _insert_by_hand(bench: _Bench, scope: Scope, name: str, select: str) -> float:
     """Seconds of the SELECT of a model as INSERT into a twin of its table, in psql."""
-    schema = "core" if _is_in(bench, "core", name) else "marts"
+    schema = "intermediate" if _is_in(bench, "intermediate", name) else "marts"
     twin = f"by_hand_{name}"
     with bench.database.connect() as connection:
         connection.execute(f"create table {twin} (like {schema}.{name} including all)")

@@ -12,7 +12,7 @@ from xeno_pipeline.marts.dbt import DbtProject
 
 MakeDatabase = Callable[[str | None], Database]
 
-TENANTS_READ = ("marts", "core")
+TENANTS_READ = ("marts",)
 
 CUSTOMERS = "select tenant_id from marts.dim_customers"
 

@@ -50,7 +50,7 @@ def register(connection: Connection, owner: Owner) -> None:
 
 
 def fill(connection: Connection, owner: Owner) -> None:
-    """Put rows of the tenant into every table of raw, core, marts and stale, a mark in every column that can have one.
+    """Put rows of the tenant into every table of raw, intermediate, marts and stale, a mark in each column that can be.
 
     Ids are the same in all tables, row by row, so that views that join tables show them too.
     """
@@ -62,7 +62,7 @@ def fill(connection: Connection, owner: Owner) -> None:
         from pg_class
         join pg_attribute on attrelid = pg_class.oid and attnum > 0 and not attisdropped
         left join pg_index on indrelid = pg_class.oid and indisprimary
-        where relkind = 'r' and relnamespace::regnamespace::text in ('raw', 'core', 'marts', 'stale')
+        where relkind = 'r' and relnamespace::regnamespace::text in ('raw', 'intermediate', 'marts', 'stale')
         group by pg_class.oid
         """
     ).fetchall()

@@ -183,7 +183,10 @@ def password_address(connection: Connection, *, is_embedded: bool) -> Address | 
 
 
 def _prepare(connection: Connection) -> None:
-    """Make the groups and give them what they may: to connect, and to read what is secured in marts and core.
+    """Make the groups and give them what they may: to connect, and to read the marts.
+
+    The marts' views run as whoever asks, so the groups may read the tables of intermediate too. Without USAGE on that
+    schema they cannot name them.
 
     Each statement is a transaction, so that no more than one relation is locked at a time, and every call does it
     all: a copy of the database brings the relations with it, but not what its database grants.
@@ -201,7 +204,7 @@ def _prepare(connection: Connection) -> None:
         "revoke temporary on database {database} from public",
         "revoke create on schema public from public",
         "grant connect on database {database} to {groups}",
-        "grant usage on schema marts, core to {groups}",
+        "grant usage on schema marts to {groups}",
         "grant execute on function ops.bound_tenant() to {groups}",
     ):
         connection.execute(sql.SQL(statement).format(**names))
@@ -209,8 +212,11 @@ def _prepare(connection: Connection) -> None:
     relations = connection.execute(
         """
         select attrelid from pg_attribute join pg_class on pg_class.oid = attrelid
-        where relnamespace in ('marts'::regnamespace, 'core'::regnamespace) and relkind in ('r', 'v')
-        and attname = 'tenant_id'
+        where attname = 'tenant_id'
+        and (
+            relnamespace = 'marts'::regnamespace and relkind in ('r', 'v')
+            or relnamespace = 'intermediate'::regnamespace and relkind = 'r'
+        )
         """
     ).fetchall()
     for (relation,) in relations:

@@ -30,7 +30,17 @@ _IS_OUTDATED = """
 """Whether all of a tenant's marts are to be made anew: the models, its days or its money are others."""
 
 _STALE_KEYS = (
-    *("orders", "order_numbers", "customers", "days", "product_months", "products", "checkouts", "carts", "tenants"),
+    *(
+        "orders",
+        "renumbered_orders",
+        "customers",
+        "days",
+        "product_months",
+        "products",
+        "checkouts",
+        "carts",
+        "tenants",
+    ),
 )
 
 

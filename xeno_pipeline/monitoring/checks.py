@@ -320,7 +320,7 @@ DATES = Check(
     from (
         select tenant_id, order_id from marts.fct_orders where is_redated
         union all
-        select tenant_id, order_id from core.refunds where is_redated
+        select tenant_id, order_id from intermediate.int_refunds where is_redated
     ) as redated
     join ops.tenants using (tenant_id)
     where tenants.status = 'active'
@@ -343,13 +343,13 @@ CURRENCIES = Check(
         union all
         select 'marts.abandoned_checkouts', 'checkouts', tenant_id, currency,
             count(*), min(abandoned_on), max(abandoned_on)
-        from core.checkouts where is_in_other_currency
+        from intermediate.int_checkouts where is_in_other_currency
         group by tenant_id, currency
         union all
         select 'marts.abandoned_carts', 'carts', tenant_id, 'another currency', count(*),
             min((carts.updated_at at time zone iana_timezone)::date),
             max((carts.updated_at at time zone iana_timezone)::date)
-        from core.carts join ops.tenants using (tenant_id) where is_in_other_currency
+        from intermediate.int_carts as carts join ops.tenants using (tenant_id) where is_in_other_currency
         group by tenant_id
     )
 
@@ -379,7 +379,7 @@ HISTORY = Check(
             -- Of customers who changed since, orders may be on their way.
             coalesce(orders.synced_at, orders.history_loaded_at) - interval '10 minutes' as asked_at
         from ops.tenants
-        join core.tenant_figures using (tenant_id)
+        join intermediate.int_tenant_figures using (tenant_id)
         join ops.sync_state orders using (tenant_id)
         join ops.sync_state customers using (tenant_id)
         where tenants.status = 'active' and 'read_all_orders' = any(access_scopes)
@@ -448,10 +448,10 @@ VOLUME = Check(
         select days.tenant_id, iana_timezone, last_day, week, coalesce(sales.orders, 0) as orders
         from days
         cross join generate_series(0, 8) as week
-        left join core.daily_sales sales
+        left join intermediate.int_daily_sales sales
             on sales.tenant_id = days.tenant_id and sales.date_day = last_day - 7 * week
         where exists (
-            select from core.daily_sales first
+            select from intermediate.int_daily_sales first
             where first.tenant_id = days.tenant_id and first.date_day <= last_day - 7 * 8
         )
     ),

@@ -15,7 +15,7 @@ from xeno_pipeline.database.roles import revoke_bi_role
 from xeno_pipeline.raw.tenant_lock import lock_for_removal
 from xeno_pipeline.tenants import audit, registry
 
-_SCHEMAS = ("ops", "raw", "stale", "core", "marts")
+_SCHEMAS = ("ops", "raw", "stale", "intermediate", "marts")
 _OUTLIVE = ("ops.tenants", "ops.audit_log", "ops.privacy_requests")
 """The tombstone, and what was done to the tenant."""
 

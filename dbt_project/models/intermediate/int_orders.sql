@@ -1,3 +1,5 @@
+{{ config(materialized="view") }}
+
 -- Subqueries, not CTEs: see int_sales.
 select
     tenant_id,
@@ -73,9 +75,9 @@ from
                     orders.cart_token,
                     tenants.iana_timezone,
                     tenants.currency as shop_currency
-                from {{ ref("stg_orders") }} orders
+                from {{ ref("stg_shopify__orders") }} orders
                 join
-                    {{ ref("stg_tenants") }} tenants
+                    {{ ref("stg_ops__tenants") }} tenants
                     on tenants.tenant_id = orders.tenant_id
                 where orders.deleted_at is null and not coalesce(orders.is_test, false)
             ) orders

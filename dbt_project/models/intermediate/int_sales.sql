@@ -1,3 +1,5 @@
+{{ config(materialized="view") }}
+
 -- Subqueries, not CTEs: PostgreSQL plans a view that has a WITH clause by itself, for
 -- all its rows, before it joins the few orders that a transform is about.
 select
@@ -114,9 +116,9 @@ from
                     sales.line_type = 'PRODUCT'
                     and sales.action_type = 'RETURN' as is_product_returned,
                     orders.iana_timezone
-                from {{ ref("stg_order_sales") }} sales
+                from {{ ref("stg_shopify__order_sales") }} sales
                 join
-                    {{ ref("stg_order_agreements") }} agreements
+                    {{ ref("stg_shopify__order_agreements") }} agreements
                     on agreements.tenant_id = sales.tenant_id
                     and agreements.agreement_id = sales.agreement_id
                 join
@@ -124,7 +126,7 @@ from
                     on orders.tenant_id = agreements.tenant_id
                     and orders.order_id = agreements.order_id
                 left join
-                    {{ ref("stg_order_line_items") }} lines
+                    {{ ref("stg_shopify__order_line_items") }} lines
                     on lines.tenant_id = sales.tenant_id
                     and lines.order_line_id = sales.order_line_id
             ) sales

@@ -99,10 +99,10 @@ def test_that_the_server_went_away_is_told_as_libpq_says_it() -> None:
     ("message", "expected"),
     [
         (
-            "Database Error in model customers (models/core/customers.sql)\n"
+            "Database Error in model int_customers (models/intermediate/int_customers.sql)\n"
             '  new row for relation "customers" violates check constraint "grown"\n'
             "  DETAIL:  Failing row contains (acme, Zebulonia).\n  compiled code at x.sql",
-            "Database Error in model customers (models/core/customers.sql)\n"
+            "Database Error in model int_customers (models/intermediate/int_customers.sql)\n"
             "new row for relation customers violates check constraint grown",
         ),
         (

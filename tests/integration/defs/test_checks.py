@@ -43,7 +43,7 @@ def test_one_run_evaluates_all_checks_and_names_the_tenants_that_fail(
 def test_the_daily_dbt_tests_are_what_the_check_of_their_models_tells_of(location: Location, shop: Shop) -> None:
     location.connect(shop)
     assert location.run(SYNC_JOB, "extract_tenants").success
-    location.installation.execute("update core.daily_sales set new_customers = new_customers + 1")
+    location.installation.execute("update intermediate.int_daily_sales set new_customers = new_customers + 1")
     assert location.definitions.resolve_job_def(DBT_TESTS_JOB).execute_in_process(instance=location.instance).success
 
     evaluations = location.definitions.resolve_job_def(CHECKS_JOB).execute_in_process(instance=location.instance)

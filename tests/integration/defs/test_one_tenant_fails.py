@@ -205,7 +205,7 @@ COMPARING: Mapping[str, Step] = {
 MAKING: Mapping[str, Step] = {
     "claim": transforming(refused("ops.transforms"), "rows of ops.transforms are refused"),
     "note what is stale": transforming(refused("stale.tenants"), "its transform could not begin"),
-    "make a model": transforming(refused("core.daily_sales"), "daily_sales could not be built"),
+    "make a model": transforming(refused("intermediate.int_daily_sales"), "daily_sales could not be built"),
     "note that marts are made": transforming(refused("ops.tenant_marts"), "rows of ops.tenant_marts are refused"),
     "read a picture": transforming(undrawable, "its picture of rfm_segments failed"),
     "record a mart": transforming(
@@ -363,7 +363,7 @@ SLOW = ("claim", "make a model", "note what is stale", "note that marts are made
 
 @pytest.mark.parametrize("step", [pytest.param(s, marks=[pytest.mark.slow] * (s in SLOW)) for s in MAKING])
 def test_what_fails_for_one_tenant_while_its_marts_are_made(three: Three, step: str) -> None:
-    three.execute("update core.daily_sales set orders = orders + 1")
+    three.execute("update intermediate.int_daily_sales set orders = orders + 1")
     three.execute("insert into ops.changes select tenant_id, 'orders', 0 from ops.tenants on conflict do nothing")
     three.execute("update ops.tenant_marts set project_version = 'another'")
 

@@ -82,7 +82,7 @@ def customer(location: Location, tenant: Shop) -> int:
     tenant.control.place_order(customer_id=number, tags=["gift for Zebulonia"])
     tenant.control.start_checkout(customer_id=number)
     assert location.run(SYNC_JOB, "extract_tenants").success
-    assert {"raw.customers", "raw.orders", "core.customers", "marts.fct_orders"} <= traces(location)
+    assert {"raw.customers", "raw.orders", "intermediate.int_customers", "marts.fct_orders"} <= traces(location)
     return number
 
 

@@ -38,7 +38,7 @@ def test_a_row_that_the_database_refuses_is_quoted_in_no_log(
     refuse("raw.customers")
     assert not location.run(SYNC_JOB, "extract_tenants").success
     installation.execute("alter table raw.customers drop constraint refused")
-    refuse("core.customers")
+    refuse("intermediate.int_customers")
     assert not location.run(SYNC_JOB, "extract_tenants").success
     installation.execute("create table public.notes (last_name text)")
     refuse("public.notes")

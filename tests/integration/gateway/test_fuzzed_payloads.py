@@ -162,7 +162,7 @@ def check_marts(database: Database, folder: Path, tenants: list[Tenant]) -> None
     report = transform(database, project, TransformRequest([tenant.tenant_id for tenant in tenants]))
     assert report.failures == {}
     with database.connect() as connection:
-        for relation in ("core.carts", "marts.abandoned_carts"):
+        for relation in ("intermediate.int_carts", "marts.abandoned_carts"):
             rows = connection.execute(f"select * from {relation}").fetchall()
             assert connection.execute("select count(*) from raw.carts").fetchone() == (len(rows),)
             assert len({row[0] for row in rows}) == len(tenants), "some of the odd carts could be kept"

@@ -13,6 +13,7 @@ from tests.support.marked_rows import ATTACKER, ROWS, VICTIM
 from xeno_pipeline.database.connection import Connection, Database
 
 MINE = ATTACKER.tenant_id
+INTERMEDIATE_VIEWS = {"intermediate.int_orders", "intermediate.int_sales"}
 
 READING = {
     "all of it": ["select * from {r}"],
@@ -281,7 +282,7 @@ def names(marts: Marts) -> dict[str, str]:
 
 def everything(marts: Marts) -> list[str]:
     """Statements that read all that a tenant may name."""
-    return [f"select * from {relation}" for relation in marts.relations(*TENANTS_READ)]
+    return [f"select * from {relation}" for relation in marts.relations(*TENANTS_READ, "intermediate")]
 
 
 def assert_silent(heard: str) -> None:
@@ -298,6 +299,23 @@ def test_a_tenant_reads_exactly_its_own_rows_of_every_table_and_view(marts: Mart
             assert mine.execute(f"select * from {relation} r order by r::text").fetchall() == own, relation
             tables += len(own) == ROWS
     assert tables >= 5
+
+
+def test_the_tables_under_the_views_show_a_tenant_its_own_rows_even_where_their_schema_is_opened(
+    marts: Marts, attacker: Database, names: dict[str, str]
+) -> None:
+    with session(attacker) as mine, session(marts.owner) as owners:
+        owners.execute(f"grant usage on schema intermediate to {names['tenants']}")
+        try:
+            for relation in set(marts.relations("intermediate")) - INTERMEDIATE_VIEWS:
+                own = f"select * from {relation} r where tenant_id = %s order by r::text"
+                seen = mine.execute(f"select * from {relation} r order by r::text").fetchall()
+                assert seen == owners.execute(own, [MINE]).fetchall() != [], relation
+            for view in INTERMEDIATE_VIEWS:
+                with pytest.raises(errors.InsufficientPrivilege):
+                    mine.execute(f"select * from {view}")
+        finally:
+            owners.execute(f"revoke usage on schema intermediate from {names['tenants']}")
 
 
 def test_an_operator_reads_the_rows_of_all_tenants(marts: Marts) -> None:
@@ -323,7 +341,7 @@ def test_what_an_attack_brings_to_light_is_noticed(marts: Marts, owner_at_work: 
 @pytest.mark.parametrize("attack", READING | OTHERWISE)
 def test_no_query_of_a_mart_tells_of_another_tenant(marts: Marts, attacker: Database, attack: str) -> None:
     statements = (READING | OTHERWISE)[attack]
-    for relation in marts.relations(*TENANTS_READ):
+    for relation in marts.relations(*TENANTS_READ, "intermediate"):
         with session(attacker) as connection:
             assert_silent(Listener(connection).run([s.format(r=relation) for s in statements]))
 

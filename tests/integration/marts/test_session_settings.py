@@ -93,7 +93,8 @@ def _read(warehouse: Warehouse, settings: dict[str, str]) -> Marts:
     relations = warehouse.query(
         """
         select table_schema, table_name from information_schema.tables
-        where table_schema in ('core', 'marts') order by 1, 2
+        where table_schema = 'marts' or table_schema = 'intermediate' and table_type = 'BASE TABLE'
+            order by 1, 2
         """
     )
     warehouse.execute("drop schema if exists seen cascade")

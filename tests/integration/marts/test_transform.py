@@ -37,7 +37,7 @@ def test_a_change_rewrites_the_rows_it_touches_and_no_others(warehouse: Warehous
     rewritten = _changed(before, _row_versions(warehouse))
 
     assert rewritten["marts.fct_orders"] == [f"(acme,{min(acme.orders)})"]
-    assert rewritten["core.daily_sales"] == ["(acme,2026-02-20)"]
+    assert rewritten["intermediate.int_daily_sales"] == ["(acme,2026-02-20)"]
     assert not [key for keys in rewritten.values() for key in keys if "other" in key]
 
 
@@ -76,7 +76,7 @@ def test_a_rebuild_of_a_tenant_touches_no_other_and_no_row_that_is_right(
     warehouse: Warehouse, acme: Store, other: Store
 ) -> None:
     warehouse.execute("delete from marts.fct_orders where tenant_id = 'acme' and order_id = %s", min(acme.orders))
-    warehouse.execute("update core.daily_sales set orders = 99 where tenant_id = 'other'")
+    warehouse.execute("update intermediate.int_daily_sales set orders = 99 where tenant_id = 'other'")
     before = _row_versions(warehouse)
 
     warehouse.transform("acme", as_of=TODAY, rebuild=True)
@@ -88,9 +88,11 @@ def test_a_transform_that_dies_halfway_forgets_nothing(warehouse: Warehouse, acm
     acme.move_order(min(acme.orders), hour=2000)
     acme.merge_customers(*sorted(acme.customers)[:2])
     acme.load(warehouse)
-    warehouse.execute("alter table core.daily_sales add constraint broken check (date_day < '2026-03-01') not valid")
+    warehouse.execute(
+        "alter table intermediate.int_daily_sales add constraint broken check (date_day < '2026-03-01') not valid"
+    )
     assert warehouse.try_transform(as_of=TODAY).failures.keys() == {"acme"}
-    warehouse.execute("alter table core.daily_sales drop constraint broken")
+    warehouse.execute("alter table intermediate.int_daily_sales drop constraint broken")
 
     warehouse.transform(as_of=TODAY)
     incremental = warehouse.marts()
@@ -106,26 +108,28 @@ def test_a_tenant_that_cannot_be_transformed_keeps_no_other_from_it(
         store.place_order(None, hour=2000, product=None)
         store.load(warehouse)
     warehouse.execute(
-        "alter table core.daily_sales add constraint broken "
+        "alter table intermediate.int_daily_sales add constraint broken "
         "check (tenant_id <> 'acme' or date_day < '2026-03-01') not valid"
     )
     failures = warehouse.try_transform(as_of=TODAY).failures
     assert {tenant: str(error).partition(" could")[0] for tenant, error in failures.items()} == {
-        "acme": "acme: daily_sales"
+        "acme": "acme: int_daily_sales"
     }
 
     assert warehouse.query("select tenant_id from marts.fct_orders where ordered_on > '2026-03-01'") == [
         ("acme",),
         ("other",),
     ]
-    assert warehouse.query("select tenant_id from core.daily_sales where date_day > '2026-03-01'") == [("other",)]
+    assert warehouse.query("select tenant_id from intermediate.int_daily_sales where date_day > '2026-03-01'") == [
+        ("other",)
+    ]
 
 
 def test_a_new_day_moves_what_depends_on_it_and_writes_next_to_nothing(warehouse: Warehouse, acme: Store) -> None:
     before = _row_versions(warehouse)
     warehouse.transform(as_of=date(2026, 7, 15))
 
-    assert _changed(before, _row_versions(warehouse)) == {"core.tenant_figures": ["(acme)"]}
+    assert _changed(before, _row_versions(warehouse)) == {"intermediate.int_tenant_figures": ["(acme)"]}
     assert warehouse.value("select max(date_day) from marts.revenue_daily") == date(2026, 7, 15)
     assert warehouse.query("select distinct as_of_date from marts.rfm_scores") == [(date(2026, 7, 15),)]
     assert warehouse.query("select distinct is_churn_risk from marts.dim_customers where orders_count > 0") == [(True,)]
@@ -184,7 +188,7 @@ def test_full_refresh_destroys_nothing(warehouse: Warehouse, acme: Store, other:
     nodes = warehouse.project.invoke(["run", "--full-refresh"], transform_id=None)
 
     assert [node.message for node in nodes if node.failed] == []
-    kept = ("marts.fct_orders", "marts.fct_sales", "core.customers", "core.daily_sales")
+    kept = ("marts.fct_orders", "marts.fct_sales", "intermediate.int_customers", "intermediate.int_daily_sales")
     assert _changed(before, _row_versions(warehouse)).keys().isdisjoint(kept)
 
 
@@ -209,7 +213,7 @@ def test_history_records_a_change_of_scores_on_the_day_it_is_observed(warehouse:
     acme.load(warehouse)
     warehouse.transform()
 
-    today = warehouse.value("select as_of_date from core.tenant_figures")
+    today = warehouse.value("select as_of_date from intermediate.int_tenant_figures")
     rows = warehouse.query(
         "select valid_from < %s, valid_to, monetary_score from marts.rfm_history "
         "where customer_id = %s order by valid_from",
@@ -276,7 +280,7 @@ def _row_versions(warehouse: Warehouse) -> dict[str, dict[str, str]]:
         join pg_namespace n on n.oid = c.relnamespace
         join pg_index i on i.indrelid = c.oid and i.indisprimary
         join pg_attribute a on a.attrelid = c.oid and a.attnum = any(i.indkey)
-        where n.nspname in ('core', 'marts')
+        where n.nspname in ('intermediate', 'marts')
         group by 1
         """
     )
@@ -324,8 +328,8 @@ def test_tests_run_after_all_models_so_that_one_that_fails_keeps_no_mart_from_be
         store.load(warehouse)
     warehouse.execute(
         """
-        delete from core.daily_sales
-        where tenant_id = 'acme' and date_day = (select min(date_day) from core.daily_sales)
+        delete from intermediate.int_daily_sales
+        where tenant_id = 'acme' and date_day = (select min(date_day) from intermediate.int_daily_sales)
         """
     )
 
@@ -347,13 +351,17 @@ def test_what_a_test_said_of_one_tenant_stays_when_it_runs_for_another(
 ) -> None:
     query = "select distinct tenant_id from ops.dbt_test_failures order by 1"
     warehouse.transform()
-    warehouse.execute("update core.daily_sales set new_customers = new_customers + 1 where tenant_id = 'acme'")
+    warehouse.execute(
+        "update intermediate.int_daily_sales set new_customers = new_customers + 1 where tenant_id = 'acme'"
+    )
     warehouse.try_transform("acme", only_due=False, test=True)
     assert warehouse.query(query) == [("acme",)]
     warehouse.try_transform("other", only_due=False, test=True)
     assert warehouse.query(query) == [("acme",)]
 
-    warehouse.execute("update core.daily_sales set new_customers = new_customers - 1 where tenant_id = 'acme'")
+    warehouse.execute(
+        "update intermediate.int_daily_sales set new_customers = new_customers - 1 where tenant_id = 'acme'"
+    )
     run_tests(warehouse.database, warehouse.project)
     assert warehouse.query(query) == []
     assert warehouse.value("select count(*) from stale.orders") == 0, "tests make nothing stale"
@@ -412,7 +420,7 @@ def test_nothing_is_made_of_a_tenant_that_is_removed_meanwhile(warehouse: Wareho
         remove_tenant(connection, "acme")
     report = warehouse.transform("acme", "other", as_of=TODAY, only_due=False, rebuild=True)
     assert report.tenant_ids == ["other"]
-    for schema in ("core", "marts"):
+    for schema in ("intermediate", "marts"):
         tables = (
             "select table_name from information_schema.tables where table_schema = %s and table_type = 'BASE TABLE'"
         )

@@ -1,11 +1,13 @@
-"""An installation of the first release, with a store in it, upgrades to this one: nothing is lost, marts are equal."""
+"""Older installations, with a store in them, upgrade to this one: nothing is lost, marts are equal."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from alembic import command
 from alembic.config import Config
+from dagster import AssetKey, AssetMaterialization
 from sqlalchemy import NullPool, create_engine, text
 
 import xeno_pipeline.database
@@ -13,13 +15,25 @@ from tests.support.marts.store import Store
 from tests.support.marts.warehouse import Warehouse, differences
 from xeno_pipeline.database.connection import Connection, Database
 from xeno_pipeline.database.migrate import migrate, newest_version, schema_version
+from xeno_pipeline.database.roles import grant_bi_role
+from xeno_pipeline.defs.instance import open_instance
 from xeno_pipeline.marts.dbt import DbtProject
 from xeno_pipeline.marts.transform import make_relations
-from xeno_pipeline.settings import Settings
+from xeno_pipeline.settings import Settings, load_settings
 from xeno_pipeline.tenants.credentials import KeyRing
 from xeno_pipeline.tenants.grants import Grant, load_grant, store_grant
 
 FIRST_RELEASE = "0001"
+WITH_CORE = "0016"
+"""The last schema version of which the marts stand on a schema `core`."""
+RELATIONS_WITH_CORE = Path(__file__).with_name("relations_at_0016.sql")
+RENAMED_ASSETS = {
+    ("core", "customers"): ("intermediate", "int_customers"),
+    ("staging", "stg_orders"): ("staging", "stg_shopify__orders"),
+    ("staging", "stg_tenants"): ("staging", "stg_ops__tenants"),
+    ("marts", "fct_orders"): ("marts", "fct_orders"),
+}
+
 KEPT = ("ops.tenants", "ops.tenant_credentials", "ops.sync_state")
 """What the first release knew of a tenant, besides raw."""
 
@@ -31,7 +45,7 @@ def test_a_first_release_with_rows_in_it_comes_to_the_newest_schema_and_to_the_s
     _trade(warehouse, "acme")
     with warehouse.database.connect() as connection:
         store_grant(connection, ring, "acme", Grant.permanent("shpat_old"))
-    _make_first_release(empty_database)
+    _make_release(empty_database, FIRST_RELEASE)
     _copy_what_it_knew(warehouse.database, empty_database)
 
     assert migrate(empty_database) is True
@@ -45,6 +59,47 @@ def test_a_first_release_with_rows_in_it_comes_to_the_newest_schema_and_to_the_s
     upgraded.transform(only_due=True)
     assert upgraded.value("select count(*) from marts.fct_orders") == 3
     assert differences(warehouse.marts(), upgraded.marts()) == {}
+
+
+def test_an_installation_with_a_schema_core_keeps_its_rows_logins_and_history_in_dagster(
+    warehouse: Warehouse, empty_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warehouse.register([("acme", "America/New_York", "EUR"), ("other", "UTC", "USD")])
+    _trade(warehouse, "acme")
+    _trade(warehouse, "other")
+    login = _make_installation_with_core(warehouse.database, empty_database, "acme")
+    relations, marts, seen = _oids(empty_database, "core"), _marts(empty_database), _marts(login)
+    assert seen["marts.dim_customers"], "the login reads something"
+    monkeypatch.setenv("XENO_DATABASE_URL", empty_database.url)
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    with open_instance(load_settings()) as instance:
+        for name in RENAMED_ASSETS:
+            instance.report_runless_asset_event(AssetMaterialization(AssetKey(name), partition="acme"))
+
+    assert migrate(empty_database) is True
+
+    renamed = {name.replace("core.", "intermediate.int_"): oid for name, oid in relations.items()}
+    assert renamed.items() <= _oids(empty_database, "intermediate").items(), "renamed, not made again"
+    assert _marts(empty_database) == marts
+    assert _marts(login) == seen
+
+    project = DbtProject(Settings(home=tmp_path, database_url=empty_database.url))
+    assert make_relations(empty_database, project) is True
+    upgraded = Warehouse(empty_database, project)
+    upgraded.transform(only_due=True)
+    assert differences(warehouse.marts(), upgraded.marts()) == {}
+    assert _marts(empty_database) == marts
+    assert _marts(login) == seen
+    assert upgraded.query("select from pg_namespace where nspname = 'core'") == []
+    assert _indexes(empty_database) == _indexes(warehouse.database)
+    with open_instance(load_settings()) as instance:
+        assert set(instance.all_asset_keys()) == {AssetKey(name) for name in RENAMED_ASSETS.values()}
+        for key in map(AssetKey, RENAMED_ASSETS.values()):
+            event = instance.get_latest_materialization_event(key)
+            assert event is not None
+            assert event.asset_materialization is not None
+            assert event.asset_materialization.asset_key == key
+            assert instance.get_materialized_partitions(key) == {"acme"}
 
 
 def _trade(warehouse: Warehouse, handle: str) -> None:
@@ -62,8 +117,8 @@ def _trade(warehouse: Warehouse, handle: str) -> None:
     warehouse.transform()
 
 
-def _make_first_release(database: Database) -> None:
-    """The schemas as the first release made them."""
+def _make_release(database: Database, version: str) -> None:
+    """The schemas as a release made them."""
     engine = create_engine(database.sqlalchemy_url("psycopg"), poolclass=NullPool)
     with engine.connect() as connection:
         connection.execute(text("create schema ops"))
@@ -71,18 +126,94 @@ def _make_first_release(database: Database) -> None:
         config = Config()
         config.set_main_option("script_location", str(Path(xeno_pipeline.database.__file__).parent / "migrations"))
         config.attributes["connection"] = connection
-        command.upgrade(config, FIRST_RELEASE)
+        command.upgrade(config, version)
+
+
+def _make_installation_with_core(source: Database, target: Database, tenant_id: str) -> Database:
+    """An installation of the last release that had a schema core, with the rows of another one of today.
+
+    Returns:
+        It, as a BI login sees it.
+    """
+    _make_release(target, WITH_CORE)
+    with target.connect() as connection:
+        connection.execute(RELATIONS_WITH_CORE.read_bytes())
+    _copy_what_it_knew(source, target)
+    with source.connect() as today, target.connect() as then:
+        for schema, newer, prefix in (
+            ("core", "intermediate", "int_"),
+            ("marts", "marts", ""),
+            ("reference", "reference", ""),
+        ):
+            for table in _tables(then, schema):
+                _copy(today, f"{newer}.{prefix}{table.split('.')[1]}", then, table)
+        for table in ("ops.tenant_marts", "ops.marts_version", "ops.last_changes"):
+            _copy(today, table, then, table)
+        then.execute(
+            "update ops.tenant_marts set project_version = 'older'; update ops.marts_version set version = 'older'"
+        )
+    role = grant_bi_role(target, tenant_id)
+    with target.connect() as connection:
+        connection.execute(
+            "do $$ begin execute format('grant usage on schema core to %I', ops.bi_group('tenants')); end $$"
+        )
+        connection.execute(
+            """
+            select ops.secure(oid) from pg_class
+            where relnamespace in ('core'::regnamespace, 'marts'::regnamespace) and relkind in ('r', 'v')
+            """
+        )
+    return Database(target.url.replace("//xeno@", f"//{role.name}@"))
 
 
 def _copy_what_it_knew(source: Database, target: Database) -> None:
     """Every row of raw, and of the tenants, in the columns that there were."""
     with source.connect() as today, target.connect() as then:
         for table in [*KEPT, *_tables(then, "raw")]:
-            columns = ", ".join(_columns(then, table))
-            read, write = f"copy (select {columns} from {table}) to stdout", f"copy {table} ({columns}) from stdin"
-            with today.cursor().copy(read) as rows, then.cursor().copy(write) as copied:
-                for row in rows:
-                    copied.write(row)
+            _copy(today, table, then, table)
+
+
+def _copy(today: Connection, source: str, then: Connection, target: str) -> None:
+    columns = ", ".join(_columns(then, target))
+    read, write = f"copy (select {columns} from {source}) to stdout", f"copy {target} ({columns}) from stdin"
+    with today.cursor().copy(read) as rows, then.cursor().copy(write) as copied:
+        for row in rows:
+            copied.write(row)
+
+
+def _marts(database: Database) -> dict[str, list[str]]:
+    """The rows of every mart, as somebody sees them."""
+    with database.connect() as connection:
+        return {
+            name: [row for (row,) in connection.execute(f"select m::text from {name} m order by 1").fetchall()]
+            for name in _oids(database, "marts")
+        }
+
+
+def _oids(database: Database, schema: str) -> dict[str, int]:
+    """The tables and views of a schema, by name."""
+    with database.connect() as connection:
+        found = connection.execute(
+            """
+            select format('%%I.%%I', nspname, relname), pg_class.oid
+            from pg_class join pg_namespace on pg_namespace.oid = relnamespace
+            where nspname = %s and relkind in ('r', 'v')
+            """,
+            [schema],
+        ).fetchall()
+    return dict(found)
+
+
+def _indexes(database: Database) -> list[str]:
+    """The indexes of intermediate: all but those whose names dbt makes of what a relation was called first."""
+    with database.connect() as connection:
+        found = connection.execute(
+            """
+            select indexdef from pg_indexes
+            where schemaname = 'intermediate' and indexname !~ '^[0-9a-f]{32}$' order by 1
+            """
+        ).fetchall()
+    return [definition for (definition,) in found]
 
 
 def _tables(connection: Connection, schema: str) -> list[str]:

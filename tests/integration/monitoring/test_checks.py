@@ -194,7 +194,7 @@ WRONG: Mapping[str, tuple[Check, str, str, str]] = {
     "a token is granted all orders and not shown them": (
         checks.HISTORY,
         """
-        with told as (update core.tenant_figures set orders_at_shopify = 1000 where tenant_id = %(tenant)s)
+        with told as (update intermediate.int_tenant_figures set orders_at_shopify = 1000 where tenant_id = %(tenant)s)
         update raw.customers set number_of_orders = number_of_orders + 10 where tenant_id = %(tenant)s
         """,
         "raw.orders",
@@ -213,14 +213,15 @@ WRONG: Mapping[str, tuple[Check, str, str, str]] = {
     "orders stay away": (
         checks.VOLUME,
         """
-        insert into core.daily_sales
+        insert into intermediate.int_daily_sales
         select (jsonb_populate_record(a_day, jsonb_build_object(
             'date_day', series.day::date, 'orders', case when series.day < current_date - 3 then 100 else 0 end
         ))).*
-        from core.daily_sales a_day
+        from intermediate.int_daily_sales a_day
         cross join generate_series(current_date - 70, current_date, interval '1 day') as series (day)
         where (tenant_id, date_day) = (
-            select tenant_id, max(date_day) from core.daily_sales where tenant_id = %(tenant)s group by tenant_id
+            select tenant_id, max(date_day) from intermediate.int_daily_sales
+            where tenant_id = %(tenant)s group by tenant_id
         )
         on conflict (tenant_id, date_day) do update set orders = excluded.orders
         """,
@@ -250,7 +251,7 @@ def test_a_dbt_test_that_did_not_pass_is_found_at_its_models_until_it_passes(wat
         with watched.installation.database.connect() as connection:
             return find(connection, load_settings(), checks.DBT_TESTS)
 
-    miscount = "update core.daily_sales set new_customers = new_customers + %s where tenant_id = %s"
+    miscount = "update intermediate.int_daily_sales set new_customers = new_customers + %s where tenant_id = %s"
     watched.installation.execute(miscount, 1, watched.tenant)
     findings = test_marts()
     assert {finding.subject for finding in findings} == {"revenue_trends", "fct_orders"}

@@ -77,7 +77,7 @@ class Warehouse:
             self.transform(*handles, as_of=day, rebuild=True)
 
     def marts(self) -> Marts:
-        """Every row of every relation of marts and core, history apart."""
+        """Every row of every mart, and of every table under the marts, history apart."""
         return {
             f"{schema}.{name}": Counter(
                 row
@@ -109,17 +109,20 @@ class Warehouse:
         return self.query(
             """
             select table_schema, table_name, table_type from information_schema.tables
-            where table_schema in ('core', 'marts') order by 1, 2
+            where table_schema = 'marts' or table_schema = 'intermediate' and table_type = 'BASE TABLE'
+            order by 1, 2
             """
         )
 
 
 def dates_out_of_bounds(warehouse: Warehouse) -> list[str]:
-    """The columns of marts and core with a date or an instant before 1990, or more than a year and a day ahead."""
+    """The columns of tables and marts with a date or instant before 1990, or more than a year and a day ahead."""
     columns = warehouse.query(
         """
-        select table_schema || '.' || table_name, column_name from information_schema.columns
-        where table_schema in ('core', 'marts') and data_type in ('date', 'timestamp with time zone') order by 1, 2
+        select table_schema || '.' || table_name, column_name
+        from information_schema.columns join information_schema.tables using (table_schema, table_name)
+        where (table_schema = 'marts' or table_schema = 'intermediate' and table_type = 'BASE TABLE')
+        and data_type in ('date', 'timestamp with time zone') order by 1, 2
         """
     )
     assert len(columns) > 40

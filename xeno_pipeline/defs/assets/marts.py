@@ -50,6 +50,10 @@ class _Translator(DagsterDbtTranslator):
         # A dbt test's result says nothing of which tenant it is about; checks by tenant are assets' own.
         super().__init__(DagsterDbtTranslatorSettings(enable_asset_checks=False))
 
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        """A relation by its schema: dbt's source `shopify` is the schema raw."""
+        return dg.AssetKey([dbt_resource_props["schema"], dbt_resource_props["name"]])
+
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
         spec = super().get_asset_spec(manifest, unique_id, project)
         node = manifest["nodes"].get(unique_id)  # a source is none

@@ -1,0 +1,65 @@
+{{
+    config(
+        materialized="incremental",
+        unique_key=["tenant_id", "customer_id"],
+        meta={"stale": "customers", "marks": {"tenants": []}},
+    )
+}}
+
+with
+    profiles as (
+        select
+            customers.*,
+            {{ plausible("customers.created_at", "tenants.iana_timezone") }}
+            as registered_at,
+            true as has_profile
+        from {{ ref("stg_shopify__customers") }} customers
+        join {{ stale("customers") }} stale_customers using (tenant_id, customer_id)
+        join {{ ref("stg_ops__tenants") }} tenants using (tenant_id)
+        where customers.deleted_at is null
+    ),
+
+    orders as (
+        select
+            tenant_id,
+            customer_id,
+            min(ordered_at) filter (where is_counted) as first_order_at,
+            max(ordered_at) filter (where is_counted) as last_order_at,
+            min(ordered_on) filter (where is_counted) as first_order_on,
+            max(ordered_on) filter (where is_counted) as last_order_on,
+            count(*) filter (where is_counted) as orders_count,
+            count(*) filter (
+                where is_counted and not is_in_other_currency
+            ) as priced_orders,
+            coalesce(sum(ordered_sales) filter (where is_counted), 0) as ordered_sales,
+            count(*) as all_orders,
+            {{ sum_measures() }}
+        from {{ ref("fct_orders") }}
+        join {{ stale("customers") }} stale_customers using (tenant_id, customer_id)
+        group by tenant_id, customer_id
+    )
+
+select
+    tenant_id,
+    customer_id,
+    coalesce(profiles.has_profile, false) as has_profile,
+    profiles.email,
+    profiles.phone,
+    profiles.first_name,
+    profiles.last_name,
+    profiles.country_code,
+    profiles.registered_at as created_at,
+    profiles.shopify_rfm_group,
+    orders.first_order_at,
+    orders.last_order_at,
+    orders.first_order_on,
+    orders.last_order_on,
+    date_trunc('month', orders.first_order_on::timestamp)::date as cohort_month,
+    coalesce(orders.orders_count, 0) as orders_count,
+    coalesce(orders.priced_orders, 0) as priced_orders,
+    coalesce(orders.ordered_sales, 0)::numeric(20, 4) as ordered_sales,
+    {{ select_measures("orders") }},
+    coalesce(orders.all_orders, 0) as all_orders,
+    profiles.number_of_orders as orders_at_shopify
+from profiles
+full join orders using (tenant_id, customer_id)
