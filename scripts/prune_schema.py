@@ -1,11 +1,11 @@
-"""Prune Shopify's Admin schema to what this package's queries reach, without its prose.
+"""Prune Shopify's Admin schema to what the pipeline's queries reach, without its descriptions.
 
     python scripts/prune_schema.py admin-2026-10.graphql
 
-writes `xeno_pipeline/shopify/schema.graphql` (the types, fields and arguments that the documents in
-`xeno_pipeline/shopify/queries/` use, directives and deprecations dropped) and
-`xeno_pipeline/shopify/search_fields.json` (per connection, the filters its `query:` argument documents,
-read from the schema's own descriptions). Run it when a query or the API version changes.
+writes the two files of `shopify_sandbox/data/` that the sandbox answers by: `schema.graphql` (the types, fields and
+arguments that the documents in `xeno_pipeline/shopify/queries/` use, directives and deprecations dropped) and
+`search_fields.json` (per connection, the filters that its `query:` argument documents, read from the schema's own
+descriptions). Run it when a query or the API version changes.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ from graphql import (
     visit,
 )
 
-PACKAGE = Path(__file__).parents[1] / "xeno_pipeline" / "shopify"
+PROJECT_DIR = Path(__file__).parents[1]
+QUERIES = PROJECT_DIR / "xeno_pipeline" / "shopify" / "queries"
+DATA = PROJECT_DIR / "shopify_sandbox" / "data"
 SEARCH_ROW = re.compile(r"^\| ([a-z_]+) \|", re.MULTILINE)
 
 
@@ -134,13 +136,13 @@ def search_fields(schema: GraphQLSchema, fields: dict[str, set[str]]) -> dict[st
     return documented
 
 
-def main(path: str) -> None:
+def main(path: str, target: Path = DATA) -> None:
     schema = build_schema(Path(path).read_text(), assume_valid=True)
-    source = "\n".join(p.read_text() for p in sorted((PACKAGE / "queries").glob("*.graphql")))
+    source = "\n".join(p.read_text() for p in sorted(QUERIES.glob("*.graphql")))
     fields = reached_fields(schema, parse(source))
     searchable = search_fields(schema, fields)
-    (PACKAGE / "search_fields.json").write_text(json.dumps(searchable, indent=2) + "\n")
-    (PACKAGE / "schema.graphql").write_text(print_schema(prune(schema, fields)) + "\n")
+    (target / "search_fields.json").write_text(json.dumps(searchable, indent=2) + "\n")
+    (target / "schema.graphql").write_text(print_schema(prune(schema, fields)) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """A local server that plays Shopify stores: for the demo, the tests, the benchmark and anyone without a store.
 
-Nothing else in the package imports it (the command line does, lazily), and it reads of the package only the
-pruned schema and the list of search filters in `xeno_pipeline/shopify`.
+It imports nothing of xeno-pipeline, whose command line and demo import it lazily. What it answers by, Shopify's
+schema (pruned) and the search filters that it documents, is in `data`.
 
 A store is described by a `spec`, played by a `server`, started by a `process`, and steered through `control`. Its
 history comes from a `generator` or an `order_file`; `state` keeps it and what changed since, as the objects of `model`.

@@ -61,7 +61,7 @@ class Request:
 @lru_cache
 def admin_schema() -> GraphQLSchema:
     """The executable schema."""
-    text = resources.files("xeno_pipeline.shopify").joinpath("schema.graphql").read_text()
+    text = resources.files("shopify_sandbox").joinpath("data/schema.graphql").read_text()
     schema = build_schema(text)
     for kind in schema.type_map.values():
         if isinstance(kind, GraphQLObjectType) and not is_introspection_type(kind):

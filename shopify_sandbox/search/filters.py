@@ -60,7 +60,7 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
 @lru_cache
 def documented_fields() -> dict[str, frozenset[str]]:
     """By connection (`orders`, `Order.agreements`, …), the filters that Shopify's schema documents."""
-    data = resources.files("xeno_pipeline.shopify").joinpath("search_fields.json").read_text()
+    data = resources.files("shopify_sandbox").joinpath("data/search_fields.json").read_text()
     return {name: frozenset(fields) for name, fields in json.loads(data).items()}
 
 

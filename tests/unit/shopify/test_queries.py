@@ -31,6 +31,7 @@ from graphql import (
 )
 from graphql.language import DocumentNode
 
+import shopify_sandbox
 from shopify_sandbox.cost import QueryCost
 from xeno_pipeline.extraction.streams import STREAMS, Stream
 from xeno_pipeline.shopify import pagination, queries
@@ -39,7 +40,8 @@ from xeno_pipeline.shopify.client import FIRST_COST
 from xeno_pipeline.shopify.queries import bulk_query, operation, selection_version
 from xeno_pipeline.shopify.throttle import MAX_QUERY_COST
 
-PACKAGE = Path(queries.__file__).parent
+DATA = Path(shopify_sandbox.__file__).parent / "data"
+"""What the sandbox answers by: Shopify's schema, pruned to what the queries reach."""
 BULK = [stream.bulk for stream in STREAMS]
 NAMES = sorted(
     d.name.value for d in queries.document().definitions if isinstance(d, OperationDefinitionNode) and d.name
@@ -53,7 +55,7 @@ with_full_schema = pytest.mark.skipif(
 
 @cache
 def pruned_schema() -> GraphQLSchema:
-    return build_schema((PACKAGE / "schema.graphql").read_text())
+    return build_schema((DATA / "schema.graphql").read_text())
 
 
 @cache
@@ -63,7 +65,7 @@ def full_schema() -> GraphQLSchema:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_query_is_valid_by_the_schema_in_the_package(name: str) -> None:
+def test_a_query_is_valid_by_the_sandboxs_schema(name: str) -> None:
     assert validate(pruned_schema(), parse(operation(name).text)) == []
 
 
@@ -73,26 +75,22 @@ def test_every_query_is_valid_by_shopifys_full_schema() -> None:
 
 
 @with_full_schema
-def test_the_schema_in_the_package_is_what_the_script_makes_of_the_full_one(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    script = _prune_script()
-    (tmp_path / "queries").symlink_to(PACKAGE / "queries")
-    monkeypatch.setattr(script, "PACKAGE", tmp_path)
-    script.main(str(Path(os.environ["XENO_SHARED"]) / "shopify" / f"admin-{queries.API_VERSION}.graphql"))
+def test_the_sandboxs_schema_is_what_the_script_makes_of_the_full_one(tmp_path: Path) -> None:
+    schema = str(Path(os.environ["XENO_SHARED"]) / "shopify" / f"admin-{queries.API_VERSION}.graphql")
+    _prune_script().main(schema, tmp_path)
     for name in ("schema.graphql", "search_fields.json"):
-        assert (tmp_path / name).read_text() == (PACKAGE / name).read_text()
+        assert (tmp_path / name).read_text() == (DATA / name).read_text()
 
 
-def test_the_schema_in_the_package_holds_no_prose() -> None:
-    text = (PACKAGE / "schema.graphql").read_text()
+def test_the_sandboxs_schema_holds_no_prose() -> None:
+    text = (DATA / "schema.graphql").read_text()
     assert '"' not in re.sub(r'= "[^"\n]*"', "", text)  # a quote is a default value's or a description's
     assert "#" not in text
 
 
-def test_the_schema_in_the_package_holds_only_what_the_queries_reach() -> None:
+def test_the_sandboxs_schema_holds_only_what_the_queries_reach() -> None:
     script = _prune_script()
-    schema = build_schema((PACKAGE / "schema.graphql").read_text())
+    schema = build_schema((DATA / "schema.graphql").read_text())
     reached = script.prune(schema, script.reached_fields(schema, queries.document()))
     assert print_schema(reached) == print_schema(pruned_schema())
 
@@ -120,7 +118,7 @@ def test_an_operation_costs_no_more_at_first_than_it_is_thought_to(name: str) ->
 @pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.name)
 def test_the_filters_and_the_order_of_a_paged_read_are_documented(stream: Stream) -> None:
     """Shopify ignores a filter that it does not document, and sends everything."""
-    documented = json.loads((PACKAGE / "search_fields.json").read_text())
+    documented = json.loads((DATA / "search_fields.json").read_text())
     assert {"updated_at", "id"} <= set(documented[stream.pages.connection])
     arguments = pruned_schema().query_type.fields[stream.pages.connection].args  # type: ignore[union-attr]
     sort_keys = get_named_type(arguments["sortKey"].type).values  # type: ignore[attr-defined]
@@ -128,7 +126,7 @@ def test_the_filters_and_the_order_of_a_paged_read_are_documented(stream: Stream
 
 
 def test_more_sales_of_an_agreement_are_asked_for_by_a_documented_filter() -> None:
-    assert "id" in json.loads((PACKAGE / "search_fields.json").read_text())["Order.agreements"]
+    assert "id" in json.loads((DATA / "search_fields.json").read_text())["Order.agreements"]
 
 
 @pytest.mark.parametrize("kind", ["page", "by_id"])

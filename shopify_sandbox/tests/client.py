@@ -7,22 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import requests
-from graphql import (
-    DocumentNode,
-    FragmentDefinitionNode,
-    FragmentSpreadNode,
-    Node,
-    OperationDefinitionNode,
-    Visitor,
-    parse,
-    print_ast,
-    visit,
-)
+from graphql import parse, print_ast, separate_operations
 
 from shopify_sandbox.api import AdminApi
 from shopify_sandbox.controls.changes import CHANGES
@@ -35,36 +24,14 @@ FINISHED = {"COMPLETED", "FAILED", "CANCELED", "EXPIRED"}
 
 
 @cache
-def _documents() -> DocumentNode:
-    folder = resources.files("xeno_pipeline.shopify").joinpath("queries")
-    return parse("\n".join(file.read_text() for file in folder.iterdir() if file.name.endswith(".graphql")))
+def _operations() -> dict[str, str]:
+    document = parse(Path(__file__).with_name("operations.graphql").read_text())
+    return {name: print_ast(single) for name, single in separate_operations(document).items()}
 
 
-class _Spreads(Visitor):
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: list[str] = []
-
-    def enter_fragment_spread(self, node: FragmentSpreadNode, *_: Any) -> None:
-        self.names.append(node.name.value)
-
-
-@cache
 def operation(name: str) -> str:
-    """One of the product's own operations, with the fragments it needs."""
-    definitions = _documents().definitions
-    fragments = {n.name.value: n for n in definitions if isinstance(n, FragmentDefinitionNode)}
-    main = next(n for n in definitions if isinstance(n, OperationDefinitionNode) and n.name and n.name.value == name)
-    needed: dict[str, Node] = {}
-    waiting: list[Node] = [main]
-    while waiting:
-        spreads = _Spreads()
-        visit(waiting.pop(), spreads)
-        for spread in spreads.names:
-            if spread not in needed:
-                needed[spread] = fragments[spread]
-                waiting.append(fragments[spread])
-    return "\n\n".join(print_ast(node) for node in (main, *needed.values()))
+    """One of the operations in `operations.graphql`, with the fragments it needs."""
+    return _operations()[name]
 
 
 class Client:
@@ -88,7 +55,7 @@ class Client:
         return found
 
     def pages(self, name: str, /, **variables: Any) -> list[dict[str, Any]]:
-        """All nodes of a paged operation of the product."""
+        """All nodes of a paged operation."""
         nodes: list[dict[str, Any]] = []
         after = None
         while True:

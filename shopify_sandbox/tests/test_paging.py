@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sandbox_client import LocalClient, operation
 
 from shopify_sandbox.errors import ApiError
 from shopify_sandbox.execution.connections import MAX_OBJECTS, Listing, Window
+from shopify_sandbox.tests.client import LocalClient, operation
 
 Open = Callable[..., LocalClient]
 

@@ -9,12 +9,12 @@ from typing import Any, get_args
 
 import pytest
 import requests
-from sandbox_client import UNTIL, AdminClient, operation
 
 from shopify_sandbox.control import ControlError, FaultKind, StoreControl
 from shopify_sandbox.controls.faults import BULK_FAULTS, OTHER_FAULTS, REQUEST_FAULTS
 from shopify_sandbox.process import SandboxProcess
 from shopify_sandbox.spec import StoreSpec
+from shopify_sandbox.tests.client import UNTIL, AdminClient, operation
 
 SHOP = "query Shop { shop { name } }"
 ORDERS = "query Orders { orders(first: 1) { nodes { id } } }"

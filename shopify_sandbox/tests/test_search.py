@@ -8,10 +8,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from sandbox_client import LocalClient, opened
 
 from shopify_sandbox.search.filters import UnsupportedError
 from shopify_sandbox.search.syntax import All, Not, SearchSyntaxError, Some, Term, parse_search
+from shopify_sandbox.tests.client import LocalClient, opened
 
 Open = Callable[..., LocalClient]
 Document = dict[str, Any]
@@ -155,10 +155,11 @@ def test_customers_updated_at_matches_whole_days_of_the_shop(local: Open) -> Non
         return stamp(customer["updatedAt"]).astimezone(zone).date().isoformat()
 
     text = "query($q: String) { customers(first: 250, query: $q) { nodes { id } } }"
-    for query, wanted in [
-        ("updated_at:>='2026-06-20T15:30:00+09:00'", lambda c: day(c) >= "2026-06-20"),
-        ("updated_at:<'2026-02-20T15:30:00+09:00'", lambda c: day(c) < "2026-02-20"),
-    ]:
+    filters: dict[str, Callable[[Document], bool]] = {
+        "updated_at:>='2026-06-20T15:30:00+09:00'": lambda customer: day(customer) >= "2026-06-20",
+        "updated_at:<'2026-02-20T15:30:00+09:00'": lambda customer: day(customer) < "2026-02-20",
+    }
+    for query, wanted in filters.items():
         found = client.data(text, q=query)["customers"]["nodes"]
         assert [node["id"] for node in found] == [c["id"] for c in customers if wanted(c)][:250]
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 import requests
-from sandbox_client import UNTIL, AdminClient, operation
 
 from shopify_sandbox.__main__ import main, stores
 from shopify_sandbox.process import SandboxProcess, arguments
 from shopify_sandbox.spec import StoreSpec, demo_specs
+from shopify_sandbox.tests.client import UNTIL, AdminClient, operation
 
 SPEC = StoreSpec("acme", orders=60, until=UNTIL, plan="Enterprise")
 IDS = "{ orders { edges { node { id } } } }"

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from sandbox_client import LocalClient, opened
 
 from shopify_sandbox.search.filters import UnsupportedError
+from shopify_sandbox.tests.client import LocalClient, opened
 
 Ask = Callable[..., dict[str, Any]]
 BULK = "mutation($q: String!) { bulkOperationRunQuery(query: $q, groupObjects: false) { userErrors { message } } }"

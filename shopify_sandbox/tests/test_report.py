@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import requests
-from sandbox_client import LocalClient
 
 from shopify_sandbox.controls.report import MEASURES, sales_report
 from shopify_sandbox.process import SandboxProcess
+from shopify_sandbox.tests.client import LocalClient
 
 Open = Callable[..., LocalClient]
 Figures = dict[str, dict[str, Decimal]]

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import requests
-from sandbox_client import TOKEN, AdminClient, LocalClient, operation
 
 from shopify_sandbox.process import SandboxProcess
+from shopify_sandbox.tests.client import TOKEN, AdminClient, LocalClient, operation
 
 Open = Callable[..., LocalClient]
 SHOP = "{ shop { name } }"

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 from graphql import FragmentDefinitionNode, GraphQLSchema, OperationDefinitionNode, build_schema, parse
-from sandbox_client import LocalClient, operation
 
 from shopify_sandbox.cost import CostBucket, QueryCost, page_factor
 from shopify_sandbox.execution.schema import admin_schema
+from shopify_sandbox.tests.client import LocalClient, operation
 
 Open = Callable[..., LocalClient]
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sandbox_client import LocalClient, opened
 
 from shopify_sandbox.order_file.reader import CsvError
+from shopify_sandbox.tests.client import LocalClient, opened
 
 Document = dict[str, Any]
 HEADER = "order_id,line_no,sku,description,quantity,unit_price,customer_id,ordered_at,country"

@@ -63,8 +63,8 @@ def receiver() -> Iterator[Receiver]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            receiver.came.put(Received({name.lower(): value for name, value in self.headers.items()}, body))
-            self.send_response(receiver.statuses.pop(0) if receiver.statuses else 200)
+            received.came.put(Received({name.lower(): value for name, value in self.headers.items()}, body))
+            self.send_response(received.statuses.pop(0) if received.statuses else 200)
             self.send_header("Content-Length", "0")
             self.end_headers()
 
@@ -72,9 +72,9 @@ def receiver() -> Iterator[Receiver]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        receiver = Receiver(f"http://127.0.0.1:{server.server_port}/hook")
+        received = Receiver(f"http://127.0.0.1:{server.server_port}/hook")
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield receiver
+        yield received
         server.shutdown()
 
 

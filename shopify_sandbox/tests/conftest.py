@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sandbox_client import UNTIL, AdminClient, LocalClient, opened
 
 from shopify_sandbox.process import SandboxProcess
 from shopify_sandbox.spec import StoreSpec
+from shopify_sandbox.tests.client import UNTIL, AdminClient, LocalClient, opened
 
 
 @pytest.fixture(scope="session")

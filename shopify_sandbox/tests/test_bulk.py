@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import requests
 from graphql import execute_sync, parse
-from sandbox_client import AdminClient, LocalClient, opened, operation
 
 from shopify_sandbox.bulk.query import bulk_lines, compile_bulk_query
 from shopify_sandbox.execution.schema import Request, admin_schema, resolve_type
 from shopify_sandbox.process import SandboxProcess
+from shopify_sandbox.tests.client import AdminClient, LocalClient, opened, operation
 
 Open = Callable[..., LocalClient]
 Document = dict[str, Any]

@@ -7,10 +7,10 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from sandbox_client import LocalClient
 
 from shopify_sandbox.api import AdminApi
 from shopify_sandbox.oauth import DEFAULT_APP, OAuthError, signed
+from shopify_sandbox.tests.client import LocalClient
 
 QUERY = {
     "client_id": DEFAULT_APP["client_id"],
