@@ -33,7 +33,7 @@ db_app = typer.Typer(no_args_is_help=True, help="The database.")
 sandbox_app = typer.Typer(no_args_is_help=True, help="Local stores to try things on.")
 webhooks_app = typer.Typer(no_args_is_help=True, help="What Shopify told us, and what became of it.")
 privacy_app = typer.Typer(no_args_is_help=True, help="What privacy law asks for: data of customers, and its erasure.")
-alerts_app = typer.Typer(no_args_is_help=True, help="What is wrong, and who is told of it.")
+alerts_app = typer.Typer(no_args_is_help=True, help="Open alerts, and test messages.")
 gateway_app = typer.Typer(no_args_is_help=True, help="The web process that Shopify's webhooks come to.")
 app.add_typer(tenant_app, name="tenant")
 app.add_typer(db_app, name="db")
@@ -416,21 +416,23 @@ def transform(
 
 @app.command()
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="For programs: one JSON array of findings.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs: one JSON array of results.")] = False,
 ) -> None:
     """Look for what is wrong with the installation, the database, Dagster and the stores; say how to mend it."""
     import json
 
-    from xeno_pipeline.cli.render import show_findings
-    from xeno_pipeline.monitoring.doctor.examination import examine
-    from xeno_pipeline.monitoring.doctor.finding import State
+    from xeno_pipeline.cli.render import show_diagnoses
+    from xeno_pipeline.monitoring.doctor.diagnosis import State
+    from xeno_pipeline.monitoring.doctor.run import diagnose
 
-    findings = list(examine(load_settings()))
+    diagnoses = list(diagnose(load_settings()))
     if as_json:
-        sys.stdout.write(json.dumps([vars(finding) for finding in findings], indent=2) + "\n")
+        # `told` is the former name of `message`, for scripts that read it.
+        rows = [{**vars(diagnosis), "told": diagnosis.message} for diagnosis in diagnoses]
+        sys.stdout.write(json.dumps(rows, indent=2) + "\n")
     else:
-        show_findings(findings)
-    if any(finding.state is State.WRONG for finding in findings):
+        show_diagnoses(diagnoses)
+    if any(diagnosis.state is State.WRONG for diagnosis in diagnoses):
         raise typer.Exit(1)
 
 
@@ -582,26 +584,26 @@ def webhooks_register(tenants: Handles = None) -> None:
 
 @alerts_app.command("list")
 def alerts_list() -> None:
-    """Show what is wrong, the oldest first; it is kept while alerts go out to somebody."""
+    """Show open alerts, oldest first. They are recorded only while alerts are configured."""
     from xeno_pipeline.cli.render import say
     from xeno_pipeline.database.migrate import open_migrated
-    from xeno_pipeline.monitoring.alerts import standing
+    from xeno_pipeline.monitoring.alerts import open_alerts
     from xeno_pipeline.monitoring.channels import channels
 
     settings = load_settings()
     with open_migrated(settings).connect() as connection:
-        alerts = standing(connection)
+        alerts = open_alerts(connection)
     for alert in alerts:
         say(str(alert))
     if not alerts and channels(settings):
-        say("Nothing is known to be wrong.")
+        say("There are no open alerts.")
     elif not alerts:
         say("Alerts are off; see docs/operate/alerts.md to turn them on. `xeno doctor` examines the installation now.")
 
 
 @alerts_app.command("test")
 def alerts_test() -> None:
-    """Send a message to everyone who would be told."""
+    """Send a test message to every configured recipient."""
     from uuid import uuid4
 
     from xeno_pipeline.cli.render import complain, say
@@ -610,7 +612,7 @@ def alerts_test() -> None:
     targets = channels(load_settings())
     if not targets:
         raise UsageError(
-            "Nobody would be told: set XENO_ALERT_WEBHOOK_URL, or XENO_ALERT_EMAIL_TO, XENO_ALERT_EMAIL_FROM and "
+            "No recipient is configured: set XENO_ALERT_WEBHOOK_URL, or XENO_ALERT_EMAIL_TO, XENO_ALERT_EMAIL_FROM and "
             "XENO_SMTP_URL."
         )
     message = Message(f"test-{uuid4()}", "xeno-pipeline: a test", "This is how you will hear when something is wrong.")

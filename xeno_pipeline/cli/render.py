@@ -20,7 +20,7 @@ from xeno_pipeline.extraction import report as syncing
 from xeno_pipeline.extraction.reconciliation_results import Reconciliation
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult
 from xeno_pipeline.extraction.state import SyncState
-from xeno_pipeline.monitoring.doctor.finding import Finding, State
+from xeno_pipeline.monitoring.doctor.diagnosis import Diagnosis, State
 from xeno_pipeline.raw.set_aside import SetAside
 from xeno_pipeline.tenants.apart import Failures
 from xeno_pipeline.tenants.registry import Tenant
@@ -288,13 +288,13 @@ def show_bi_role(role: BiRole, address: Address | None, wanted_port: int | None)
         )
 
 
-def show_findings(findings: Sequence[Finding]) -> None:
-    """Print what an examination found: everything in a table, then what is wrong with its remedies."""
+def show_diagnoses(diagnoses: Sequence[Diagnosis]) -> None:
+    """Print what `xeno doctor` found, each problem with its remedy."""
     styles = {State.OK: "green", State.WARNING: "bold yellow", State.WRONG: "bold red"}
     table = Table(box=None, show_header=False, pad_edge=False)
-    for finding in findings:
-        told = " ".join(part for part in (finding.told, finding.remedy) if part)
-        table.add_row(Text(finding.state, styles[finding.state]), Text(finding.subject), Text(told))
+    for diagnosis in diagnoses:
+        text = " ".join(part for part in (diagnosis.message, diagnosis.remedy) if part)
+        table.add_row(Text(diagnosis.state, styles[diagnosis.state]), Text(diagnosis.subject), Text(text))
     out.print(table)
 
 

@@ -10,11 +10,10 @@ from xeno_pipeline.defs.assets.marts import marts_assets
 from xeno_pipeline.defs.assets.raw import LANDED, SHOPIFY, raw_assets
 from xeno_pipeline.defs.checks import asset_checks, checks_schedule, dbt_tests_schedule
 from xeno_pipeline.defs.jobs.names import EVENTS_JOB, PRIVACY_JOB, SYNC_JOB
-from xeno_pipeline.defs.jobs.privacy import CHECKS, privacy_job, privacy_sensors
+from xeno_pipeline.defs.jobs.privacy import privacy_job, privacy_sensor
 from xeno_pipeline.defs.jobs.retention import retention_job
 from xeno_pipeline.defs.jobs.tenants import tenant_jobs
 from xeno_pipeline.defs.jobs.webhook_subscriptions import (
-    stores_tell_of_changes,
     subscriptions_job,
     subscriptions_schedule,
     subscriptions_sensor,
@@ -44,13 +43,13 @@ def build_defs(settings: Settings, *, pipeline: PipelineResource | None = None) 
     jobs = {job.name: job for job in [*tenant_jobs(models), privacy_job(models), subscriptions_job, retention_job]}
     return dg.Definitions(
         assets=[*SHOPIFY, raw_assets, *LANDED, models],
-        asset_checks=[*CHECKS, stores_tell_of_changes, checks],
+        asset_checks=[checks],
         jobs=list(jobs.values()),
         schedules=[*schedules(jobs), subscriptions_schedule(), checks_schedule(checks), dbt_tests_schedule()],
         sensors=[
             *sensors(jobs[EVENTS_JOB]),
             backfills_sensor(jobs[SYNC_JOB]),
-            *privacy_sensors(jobs[PRIVACY_JOB]),
+            privacy_sensor(jobs[PRIVACY_JOB]),
             subscriptions_sensor(),
             alerts_sensor(),
         ],

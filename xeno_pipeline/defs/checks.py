@@ -16,7 +16,7 @@ from xeno_pipeline.defs.concurrency import ROUTINE, UNFINISHED
 from xeno_pipeline.defs.jobs.names import CHECKS_JOB, DBT_TESTS_JOB
 from xeno_pipeline.defs.resources import PipelineResource
 from xeno_pipeline.marts.test_results import run_tests
-from xeno_pipeline.monitoring.checks import CHECKS, DBT_TESTS, Check, Finding, find
+from xeno_pipeline.monitoring.checks import ASSET_CHECKS, DBT_TESTS, Check, Finding, evaluate
 
 _ROWS_SHOWN = 100
 _SCHEMA = dg.TableSchema(
@@ -38,7 +38,7 @@ def asset_checks(models: dg.AssetsDefinition, manifest: Path) -> dg.AssetChecksD
     """
     tested = sorted(_tested_models(models, manifest))
     checks: dict[dg.AssetCheckKey, tuple[Check, str]] = {}
-    for check in CHECKS:
+    for check in ASSET_CHECKS:
         for asset in tested if check is DBT_TESTS else [dg.AssetKey(name.split(".")) for name in check.subjects]:
             subject = asset.path[-1] if check is DBT_TESTS else ".".join(asset.path)
             checks[dg.AssetCheckKey(asset, check.name)] = (check, subject)
@@ -54,9 +54,9 @@ def asset_checks(models: dg.AssetsDefinition, manifest: Path) -> dg.AssetChecksD
     def monitoring(context: dg.AssetCheckExecutionContext, pipeline: PipelineResource) -> Iterator[dg.AssetCheckResult]:
         opened = pipeline.open()
         selected = {key: checks[key] for key in checks if key in context.selected_asset_check_keys}
-        asked = [check for check in CHECKS if any(check is each for each, _ in selected.values())]
+        asked = [check for check in ASSET_CHECKS if any(check is each for each, _ in selected.values())]
         with opened.database.connect() as connection:
-            found = {check.name: find(connection, opened.settings, check) for check in asked}
+            found = {check.name: evaluate(connection, opened.settings, check) for check in asked}
         for key, (check, subject) in selected.items():
             of_subject = [each for each in found[check.name] if each.subject == subject or not each.is_evaluated]
             yield _result(key, check, of_subject)
@@ -125,27 +125,28 @@ def _result(key: dg.AssetCheckKey, check: Check, found: Sequence[Finding]) -> dg
         dg.TableRecord(
             {
                 "tenant": finding.tenant_id or "",
-                "what": finding.told,
+                "what": finding.message,
                 "since": f"{finding.since:%Y-%m-%d %H:%M %Z}" if finding.since else "",
                 "command": finding.command,
             }
         )
         for finding in found[:_ROWS_SHOWN]
     ]
+    is_error = any(finding.is_error for finding in found) if found else check.is_error
     return dg.AssetCheckResult(
         asset_key=key.asset_key,
         check_name=key.name,
         passed=not found,
-        severity=dg.AssetCheckSeverity.ERROR if check.is_error else dg.AssetCheckSeverity.WARN,
-        description=_told(found),
+        severity=dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN,
+        description=_summary(found),
         metadata={"tenants": tenants, "failing": dg.MetadataValue.table(rows, schema=_SCHEMA)} if found else {},
     )
 
 
-def _told(found: Sequence[Finding]) -> str:
+def _summary(found: Sequence[Finding]) -> str:
     if not found:
-        return "Nothing is wrong with any active tenant."
-    first = f"{found[0].tenant_id}: {found[0].told}" if found[0].tenant_id else found[0].told
+        return "No active tenant has a problem."
+    first = f"{found[0].tenant_id}: {found[0].message}" if found[0].tenant_id else found[0].message
     return first if len(found) == 1 else f"{first} (and {len(found) - 1:,} more)"
 
 

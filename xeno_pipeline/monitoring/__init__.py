@@ -1,1 +1,1 @@
-"""Watching the pipeline: what is wrong with whom, and who is told of it."""
+"""Monitoring: checks, the alerts raised from them, and `xeno doctor`."""

@@ -1,7 +1,7 @@
-"""Alerts: what is wrong is told once, however often it is seen, and so is that it is over.
+"""Alerts: one message when a problem appears, however often it is found, and one when it is resolved.
 
-What is seen is kept in `ops.alerts`. The messages that tell of it are written in the same transaction, one for each
-channel, and tried until they are delivered: whoever dies in between loses none.
+Open alerts are rows of `ops.alerts`. Their messages are queued in the same transaction, one for each channel, and
+retried until they are delivered, so that a crash loses none.
 """
 
 from __future__ import annotations
@@ -22,81 +22,77 @@ from xeno_pipeline.monitoring.checks import Finding
 from xeno_pipeline.tenants.apart import bisect
 
 _RECOVERS_AFTER = "10 minutes"
-"""Of not being seen; what comes and goes more quickly is one alert."""
+"""Without being found; a problem that comes and goes within that time is one alert."""
 
 _FIRST_PAUSE_SECONDS = 30
 _LONGEST_PAUSE_SECONDS = 900
 _GIVEN_UP_AFTER = "3 days"
 _KEPT_FOR = "30 days"
 
-_TENANTS_NAMED = 5
-"""Of those whom the same is wrong with; `xeno alerts list` names all."""
+_TENANTS_SHOWN = 5
+"""For each problem; `xeno alerts list` shows all."""
 
-_MESSAGES_AT_ONCE = 20
+_MESSAGES_PER_DELIVERY = 20
 
 
 @dataclass(frozen=True)
 class Alert:
-    """One thing that is or was wrong; the columns of `ops.alerts` say what each field is."""
+    """A problem that was found; the comments on `ops.alerts` describe the columns."""
 
     kind: str
     subject: str
     tenant_id: str
-    told: str
+    message: str
     command: str
     since: datetime
     times: int
 
     def __str__(self) -> str:
-        """Whom it is about, what is wrong, since when and what to try."""
-        is_named = not self.tenant_id or self.told.startswith(f"{self.tenant_id}: ")
-        whom = "" if is_named else f"{self.tenant_id}: "
-        return f"{whom}{self.told.rstrip('.')} (since {self.since:%Y-%m-%d %H:%M %Z}). Try: {self.command}"
+        tenant = f"{self.tenant_id}: " if self.tenant_id else ""
+        return f"{tenant}{self.message.rstrip('.')} (since {self.since:%Y-%m-%d %H:%M %Z}). Try: {self.command}"
 
 
-_COLUMNS = "kind, subject, tenant_id, told, command, since, times"
+_COLUMNS = "kind, subject, tenant_id, message, command, since, times"
 
 
-def see(connection: Connection, findings: Iterable[Finding], at: datetime) -> None:
-    """Note what is wrong; what was noted already is the same alert.
+def record_findings(connection: Connection, findings: Iterable[Finding], at: datetime) -> None:
+    """Open an alert for each finding, or update the one that is open.
 
-    Where one of them cannot be noted, that is what is noted, of no tenant in particular, but naming it.
+    Where one cannot be recorded for its tenant, an alert of no tenant says so.
 
     Args:
-        connection: a connection.
-        findings: what is wrong.
-        at: when it was; what was seen later already is left as it is.
+        at: when they were found; alerts that were found again later are left alone.
     """
-    noted = list(findings)
+    recorded = list(findings)
     try:
-        _see(connection, noted, at)
+        _record(connection, recorded, at)
     except psycopg.Error:
         if connection.closed:
             raise
-        for finding in noted:
+        for finding in recorded:
             try:
-                _see(connection, [finding], at)
+                _record(connection, [finding], at)
             except psycopg.Error as error:
-                _see(connection, [_not_noted(finding, error)], at)
+                _record(connection, [_not_recorded(finding, error)], at)
 
 
-def _not_noted(finding: Finding, error: psycopg.Error) -> Finding:
-    whom = f"{finding.tenant_id}: " if finding.tenant_id else ""
-    message = f"{whom}{finding.told.rstrip('.')}; the alert could not be noted: {safe_message(error)}"
+def _not_recorded(finding: Finding, error: psycopg.Error) -> Finding:
+    tenant = f"{finding.tenant_id}: " if finding.tenant_id else ""
+    message = f"{tenant}{finding.message.rstrip('.')}; the alert could not be recorded: {safe_message(error)}"
     return Finding(finding.check, f"{finding.subject} of {finding.tenant_id}", None, message, finding.command)
 
 
-def _see(connection: Connection, findings: Sequence[Finding], at: datetime) -> None:
+def _record(connection: Connection, findings: Sequence[Finding], at: datetime) -> None:
     with connection.transaction(), connection.cursor() as cursor:
         cursor.executemany(
             """
-            insert into ops.alerts as known (kind, subject, tenant_id, told, command, since, last_at)
+            insert into ops.alerts as known (kind, subject, tenant_id, message, command, since, last_at)
             values (
-                %(check)s, %(subject)s, coalesce(%(tenant_id)s, ''), %(told)s, %(command)s,
+                %(check)s, %(subject)s, coalesce(%(tenant_id)s, ''), %(message)s, %(command)s,
                 coalesce(%(since)s::timestamptz, %(at)s), %(at)s
             )
             on conflict (kind, subject, tenant_id) where recovered_at is null do update
-            set told = excluded.told, command = excluded.command, last_at = excluded.last_at,
+            set message = excluded.message, command = excluded.command, last_at = excluded.last_at,
                 times = known.times + 1, quiet_at = null
             where known.last_at < excluded.last_at
             """,
@@ -111,38 +107,36 @@ def mark_resolved(
     kinds: Collection[str],
     subject: str | None = None,
     tenant_ids: Collection[str] | None = None,
-    but: Collection[str] = (),
+    excluded: Collection[str] = (),
 ) -> dict[str, str]:
-    """Note that alerts were not seen at an instant, but for those that were seen then or later.
+    """Mark open alerts as resolved unless they were found at that time or later.
 
     Args:
-        connection: a connection.
-        at: when.
-        kinds: of these kinds.
-        subject: about this alone; None: about anything.
-        tenant_ids: of these, '' being none in particular; None: of all.
-        but: not of these: nobody knows whether it is over.
+        kinds: alerts of these kinds.
+        subject: only those about this subject.
+        tenant_ids: only those of these tenants; '' stands for alerts of no tenant.
+        excluded: tenants for which it is not known whether the problem is resolved.
 
     Returns:
-        Of whom that could not be noted, and why.
+        The reason for each tenant whose alerts could not be updated.
     """
     condition = """
         recovered_at is null and quiet_at is null and last_at < %(at)s
         and kind = any(%(kinds)s)
         and (%(subject)s::text is null or subject = %(subject)s)
         and (%(only)s::text[] is null or tenant_id = any(%(only)s))
-        and tenant_id <> all(%(but)s)
+        and tenant_id <> all(%(excluded)s)
         """
     only = None if tenant_ids is None else list(tenant_ids)
-    bound = {"at": at, "kinds": list(kinds), "subject": subject, "only": only, "but": list(but)}
+    bound = {"at": at, "kinds": list(kinds), "subject": subject, "only": only, "excluded": list(excluded)}
     return _update(connection, "quiet_at = %(at)s", condition, bound)[1]
 
 
 def resolve_inactive_tenants(connection: Connection) -> dict[str, str]:
-    """Note that tenants that were suspended or removed are not watched any more.
+    """Mark the alerts of tenants that were suspended or removed as resolved.
 
     Returns:
-        Of whom that could not be noted, and why.
+        The reason for each tenant whose alerts could not be updated.
     """
     condition = """
         recovered_at is null and quiet_at is null and tenant_id <> ''
@@ -151,15 +145,15 @@ def resolve_inactive_tenants(connection: Connection) -> dict[str, str]:
     return _update(connection, "quiet_at = now()", condition, {})[1]
 
 
-def announce(connection: Connection, channels: Sequence[Channel]) -> dict[str, str]:
-    """Write the messages about what is wrong and was not told yet, and about what is over.
+def queue_messages(connection: Connection, channels: Sequence[Channel]) -> dict[str, str]:
+    """Queue a message for each channel about alerts that are new, and alerts that have recovered.
 
     Returns:
-        Whose alerts could not be told, and why.
+        The reason for each tenant whose alerts could not be updated.
     """
     raised, failures = _update(connection, "raised_at = now()", "raised_at is null", {})
-    over = f"recovered_at is null and raised_at is not null and quiet_at <= now() - interval '{_RECOVERS_AFTER}'"
-    recovered, further = _update(connection, "recovered_at = now()", over, {})
+    is_over = f"recovered_at is null and raised_at is not null and quiet_at <= now() - interval '{_RECOVERS_AFTER}'"
+    recovered, further = _update(connection, "recovered_at = now()", is_over, {})
     if not (raised or recovered):
         return failures | further
     subject, body = subject_of(raised, recovered), body_of(raised, recovered)
@@ -171,39 +165,39 @@ def announce(connection: Connection, channels: Sequence[Channel]) -> dict[str, s
 
 
 def subject_of(raised: Sequence[Alert], recovered: Sequence[Alert]) -> str:
-    """The subject of a message: how much is wrong or over, and with whom."""
+    """The subject of a message: the number of problems and recoveries, and the tenants."""
     parts = []
     if raised:
         parts.append(f"{len(raised):,} problem{'s' * (len(raised) != 1)}")
     if recovered:
         parts.append(f"{len(recovered):,} recovered")
     tenants = sorted({alert.tenant_id for alert in (*raised, *recovered)} - {""})
-    whose = f" ({_some(tenants)})" if tenants else ""
-    return f"xeno-pipeline: {', '.join(parts)}{whose}"
+    shown = f" ({_shorten(tenants)})" if tenants else ""
+    return f"xeno-pipeline: {', '.join(parts)}{shown}"
 
 
 def body_of(raised: Sequence[Alert], recovered: Sequence[Alert]) -> str:
-    """The text of a message: each problem with whose it is, since when, and what to try."""
+    """The text of a message: each problem with its tenants, since when, and what to try."""
     lines = []
-    for heading, alerts in (("Wrong", raised), ("Recovered", recovered)):
-        by_what = attrgetter("kind", "subject")
-        for (kind, subject), group in groupby(sorted(alerts, key=by_what), by_what):
+    for heading, alerts in (("Failing", raised), ("Recovered", recovered)):
+        problem = attrgetter("kind", "subject")
+        for (kind, subject), group in groupby(sorted(alerts, key=problem), problem):
             same = sorted(group, key=attrgetter("tenant_id"))
-            lines += [f"{heading}: {subject}, {kind}", *(f"  {alert}" for alert in same[:_TENANTS_NAMED])]
-            if len(same) > _TENANTS_NAMED:
-                lines.append(f"  and {len(same) - _TENANTS_NAMED:,} more: xeno alerts list")
+            lines += [f"{heading}: {subject}, {kind}", *(f"  {alert}" for alert in same[:_TENANTS_SHOWN])]
+            if len(same) > _TENANTS_SHOWN:
+                lines.append(f"  and {len(same) - _TENANTS_SHOWN:,} more: xeno alerts list")
     return "\n".join(lines)
 
 
 def deliver(database: Database, channels: Sequence[Channel]) -> int:
-    """Deliver the messages that are due, each in a transaction of its own; of a channel none after a failure.
+    """Deliver due messages, each in its own transaction; a channel that fails is skipped until the next delivery.
 
     Returns:
-        How many were delivered.
+        The number of messages delivered.
     """
     delivered = 0
     for channel in channels:
-        for _ in range(_MESSAGES_AT_ONCE):
+        for _ in range(_MESSAGES_PER_DELIVERY):
             with database.connect() as connection:
                 sent = _deliver_next(connection, channel)
             if not sent:
@@ -212,15 +206,15 @@ def deliver(database: Database, channels: Sequence[Channel]) -> int:
     return delivered
 
 
-def standing(connection: Connection) -> list[Alert]:
-    """What is wrong, as far as was seen, the oldest first."""
+def open_alerts(connection: Connection) -> list[Alert]:
+    """The alerts that are not resolved, oldest first."""
     return _alerts(
         connection, f"select {_COLUMNS} from ops.alerts where recovered_at is null and quiet_at is null order by since"
     )
 
 
 def purge(connection: Connection) -> None:
-    """Forget what is over, and messages, after a month."""
+    """Delete recovered alerts and messages that are older than a month."""
     connection.execute(f"delete from ops.alerts where recovered_at < now() - interval '{_KEPT_FOR}'")
     connection.execute(f"delete from ops.alert_messages where created_at < now() - interval '{_KEPT_FOR}'")
 
@@ -228,10 +222,10 @@ def purge(connection: Connection) -> None:
 def _update(
     connection: Connection, assignment: str, condition: str, bound: Mapping[str, object]
 ) -> tuple[list[Alert], dict[str, str]]:
-    """Change alerts: of all tenants at once, and where that fails, of those of whom it can be done.
+    """Update alerts for all tenants at once or, where that fails, for those for which it can be done.
 
     Returns:
-        The alerts that were changed; and of whom they could not be, and why.
+        The updated alerts, and the reason for each tenant whose alerts could not be updated.
     """
 
     def update(tenant_ids: Sequence[str]) -> list[Alert]:
@@ -242,8 +236,8 @@ def _update(
         with connection.transaction():
             return _alerts(connection, statement, {**bound, "tenant_ids": list(tenant_ids)})
 
-    whose = connection.execute(f"select distinct tenant_id from ops.alerts where {condition} order by 1", bound)
-    parts, failures = bisect([tenant_id for (tenant_id,) in whose.fetchall()], update)
+    tenants = connection.execute(f"select distinct tenant_id from ops.alerts where {condition} order by 1", bound)
+    parts, failures = bisect([tenant_id for (tenant_id,) in tenants.fetchall()], update)
     return [alert for part in parts for alert in part], {name: safe_message(error) for name, error in failures.items()}
 
 
@@ -252,7 +246,7 @@ def _alerts(connection: Connection, query: str, bound: Mapping[str, object] | No
 
 
 def _deliver_next(connection: Connection, channel: Channel) -> bool:
-    """Deliver the oldest message that is due; whether there was one, and it was."""
+    """Deliver the oldest due message; false where there is none, or its delivery failed."""
     row = connection.execute(
         """
         select id, subject, body from ops.alert_messages
@@ -267,7 +261,7 @@ def _deliver_next(connection: Connection, channel: Channel) -> bool:
     number, subject, body = row
     try:
         channel.send(Message(f"alert-{number}", subject, body))
-    except Exception as error:  # noqa: BLE001 - whatever it is, other messages and channels are delivered
+    except Exception as error:  # noqa: BLE001 - the other channels must still be served
         reason = str(error) if isinstance(error, NotDeliveredError) else f"It cannot be sent: {safe_message(error)}."
         connection.execute(
             f"""
@@ -286,6 +280,6 @@ def _deliver_next(connection: Connection, channel: Channel) -> bool:
     return True
 
 
-def _some(tenants: Sequence[str]) -> str:
-    named = ", ".join(tenants[:_TENANTS_NAMED])
-    return named if len(tenants) <= _TENANTS_NAMED else f"{named} and {len(tenants) - _TENANTS_NAMED:,} more"
+def _shorten(tenants: Sequence[str]) -> str:
+    shown = ", ".join(tenants[:_TENANTS_SHOWN])
+    return shown if len(tenants) <= _TENANTS_SHOWN else f"{shown} and {len(tenants) - _TENANTS_SHOWN:,} more"

@@ -1,4 +1,4 @@
-"""The channels that alerts go out by: e-mail, and a webhook that takes what Slack's takes."""
+"""The channels that alerts are sent by: e-mail, and Slack-compatible webhooks."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import requests
 from xeno_pipeline.errors import UsageError, XenoError
 from xeno_pipeline.settings import Settings
 
-_SECONDS = 10.0
-"""For each step of a delivery: whoever waits has a minute for all of them."""
+_TIMEOUT_SECONDS = 10.0
+"""For each step of a delivery; a sensor's tick has a minute for all of them."""
 
 _SUBMISSION_PORT = 587
 _SUBMISSION_OVER_TLS_PORT = 465
@@ -29,10 +29,10 @@ class NotDeliveredError(XenoError):
 
 @dataclass(frozen=True)
 class Message:
-    """What somebody is told.
+    """One message.
 
     Args:
-        name: of the message; repeated deliveries have the same.
+        name: identifies it; repeated deliveries have the same name.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Message:
 
 
 class Channel(Protocol):
-    """A way to tell somebody."""
+    """A way to send messages."""
 
     @property
     def name(self) -> str:
@@ -51,7 +51,7 @@ class Channel(Protocol):
         """Deliver a message.
 
         Raises:
-            NotDeliveredError: it was not, and may be tried again.
+            NotDeliveredError: it failed, and may be retried.
         """
 
 
@@ -82,10 +82,10 @@ class Email:
         try:
             with self._connect() as server:
                 server.send_message(mail)
-        except (OSError, smtplib.SMTPException) as error:  # its text may repeat what was sent
+        except (OSError, smtplib.SMTPException) as error:  # its text may quote the mail
             raise NotDeliveredError(
-                f"The mail server of XENO_SMTP_URL does not take the mail ({type(error).__name__}): "
-                "look at its log, and correct the setting."
+                f"The mail server of XENO_SMTP_URL rejected the mail ({type(error).__name__}): "
+                "see its log, and correct the setting."
             ) from error
 
     def _connect(self) -> smtplib.SMTP:
@@ -93,9 +93,9 @@ class Email:
         host, context = parts.hostname or "", ssl.create_default_context()
         if parts.scheme == "smtps":
             port = parts.port or _SUBMISSION_OVER_TLS_PORT
-            server: smtplib.SMTP = smtplib.SMTP_SSL(host, port, timeout=_SECONDS, context=context)
+            server: smtplib.SMTP = smtplib.SMTP_SSL(host, port, timeout=_TIMEOUT_SECONDS, context=context)
         else:
-            server = smtplib.SMTP(host, parts.port or _SUBMISSION_PORT, timeout=_SECONDS)
+            server = smtplib.SMTP(host, parts.port or _SUBMISSION_PORT, timeout=_TIMEOUT_SECONDS)
             server.ehlo()
             if parts.password or server.has_extn("starttls"):
                 server.starttls(context=context)
@@ -106,7 +106,7 @@ class Email:
 
 @dataclass(frozen=True)
 class Webhook:
-    """An incoming webhook of Slack or of what is compatible (https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks)."""
+    """A webhook of Slack, or a compatible one (https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks)."""
 
     url: str = field(repr=False)
     name: str = "webhook"
@@ -117,20 +117,20 @@ class Webhook:
         for character, escaped in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
             text = text.replace(character, escaped)
         try:
-            answer = requests.post(self.url, json={"text": text}, timeout=_SECONDS, allow_redirects=False)
-            answer.raise_for_status()
-        except requests.RequestException as error:  # its text holds the address, which is a secret
+            response = requests.post(self.url, json={"text": text}, timeout=_TIMEOUT_SECONDS, allow_redirects=False)
+            response.raise_for_status()
+        except requests.RequestException as error:  # its text quotes the URL, which is a secret
             status = f"HTTP {error.response.status_code}" if error.response is not None else type(error).__name__
             raise NotDeliveredError(
-                f"What XENO_ALERT_WEBHOOK_URL names does not take the message ({status}): correct the setting."
+                f"The webhook of XENO_ALERT_WEBHOOK_URL rejected the message ({status}): correct the setting."
             ) from None
 
 
 def channels(settings: Settings) -> list[Channel]:
-    """The channels that the settings name; none by default.
+    """The channels that are configured; none by default.
 
     Raises:
-        UsageError: they name one by halves.
+        UsageError: one is configured incompletely.
     """
     found: list[Channel] = []
     mail = (settings.alert_email_to, settings.alert_email_from, settings.smtp_url)
@@ -139,7 +139,7 @@ def channels(settings: Settings) -> list[Channel]:
         if to is None or sender is None or url is None:
             raise UsageError("Alerts by e-mail need XENO_ALERT_EMAIL_TO, XENO_ALERT_EMAIL_FROM and XENO_SMTP_URL.")
         if urlsplit(url.get_secret_value()).scheme not in ("smtp", "smtps"):
-            raise UsageError("XENO_SMTP_URL is no SMTP URL: it is written smtp://user:password@host:587.")
+            raise UsageError("XENO_SMTP_URL is not an SMTP URL: expected smtp://user:password@host:587.")
         found.append(Email(url.get_secret_value(), sender, [each.strip() for each in to.split(",")]))
     if settings.alert_webhook_url is not None:
         found.append(Webhook(settings.alert_webhook_url.get_secret_value()))

@@ -18,9 +18,6 @@ from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.errors import UsageError
 from xeno_pipeline.shopify.privacy import PrivacyDelivery
 
-NEAR_DEADLINE = timedelta(days=7)
-"""How long before its deadline a request that is not done raises an alert."""
-
 EXPORTS_LIVE = timedelta(days=30)
 """From the request on; then the file is deleted."""
 
@@ -148,13 +145,6 @@ def open_requests(connection: Connection, request_ids: Collection[int]) -> list[
 def every(connection: Connection, *, limit: int) -> list[PrivacyRequest]:
     """The requests that are not done, the nearest deadline first, then the newest of the others."""
     return _requests(connection, "order by done_at is not null, done_at desc, deadline_at limit %(limit)s", limit=limit)
-
-
-def near_deadline(connection: Connection) -> list[PrivacyRequest]:
-    """The requests that are not done and must be within a week, or should have been."""
-    return _requests(
-        connection, "where done_at is null and deadline_at < now() + %(near)s order by deadline_at", near=NEAR_DEADLINE
-    )
 
 
 def with_expired_export(connection: Connection) -> list[PrivacyRequest]:

@@ -192,19 +192,6 @@ def never_compared(connection: Connection) -> dict[str, datetime]:
     return dict(rows)
 
 
-def unsubscribed(connection: Connection) -> dict[str, str]:
-    """The active tenants that events may not reach us of, each with the sentence that says why."""
-    rows = connection.execute(
-        """
-        select tenant_id, coalesce(found.error, tenant_id || ': its webhook subscriptions were not compared yet.')
-        from ops.tenants left join ops.webhook_subscriptions found using (tenant_id)
-        where tenants.status = 'active' and (found.tenant_id is null or found.error is not null)
-        order by tenant_id
-        """
-    ).fetchall()
-    return dict(rows)
-
-
 def _known_url(database: Database, tenant_id: str) -> str | None:
     with database.connect() as connection:
         row = connection.execute(

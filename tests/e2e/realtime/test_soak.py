@@ -146,15 +146,15 @@ def check_runs(machine: Machine) -> None:
 def check_alerts(soaked: Soaked) -> None:
     """Everybody was told of the two stores that something was wrong with, of each thing once, and of nothing else."""
     alerts = soaked.machine.warehouse.query(
-        "select kind, subject, tenant_id, told, times, recovered_at is not null from ops.alerts"
+        "select kind, subject, tenant_id, message, times, recovered_at is not null from ops.alerts"
     )
     for kind, subject, _, told, times, is_over in alerts:
         print(f"alert: {kind}, {subject}, seen {times} times{', over' * is_over}: {told}")
     assert {tenant_id for _, _, tenant_id, _, _, _ in alerts} == {LOCKED, LATE}
-    assert {kind for kind, *_ in alerts} <= {"run", "counts_agree_with_shopify", "events_are_taken_in"}
+    assert {kind for kind, *_ in alerts} <= {"run", "counts_match_shopify", "webhooks_processed_on_time"}
     for told in ([mail.get_content() for mail in soaked.mail.mails], soaked.webhook.texts):
         lines = [line for text in told for line in text.splitlines()]
-        for heading, expected in (("Wrong", alerts), ("Recovered", [alert for alert in alerts if alert[-1]])):
+        for heading, expected in (("Failing", alerts), ("Recovered", [alert for alert in alerts if alert[-1]])):
             assert sum(line.startswith(f"{heading}: ") for line in lines) <= len(expected)
             assert _tenants(lines, heading) == {tenant_id for _, _, tenant_id, *_ in expected}
 

@@ -11,7 +11,7 @@ from tests.support.installation import Installation
 from tests.support.listeners import MailServer, WebhookServer
 from tests.support.loopback import serving
 from tests.support.xeno_command import Said
-from xeno_pipeline.monitoring.alerts import see
+from xeno_pipeline.monitoring.alerts import record_findings
 from xeno_pipeline.monitoring.checks import Finding
 
 
@@ -19,7 +19,7 @@ def test_a_test_message_goes_to_everyone_who_would_be_told(
     main: Callable[..., Said], machine: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nobody = main("alerts", "test")
-    assert (nobody.exit_code, "Nobody would be told: set XENO_ALERT_WEBHOOK_URL" in nobody.err) == (2, True)
+    assert (nobody.exit_code, "No recipient is configured: set XENO_ALERT_WEBHOOK_URL" in nobody.err) == (2, True)
     monkeypatch.setenv("XENO_ALERT_EMAIL_TO", "oncall@example.com, boss@example.com")
     assert "XENO_SMTP_URL" in main("alerts", "test").err
 
@@ -51,10 +51,12 @@ def test_a_password_is_not_sent_to_a_mail_server_without_encryption(
 
 
 def test_what_is_wrong_is_listed(main: Callable[..., Said], machine: Installation) -> None:
-    assert "Alerts are off, so nothing is watched" in main("alerts", "list").out
+    assert "Alerts are off; see docs/operate/alerts.md" in main("alerts", "list").out
     watched = {"XENO_ALERT_WEBHOOK_URL": "http://127.0.0.1:9/"}
-    assert main("alerts", "list", **watched).out == "Nothing is known to be wrong.\n"
+    assert main("alerts", "list", **watched).out == "There are no open alerts.\n"
     at = datetime(2026, 6, 30, 12, tzinfo=UTC)
     with machine.database.connect() as connection:
-        see(connection, [Finding("is_fresh", "raw.orders", "acme", "orders are late", "xeno sync acme", at)], at)
+        record_findings(
+            connection, [Finding("is_fresh", "raw.orders", "acme", "orders are late", "xeno sync acme", at)], at
+        )
     assert main("alerts", "list").out == "acme: orders are late (since 2026-06-30 12:00 UTC). Try: xeno sync acme\n"

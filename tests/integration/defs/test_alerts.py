@@ -101,7 +101,7 @@ def test_a_failed_check_is_told_once_with_tenant_time_and_remedy_and_its_recover
     assert sent["Subject"] == f"xeno-pipeline: 1 problem ({tenant})"
     (text,) = webhook.texts
     assert text == f"*{sent['Subject']}*\n" + "\n".join(sent.get_content().splitlines())
-    assert f"Wrong: raw.orders, is_fresh\n  {tenant}: orders: Shopify was last asked" in text
+    assert f"Failing: raw.orders, is_fresh\n  {tenant}: orders: last synced at" in text
     assert f"(since 2026-01-01 12:00 UTC). Try: xeno sync {tenant}" in text
 
     assert location.run(SYNC_JOB, "extract_tenants", transform=False).success
@@ -168,7 +168,7 @@ def test_a_failed_run_is_told_with_the_tenant_that_it_failed_for_until_that_is_r
     watch.tick()
     (text,) = webhook.texts
     assert f"1 problem ({tenant})" in text
-    assert f"Wrong: {SYNC_JOB}, run" in text
+    assert f"Failing: {SYNC_JOB}, run" in text
     assert "Try: xeno sync" in text
 
     assert location.run(SYNC_JOB, "extract_tenants", tenants=[other_shop.handle], transform=False).success

@@ -35,7 +35,7 @@ from xeno_pipeline.defs.tenant_failures import FAILED_TENANTS
 from xeno_pipeline.extraction import reconciliation_results
 from xeno_pipeline.marts.scope import tenants_of_a_new_day
 from xeno_pipeline.monitoring import alerts
-from xeno_pipeline.monitoring.checks import RUNS, TRIED_AGAIN, WATCHED, find
+from xeno_pipeline.monitoring.checks import ALERT_CHECKS, RETRIED_RUNS, RUNS, evaluate
 from xeno_pipeline.settings import load_settings
 
 HEALTHY, GUILTY = ("able", "charlie"), "baker"
@@ -293,11 +293,11 @@ def test_a_check_or_an_alert_that_fails_for_one_tenant_tells_of_the_others_all_t
     three.execute("update ops.tenants set iana_timezone = 'Mars/Olympus_Mons' where tenant_id = %s", GUILTY)
     try:
         with database.connect() as connection:
-            found = {check.name: find(connection, load_settings(), check) for check in WATCHED}
+            found = {check.name: evaluate(connection, load_settings(), check) for check in ALERT_CHECKS}
             assert {each.tenant_id for each in found["is_fresh"]} == set(TENANTS)
             unknown = [each for of_check in found.values() for each in of_check if not each.is_evaluated]
             assert {each.tenant_id for each in unknown} == {GUILTY}
-            assert "could not be evaluated" in unknown[0].told
+            assert "could not be evaluated" in unknown[0].message
             reconciliation_results.due_tenants(connection)
             tenants_of_a_new_day(connection)
         reason = "which the database does not know; set another in the store's admin"
@@ -318,9 +318,9 @@ def test_a_check_or_an_alert_that_fails_for_one_tenant_tells_of_the_others_all_t
                 three.location.definitions.resolve_sensor_def("alerts")(context)
         (text,) = three.listener.texts
         for name in HEALTHY:
-            assert f"{name}: products: Shopify was last asked for changes at 2020-01-01" in text
-        assert f"{GUILTY}: products: Shopify was last asked for changes at 2020-01-01" in text
-        assert "the alert could not be noted" in text
+            assert f"{name}: products: last synced at 2020-01-01" in text
+        assert f"{GUILTY}: products: last synced at 2020-01-01" in text
+        assert "the alert could not be recorded" in text
     finally:
         three.execute("update ops.tenants set iana_timezone = 'UTC' where tenant_id = %s", GUILTY)
         three.execute("delete from ops.alerts")
@@ -399,14 +399,14 @@ def fail(three: Three, case: Step) -> dg.ExecuteInProcessResult:
 
     instance = three.location.instance
     with three.location.installation.database.connect() as connection, connection.transaction(force_rollback=True):
-        (finding,) = find(connection, load_settings(), RUNS)
+        (finding,) = evaluate(connection, load_settings(), RUNS)
         assert finding.tenant_id == GUILTY
-        assert case.reason in finding.told
+        assert case.reason in finding.message
         see_run(connection, instance, instance.get_run_records(limit=1)[0])
         if case.job in (EVENTS_JOB, PRIVACY_JOB):  # which are tried again before anybody is alerted
             connection.execute("update ops.run_failures set failing_since = failing_since - interval '11 minutes'")
-            alerts.see(connection, find(connection, load_settings(), TRIED_AGAIN), datetime.now(UTC))
-        ((tenant, told),) = connection.execute("select tenant_id, told from ops.alerts").fetchall()
+            alerts.record_findings(connection, evaluate(connection, load_settings(), RETRIED_RUNS), datetime.now(UTC))
+        ((tenant, told),) = connection.execute("select tenant_id, message from ops.alerts").fetchall()
         assert tenant == GUILTY
         assert case.reason in told
     three.execute("delete from ops.run_failures")

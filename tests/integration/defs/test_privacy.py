@@ -1,4 +1,4 @@
-"""What Shopify's privacy webhooks ask for is done, and stays done; a deadline that comes near is heard of."""
+"""What Shopify's privacy webhooks ask for is done, and stays done."""
 
 from __future__ import annotations
 
@@ -239,24 +239,6 @@ def test_no_request_waits_for_a_run_whose_process_was_killed(location: Location,
     assert isinstance(tick(location, "privacy_requests"), dg.SkipReason)
     alive.communicate()
     assert isinstance(tick(location, "privacy_requests"), dg.SensorResult)
-
-
-def test_a_request_near_its_deadline_fails_a_check_that_names_tenant_and_request(
-    location: Location, tenant: Shop
-) -> None:
-    ask(location, tenant, "customers/redact", customer=person(7))
-    number = location.installation.value("select id from ops.privacy_requests")
-    for days_left, passed, severity in ((20, True, "WARN"), (6, False, "WARN"), (-1, False, "ERROR")):
-        location.installation.execute(
-            "update ops.privacy_requests set deadline_at = now() + make_interval(days => %s)", days_left
-        )
-        told = tick(location, "privacy_deadlines")
-        assert isinstance(told, dg.SensorResult)
-        (evaluation,) = told.asset_events
-        assert isinstance(evaluation, dg.AssetCheckEvaluation)
-        assert (evaluation.passed, evaluation.severity.value) == (passed, severity)
-        named = (evaluation.metadata["requests"].value, evaluation.metadata["tenants"].value)
-        assert named == (([], []) if passed else ([number], [tenant.handle]))
 
 
 def exported(shop: Shop) -> list[Path]:

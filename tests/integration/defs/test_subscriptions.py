@@ -1,4 +1,4 @@
-"""Tenants are subscribed to webhooks from their first minute, and the check names those of whom none may come."""
+"""Tenants are subscribed to webhooks from their first minute, and the check names those that are not."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tests.support.installation import Shop
 from tests.support.location import Location
 from tests.support.subscriptions import of, topics_at
 from xeno_pipeline.defs.jobs.names import SUBSCRIPTIONS_JOB
-from xeno_pipeline.defs.jobs.webhook_subscriptions import CHECK, subscriptions_check
-from xeno_pipeline.defs.materializations import raw_key
+from xeno_pipeline.monitoring.checks import SUBSCRIPTIONS, evaluate
+from xeno_pipeline.settings import load_settings
 from xeno_pipeline.shopify.subscriptions import TOPICS
 
 OURS = "https://xeno.example/webhooks/shopify"
@@ -39,11 +39,11 @@ def every_hour(location: Location) -> Any:
         return schedule(context)
 
 
-def check(location: Location) -> Any:
-    """The newest evaluation of the check."""
-    key = dg.AssetCheckKey(raw_key("carts"), CHECK)
-    record = location.instance.event_log_storage.get_asset_check_execution_history(key, limit=1)[0]
-    return record.event.dagster_event.asset_check_evaluation_data
+def unsubscribed(location: Location) -> list[tuple[str | None, str]]:
+    """What the check finds."""
+    with location.installation.database.connect() as connection:
+        findings = evaluate(connection, load_settings(), SUBSCRIPTIONS)
+    return [(finding.tenant_id, finding.message) for finding in findings]
 
 
 def test_new_tenants_are_subscribed_in_one_run_and_then_left_to_the_hourly_one(
@@ -61,20 +61,19 @@ def test_new_tenants_are_subscribed_in_one_run_and_then_left_to_the_hourly_one(
     assert topics_at(shop, OURS) == topics_at(other_shop, OURS) == sorted(TOPICS)
     assert isinstance(new_tenants(location), dg.SkipReason)
     assert not isinstance(every_hour(location), dg.SkipReason)
-    assert check(location).passed
+    assert unsubscribed(location) == []
 
 
-def test_the_check_names_the_tenants_of_whom_no_webhooks_may_come(
+def test_the_check_names_the_tenants_that_lack_subscriptions(
     reachable: None, location: Location, shop: Shop, other_shop: Shop
 ) -> None:
     location.connect(shop, other_shop)
     shop.control.set_scopes(*(scope for scope in DEFAULT_SCOPES if scope != "read_customer_merge"))
     assert location.run(SUBSCRIPTIONS_JOB, "ensure_subscriptions").success
 
-    evaluation = check(location)
-    assert (evaluation.passed, evaluation.metadata["tenants"].value) == (False, [shop.handle])
-    assert evaluation.description is not None
-    assert f"{shop.handle}: customers/merge was refused" in evaluation.description
+    ((tenant, message),) = unsubscribed(location)
+    assert tenant == shop.handle
+    assert message.startswith("customers/merge was refused")
 
 
 def test_without_a_public_address_nothing_is_done_and_nothing_warned_of(location: Location, shop: Shop) -> None:
@@ -83,10 +82,3 @@ def test_without_a_public_address_nothing_is_done_and_nothing_warned_of(location
     assert isinstance(every_hour(location), dg.SkipReason)
     assert location.run(SUBSCRIPTIONS_JOB, "ensure_subscriptions").success
     assert of(shop).list_all() == []
-
-
-def test_the_check_says_what_is_wrong_with_each_tenant() -> None:
-    assert subscriptions_check({}).passed
-    result = subscriptions_check({"acme": "acme: it was refused.", "zeta": "zeta: it was not compared."})
-    assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert result.description == "acme: it was refused.\nzeta: it was not compared."

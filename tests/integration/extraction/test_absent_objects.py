@@ -13,7 +13,7 @@ from tests.support.events import make_due, reports, states, tell, tell_merge
 from tests.support.installation import Installation, Shop
 from xeno_pipeline.extraction import inbox
 from xeno_pipeline.monitoring import checks
-from xeno_pipeline.monitoring.checks import find
+from xeno_pipeline.monitoring.checks import evaluate
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants.registry import Tenant
 
@@ -36,9 +36,9 @@ def alarms(installation: Installation) -> list[str]:
     """What the checks of webhooks say of those that came an hour ago."""
     with installation.database.connect() as connection:
         connection.execute("update ops.webhook_inbox set received_at = received_at - interval '1 hour'")
-        found = [find(connection, Settings(), check) for check in (checks.LAG, checks.DEAD)]
+        found = [evaluate(connection, Settings(), check) for check in (checks.PROCESSING, checks.DEAD_LETTERS)]
         connection.rollback()
-    return [finding.told for findings in found for finding in findings]
+    return [finding.message for findings in found for finding in findings]
 
 
 def read_until_settled(installation: Installation, tenant: Tenant) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.support.marts.histories import MISDATES
 from tests.support.marts.store import Store
 from tests.support.marts.warehouse import Warehouse, dates_out_of_bounds, differences
-from xeno_pipeline.monitoring.checks import DATES, find
+from xeno_pipeline.monitoring.checks import DATES, evaluate
 from xeno_pipeline.settings import load_settings
 
 TODAY = date(2026, 6, 1)
@@ -61,8 +61,8 @@ def test_orders_with_a_date_that_cannot_be_count_on_the_day_of_their_creation(
     only_the_flag = {"marts.fct_orders", "marts.fct_sales"}
     assert differences(before, warehouse.marts()).keys() - TIME_OF_LOADING == only_the_flag
     assert dict(_findings(warehouse)) == {
-        store.handle: "1 orders have a date before 1990 or more than a year ahead, and count when they were created, "
-        f"such as {max(store.orders)}"
+        store.handle: "1 order(s) have a date before 1990 or more than a year ahead, and are dated by their creation "
+        f"instead, for example {max(store.orders)}"
         for store in stores.values()
     }
 
@@ -180,7 +180,7 @@ def _a_year_after(day: date) -> date:
 
 def _findings(warehouse: Warehouse) -> list[tuple[str | None, str]]:
     with warehouse.database.connect() as connection:
-        return [(finding.tenant_id, finding.told) for finding in find(connection, load_settings(), DATES)]
+        return [(finding.tenant_id, finding.message) for finding in evaluate(connection, load_settings(), DATES)]
 
 
 def _days(warehouse: Warehouse) -> list[tuple[Any, ...]]:

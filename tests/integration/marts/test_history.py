@@ -13,7 +13,7 @@ from tests.support.marts.store import Store
 from tests.support.marts.warehouse import Warehouse
 from xeno_pipeline.extraction.reconciliation import ReconcileOptions, reconcile_tenants
 from xeno_pipeline.extraction.sync import Syncer
-from xeno_pipeline.monitoring.checks import HISTORY, Finding, find
+from xeno_pipeline.monitoring.checks import HISTORY, Finding, evaluate
 from xeno_pipeline.settings import load_settings
 from xeno_pipeline.tenants.credentials import KeyRing
 
@@ -36,9 +36,11 @@ def test_a_history_with_fewer_orders_than_the_customers_placed_is_not_complete(w
 
     said = warehouse.query("select tenant_id, history_is_complete from marts.dim_tenants")
     assert dict(said) == {f"counted-{counted:03}": is_complete for counted, is_complete in complete.items()}
-    assert [(finding.tenant_id, finding.told.partition(" that is granted")[0]) for finding in _findings(warehouse)] == [
-        ("counted-019", "Shopify counts 19 orders of its customers, and shows 17 of them to a token"),
-        ("counted-139", "Shopify counts 139 orders of its customers, and shows 17 of them to a token"),
+    assert [
+        (finding.tenant_id, finding.message.partition(" that is granted")[0]) for finding in _findings(warehouse)
+    ] == [
+        ("counted-019", "Shopify counts 19 orders of its customers, but shows only 17 to a token"),
+        ("counted-139", "Shopify counts 139 orders of its customers, but shows only 17 to a token"),
     ]
 
 
@@ -50,14 +52,14 @@ def test_nothing_is_lacking_of_orders_that_are_on_their_way_or_whose_customer_is
     _transform(warehouse, acme)
     assert len(_findings(warehouse)) == 1
     with _undone(warehouse, "update raw.customers set updated_at = now() where number_of_orders > 100") as connection:
-        assert find(connection, load_settings(), HISTORY) == [], "the customer ordered since orders were asked for"
+        assert evaluate(connection, load_settings(), HISTORY) == [], "the customer ordered since orders were asked for"
     for loading in (
         "update ops.sync_state set history_loaded_at = null where stream = 'orders'",
         "update ops.sync_state set history_loaded_at = null where stream = 'customers'",
         "update ops.tenants set access_scopes = '{read_orders}'",
     ):
         with _undone(warehouse, loading) as connection:
-            assert find(connection, load_settings(), HISTORY) == []
+            assert evaluate(connection, load_settings(), HISTORY) == []
 
     # Merged: the winner has all the orders, which are the loser's until they are read again.
     acme.delete_customer(second)
@@ -81,7 +83,7 @@ def test_a_store_that_withholds_what_it_granted_is_told_of_until_it_shows_all(
 
     reconcile_tenants(Syncer(warehouse.database, ring, tmp_path), [tenant], ReconcileOptions())
     (finding,) = _findings(warehouse)
-    assert finding.told.endswith("customers with another number of orders than Shopify counts")
+    assert finding.message.endswith("customers whose number of orders differs from Shopify's")
 
     shop.control.withhold_orders(withhold=False)
     installation.sync(tenant, "orders", full=True)
@@ -126,7 +128,7 @@ def _transform(warehouse: Warehouse, store: Store) -> None:
 
 def _findings(warehouse: Warehouse) -> list[Finding]:
     with warehouse.database.connect() as connection:
-        return find(connection, load_settings(), HISTORY)
+        return evaluate(connection, load_settings(), HISTORY)
 
 
 @contextmanager

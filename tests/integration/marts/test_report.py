@@ -12,7 +12,7 @@ from shopify_sandbox.spec import StoreSpec
 from tests.support.installation import Installation, Shop
 from tests.support.marts.report import sales_in_marts, sales_reported
 from tests.support.marts.warehouse import Warehouse
-from xeno_pipeline.monitoring.checks import HISTORY, find
+from xeno_pipeline.monitoring.checks import HISTORY, evaluate
 from xeno_pipeline.settings import load_settings
 from xeno_pipeline.tenants.credentials import KeyRing
 
@@ -64,7 +64,7 @@ def test_where_all_orders_are_read_the_history_is_complete(stores: Stores) -> No
     complete = stores.warehouse.query("select tenant_id, history_is_complete from marts.dim_tenants")
     assert dict(complete) == {spec.handle: True for spec in STORES}
     with stores.warehouse.database.connect() as connection:
-        assert find(connection, load_settings(), HISTORY) == []
+        assert evaluate(connection, load_settings(), HISTORY) == []
 
 
 def test_the_timeline_has_the_money_of_every_refund(stores: Stores) -> None:

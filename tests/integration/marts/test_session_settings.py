@@ -9,7 +9,7 @@ import psycopg
 
 from tests.support.marts.store import OPENED, Store
 from tests.support.marts.warehouse import Marts, Warehouse, differences
-from xeno_pipeline.monitoring.checks import CHECKS, find
+from xeno_pipeline.monitoring.checks import ASSET_CHECKS, evaluate
 from xeno_pipeline.settings import load_settings
 
 # Clocks are set forward at midnight in Cairo, Havana and Beirut, so a day of these has no midnight; Apia had no
@@ -45,7 +45,7 @@ def test_marts_are_the_same_whatever_is_set_for_the_database(warehouse: Warehous
     warehouse.transform()
     made = _read(warehouse, {})
     with warehouse.database.connect() as connection:
-        found = [finding.told for check in CHECKS for finding in find(connection, load_settings(), check)]
+        found = [finding.message for check in ASSET_CHECKS for finding in evaluate(connection, load_settings(), check)]
 
     _set(warehouse, dict.fromkeys(_settings("UTC"), "default"))
     warehouse.rebuild()
@@ -59,7 +59,9 @@ def test_marts_are_the_same_whatever_is_set_for_the_database(warehouse: Warehous
     for zone in ZONES:
         assert differences(_read(warehouse, _settings(zone)), rebuilt) == {}, zone
     with warehouse.database.connect() as connection:
-        assert found == [finding.told for check in CHECKS for finding in find(connection, load_settings(), check)]
+        assert found == [
+            finding.message for check in ASSET_CHECKS for finding in evaluate(connection, load_settings(), check)
+        ]
 
 
 def _trade(handle: str) -> Store:

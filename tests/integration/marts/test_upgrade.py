@@ -19,6 +19,8 @@ from xeno_pipeline.database.roles import grant_bi_role
 from xeno_pipeline.defs.instance import open_instance
 from xeno_pipeline.marts.dbt import DbtProject
 from xeno_pipeline.marts.transform import make_relations
+from xeno_pipeline.monitoring.alerts import open_alerts
+from xeno_pipeline.monitoring.checks import SUBSCRIPTIONS
 from xeno_pipeline.settings import Settings, load_settings
 from xeno_pipeline.tenants.credentials import KeyRing
 from xeno_pipeline.tenants.grants import Grant, load_grant, store_grant
@@ -100,6 +102,22 @@ def test_an_installation_with_a_schema_core_keeps_its_rows_logins_and_history_in
             assert event.asset_materialization is not None
             assert event.asset_materialization.asset_key == key
             assert instance.get_materialized_partitions(key) == {"acme"}
+
+
+def test_open_alerts_are_renamed_with_their_checks(empty_database: Database) -> None:
+    _make_release(empty_database, "0017")
+    with empty_database.connect() as connection:
+        connection.execute("""
+            insert into ops.alerts (kind, subject, tenant_id, told, command, since, last_at) values
+            ('stores_tell_of_changes', 'raw.carts', 'acme', 'acme: it is not subscribed.', 'xeno sync', now(), now()),
+            ('run', 'sync', '', 'it was killed', 'xeno sync', now(), now())
+            """)
+
+    migrate(empty_database)
+
+    with empty_database.connect() as connection:
+        renamed = [(alert.kind, alert.message) for alert in open_alerts(connection)]
+    assert sorted(renamed) == [("run", "it was killed"), (SUBSCRIPTIONS.name, "it is not subscribed.")]
 
 
 def _trade(warehouse: Warehouse, handle: str) -> None:

@@ -15,7 +15,7 @@ from xeno_pipeline.database.connection import Connection, Database
 from xeno_pipeline.marts.dbt import DbtProject
 from xeno_pipeline.marts.transform import TransformRequest, make_relations, transform
 from xeno_pipeline.monitoring import checks
-from xeno_pipeline.monitoring.checks import CHECKS, Check, Finding, find
+from xeno_pipeline.monitoring.checks import ASSET_CHECKS, Check, Finding, evaluate, evaluation
 from xeno_pipeline.settings import load_settings
 from xeno_pipeline.tenants.credentials import KeyRing
 
@@ -56,8 +56,8 @@ def undone_afterwards(watched: Watched) -> Iterator[Connection]:
 
 def test_nothing_is_found_of_tenants_that_are_well(watched: Watched) -> None:
     with undone_afterwards(watched) as connection:
-        found = {check.name: find(connection, load_settings(), check) for check in CHECKS}
-    assert found == {check.name: [] for check in CHECKS}
+        found = {check.name: evaluate(connection, load_settings(), check) for check in ASSET_CHECKS}
+    assert found == {check.name: [] for check in ASSET_CHECKS}
 
 
 WRONG: Mapping[str, tuple[Check, str, str, str]] = {
@@ -77,7 +77,7 @@ WRONG: Mapping[str, tuple[Check, str, str, str]] = {
         values (%(tenant)s, 'products', current_date, now(), 'the token was refused.', now())
         """,
         "raw.products",
-        "the comparison with Shopify fails: the token was refused.",
+        "the comparison with Shopify failed: the token was refused.",
     ),
     "a stream is not read any more": (
         checks.FRESHNESS,
@@ -85,25 +85,25 @@ WRONG: Mapping[str, tuple[Check, str, str, str]] = {
         update ops.sync_state set synced_at = '2026-01-01 12:00Z' where tenant_id = %(tenant)s and stream = 'customers'
         """,
         "raw.customers",
-        "customers: Shopify was last asked for changes at 2026-01-01 12:00 UTC",
+        "customers: last synced at 2026-01-01 12:00 UTC",
     ),
     "webhooks wait": (
-        checks.LAG,
+        checks.PROCESSING,
         """
         insert into ops.webhook_inbox (tenant_id, webhook_id, topic, stream, received_at)
         values (%(tenant)s, '1', 'orders/create', 'orders', now() - interval '11 minutes')
         """,
         "raw.orders",
-        "1 webhooks of orders wait",
+        "orders: 1 webhook(s) waiting over ten minutes",
     ),
     "webhooks were given up": (
-        checks.DEAD,
+        checks.DEAD_LETTERS,
         """
         insert into ops.webhook_inbox (tenant_id, webhook_id, topic, stream, dead_at, error)
         values (%(tenant)s, '1', 'shop/update', 'shop', now(), 'The shop is away.')
         """,
         "raw.shops",
-        "1 webhooks of shop were given up: The shop is away.",
+        "shop: 1 webhook(s) given up after all retries: The shop is away.",
     ),
     "an order does not fit": (
         checks.SET_ASIDE,
@@ -113,7 +113,7 @@ WRONG: Mapping[str, tuple[Check, str, str, str]] = {
         from generate_series(1, 3) as id cross join lateral (select now() - id * interval '1 day' as day) as first
         """,
         "raw.orders",
-        "3 orders do not fit and are set aside, such as gid://shopify/Order/3: name is no text",
+        "3 orders do not fit their table and are set aside, for example gid://shopify/Order/3: name is no text",
     ),
     "records name no object": (
         checks.SET_ASIDE,
@@ -122,7 +122,7 @@ WRONG: Mapping[str, tuple[Check, str, str, str]] = {
         values (%(tenant)s, 'products', 0, '', 'id is missing', 2, now(), now())
         """,
         "raw.products",
-        "2 products do not fit and are set aside, such as one without id: id is missing",
+        "2 products do not fit their table and are set aside, for example one without an id: id is missing",
     ),
     "a scope was withdrawn": (
         checks.SCOPES,
@@ -147,7 +147,7 @@ WRONG: Mapping[str, tuple[Check, str, str, str]] = {
         where tenant_id = %(tenant)s
         """,
         "shopify.shop",
-        "the refresh token ends on 2020-03-31 unless the store is read before",
+        "the refresh token expires on 2020-03-31 unless the store is synced before",
     ),
     "the marts stay behind": (
         checks.MARTS,
@@ -168,7 +168,7 @@ WRONG: Mapping[str, tuple[Check, str, str, str]] = {
         )
         """,
         "raw.order_sales",
-        "1 of the orders of the last 60 days differ from their ledger",
+        "1 order(s) of the last 60 days differ from their ledger",
     ),
     "a sale's action is not known": (
         checks.SALES,
@@ -179,7 +179,7 @@ WRONG: Mapping[str, tuple[Check, str, str, str]] = {
         )
         """,
         "marts.fct_sales",
-        "1 sales count as nothing, since nothing is known of UNKNOWN PRODUCT, such as in the order ",
+        "1 sale(s) are not counted because their type or amounts are unknown (UNKNOWN PRODUCT), for example in order ",
     ),
     "an order has a date that cannot be": (
         checks.DATES,
@@ -189,7 +189,7 @@ WRONG: Mapping[str, tuple[Check, str, str, str]] = {
         )
         """,
         "marts.fct_orders",
-        "1 orders have a date before 1990 or more than a year ahead, and count when they were created, such as ",
+        "1 order(s) have a date before 1990 or more than a year ahead, and are dated by their creation instead, ",
     ),
     "a token is granted all orders and not shown them": (
         checks.HISTORY,
@@ -208,7 +208,7 @@ WRONG: Mapping[str, tuple[Check, str, str, str]] = {
             (%(tenant)s, 'customers', current_date, now(), 80, 80, null)
         """,
         "raw.orders",
-        "the last reconciliation left 63 customers with another number of orders than Shopify counts",
+        "the last reconciliation left 63 customers whose number of orders differs from Shopify's",
     ),
     "orders stay away": (
         checks.VOLUME,
@@ -236,12 +236,61 @@ def test_what_is_wrong_with_one_tenant_is_found_and_named(case: str, watched: Wa
     check, harm, subject, told = WRONG[case]
     with undone_afterwards(watched) as connection:
         connection.execute(harm, {"tenant": watched.tenant})
-        (finding,) = find(connection, load_settings(), check)
+        (finding,) = evaluate(connection, load_settings(), check)
         assert (finding.subject, finding.tenant_id) == (subject, watched.tenant)
-        assert finding.told.startswith(told)
+        assert finding.message.startswith(told)
 
         connection.execute("update ops.tenants set status = 'suspended' where tenant_id = %s", [watched.tenant])
-        assert find(connection, load_settings(), check) == [], "nobody watches a tenant that is suspended"
+        assert evaluate(connection, load_settings(), check) == [], "nobody watches a tenant that is suspended"
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        ({"missing": ["carts/update"], "error": "carts/update was refused."}, "carts/update was refused."),
+        ({"missing": ["carts/update", "orders/create"]}, "it is not subscribed to carts/update, orders/create"),
+        (None, "its webhook subscriptions were never compared"),
+    ],
+)
+def test_a_store_without_all_subscriptions_is_found_where_they_are_wanted(
+    found: dict[str, object] | None, message: str, watched: Watched
+) -> None:
+    settings = load_settings().model_copy(update={"public_url": "https://xeno.example"})
+    with undone_afterwards(watched) as connection:
+        connection.execute("insert into ops.webhook_subscriptions select tenant_id, '' from ops.tenants")
+        if found is None:
+            connection.execute("delete from ops.webhook_subscriptions where tenant_id = %s", [watched.tenant])
+            assert evaluate(connection, settings, checks.SUBSCRIPTIONS) == [], "it was connected within the hour"
+            connection.execute("update ops.tenants set connected_at = now() - interval '2 hours'")
+        else:
+            connection.execute(
+                "update ops.webhook_subscriptions set missing = %s, error = %s where tenant_id = %s",
+                [found["missing"], found.get("error"), watched.tenant],
+            )
+        (finding,) = evaluate(connection, settings, checks.SUBSCRIPTIONS)
+        assert (finding.tenant_id, finding.message, finding.is_error) == (watched.tenant, message, True)
+        assert evaluate(connection, load_settings(), checks.SUBSCRIPTIONS) == []
+
+
+def test_a_privacy_request_is_found_a_week_before_its_deadline_and_is_an_error_after_it(watched: Watched) -> None:
+    with undone_afterwards(watched) as connection:
+        connection.execute("update ops.tenants set status = 'suspended' where tenant_id = %s", [watched.tenant])
+        ((number,),) = connection.execute(
+            """
+            insert into ops.privacy_requests (tenant_id, shop_domain, kind, webhook_id, error)
+            values (%s, 'shelf.example', 'customers/redact', '1', 'the marts failed.') returning id
+            """,
+            [watched.tenant],
+        )
+        assert evaluate(connection, load_settings(), checks.PRIVACY) == []
+        for days_left, is_error in ((6, False), (-1, True)):
+            connection.execute(
+                "update ops.privacy_requests set deadline_at = now() + make_interval(days => %s)", [days_left]
+            )
+            (finding,) = evaluate(connection, load_settings(), checks.PRIVACY)
+            assert (finding.tenant_id, finding.is_error) == (watched.tenant, is_error)
+            assert finding.message.startswith(f"privacy request {number} is open and due on ")
+            assert finding.message.endswith(" UTC: the marts failed.")
 
 
 def test_a_dbt_test_that_did_not_pass_is_found_at_its_models_until_it_passes(watched: Watched) -> None:
@@ -249,13 +298,13 @@ def test_a_dbt_test_that_did_not_pass_is_found_at_its_models_until_it_passes(wat
         request = TransformRequest([watched.tenant], models=["revenue_trends"], test=True, only_due=False)
         transform(watched.installation.database, watched.project, request)
         with watched.installation.database.connect() as connection:
-            return find(connection, load_settings(), checks.DBT_TESTS)
+            return evaluate(connection, load_settings(), checks.DBT_TESTS)
 
     miscount = "update intermediate.int_daily_sales set new_customers = new_customers + %s where tenant_id = %s"
     watched.installation.execute(miscount, 1, watched.tenant)
     findings = test_marts()
     assert {finding.subject for finding in findings} == {"revenue_trends", "fct_orders"}
-    assert findings[0].told.startswith("the dbt test days_add_up_to_periods did not pass: ")
+    assert findings[0].message.startswith("the dbt test days_add_up_to_periods failed: ")
     assert {finding.tenant_id for finding in findings} == {watched.tenant}
 
     watched.installation.execute(miscount, -1, watched.tenant)
@@ -265,18 +314,18 @@ def test_a_dbt_test_that_did_not_pass_is_found_at_its_models_until_it_passes(wat
 def test_a_check_that_fails_is_asked_again_about_some_tenants_at_a_time(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ask = checks._ask
+    select = evaluation._select
 
     def fail_for_one(connection: Connection, check: Check, query: str, bound: Mapping[str, object]) -> list[Finding]:
         asked = bound.get("tenant_ids", [watched.tenant, watched.other])
         assert isinstance(asked, list)
         if watched.other in asked:
             raise ValueError("a value that Python cannot hold")
-        return ask(connection, check, query, bound)
+        return select(connection, check, query, bound)
 
-    monkeypatch.setattr(checks, "_ask", fail_for_one)
-    for check in (*CHECKS, checks.SUBSCRIPTIONS, checks.PRIVACY, checks.TRIED_AGAIN):
+    monkeypatch.setattr(evaluation, "_select", fail_for_one)
+    for check in (*ASSET_CHECKS, checks.RETRIED_RUNS):
         with undone_afterwards(watched) as connection:
-            (finding,) = find(connection, load_settings(), check)
+            (finding,) = evaluate(connection, load_settings(), check)
         assert (finding.tenant_id, finding.is_evaluated) == (watched.other, False)
-        assert finding.told == f"the check {check.name} could not be evaluated: ValueError"
+        assert finding.message == f"the check {check.name} could not be evaluated: ValueError"

@@ -1,4 +1,4 @@
-"""The job that does what privacy webhooks ask for, what starts it, and the alert when a deadline comes near."""
+"""The job that does what privacy webhooks ask for, and the sensor that starts it."""
 
 # No `from __future__ import annotations` here: Dagster reads the annotations of ops at run time.
 
@@ -13,7 +13,6 @@ from xeno_pipeline.database.connection import Connection, Database
 from xeno_pipeline.database.safe_messages import safe_message
 from xeno_pipeline.defs.jobs.names import PRIVACY_JOB
 from xeno_pipeline.defs.jobs.tenants import make_marts
-from xeno_pipeline.defs.materializations import raw_key
 from xeno_pipeline.defs.partitions import align_partitions
 from xeno_pipeline.defs.resources import Pipeline, PipelineResource
 from xeno_pipeline.defs.sensors.backlog import request_run
@@ -22,15 +21,10 @@ from xeno_pipeline.extraction.inbox import Backlog
 from xeno_pipeline.marts.transform import TransformReport, TransformRequest
 from xeno_pipeline.privacy import requests
 from xeno_pipeline.privacy.processing import Processor
-from xeno_pipeline.privacy.requests import PrivacyRequest
-from xeno_pipeline.raw import tables as raw
 from xeno_pipeline.shopify.retry import RetryPolicy
 from xeno_pipeline.tenants.apart import Failures
 
-CHECK = "privacy_requests_are_in_time"
-
 _SECONDS_BETWEEN_TICKS = 30
-_SECONDS_BETWEEN_ALERTS = 3600
 
 
 class RequestsConfig(dg.Config):
@@ -160,43 +154,8 @@ def privacy_job(models: dg.AssetsDefinition) -> dg.JobDefinition:
     return privacy
 
 
-@dg.asset_check(
-    asset=raw_key(raw.CUSTOMERS.name),
-    name=CHECK,
-    description="No privacy request has a week or less left until its deadline, 30 days after it came.",
-)
-def privacy_requests_are_in_time(pipeline: PipelineResource) -> dg.AssetCheckResult:
-    """Tell which requests come near their deadline."""
-    with pipeline.open().database.connect() as connection:
-        return deadline_check(requests.near_deadline(connection))
-
-
-def deadline_check(near: Sequence[PrivacyRequest]) -> dg.AssetCheckResult:
-    """What the check says.
-
-    Args:
-        near: the requests near their deadline, the nearest first.
-    """
-    told = [
-        f"{request}, due {request.deadline_at:%Y-%m-%d %H:%M %Z}: {request.error or 'not tried.'}" for request in near
-    ]
-    is_overdue = any(request.days_left < 0 for request in near)
-    return dg.AssetCheckResult(
-        passed=not near,
-        severity=dg.AssetCheckSeverity.ERROR if is_overdue else dg.AssetCheckSeverity.WARN,
-        description="\n".join(told) or "No deadline is near.",
-        metadata={
-            "requests": [request.id for request in near],
-            "tenants": sorted({request.tenant_id or request.shop_domain for request in near}),
-        },
-    )
-
-
-CHECKS: Sequence[dg.AssetChecksDefinition] = [privacy_requests_are_in_time]
-
-
-def privacy_sensors(privacy: dg.JobDefinition) -> list[dg.SensorDefinition]:
-    """What starts the job, and what raises the alert whether the job gets anywhere or not."""
+def privacy_sensor(privacy: dg.JobDefinition) -> dg.SensorDefinition:
+    """Starts the job when requests are due."""
 
     @dg.sensor(
         name="privacy_requests",
@@ -210,26 +169,7 @@ def privacy_sensors(privacy: dg.JobDefinition) -> list[dg.SensorDefinition]:
     ) -> dg.SensorResult | dg.SkipReason:
         return request_run(context, privacy, pipeline.open().database, _backlog)
 
-    @dg.sensor(
-        name="privacy_deadlines",
-        minimum_interval_seconds=_SECONDS_BETWEEN_ALERTS,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Says every hour whether a privacy request comes near its deadline.",
-    )
-    def privacy_deadlines(context: dg.SensorEvaluationContext, pipeline: PipelineResource) -> dg.SensorResult:
-        with pipeline.open().database.connect() as connection:
-            result = deadline_check(requests.near_deadline(connection))
-        evaluation = dg.AssetCheckEvaluation(
-            check_name=CHECK,
-            asset_key=raw_key(raw.CUSTOMERS.name),
-            passed=result.passed,
-            severity=result.severity,
-            description=result.description,
-            metadata=result.metadata,
-        )
-        return dg.SensorResult(asset_events=[evaluation])
-
-    return [privacy_requests, privacy_deadlines]
+    return privacy_requests
 
 
 def _backlog(connection: Connection) -> Backlog:

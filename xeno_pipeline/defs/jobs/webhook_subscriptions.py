@@ -1,21 +1,15 @@
-"""The job that keeps tenants subscribed to webhooks, what starts it, and the check that says of whom none may come."""
+"""The job that keeps tenants subscribed to webhooks, and what starts it."""
 
 # No `from __future__ import annotations` here: Dagster reads the annotations of ops at run time.
-
-from collections.abc import Mapping
 
 import dagster as dg
 
 from xeno_pipeline.defs.jobs.names import SUBSCRIPTIONS_JOB
 from xeno_pipeline.defs.jobs.tenants import TenantsConfig
-from xeno_pipeline.defs.materializations import raw_key
-from xeno_pipeline.defs.resources import Pipeline, PipelineResource
+from xeno_pipeline.defs.resources import PipelineResource
 from xeno_pipeline.defs.tenant_failures import finish_run, select_tenants
-from xeno_pipeline.raw import tables as raw
 from xeno_pipeline.tenants import subscriptions
 from xeno_pipeline.tenants.apart import Failures
-
-CHECK = "stores_tell_of_changes"
 
 _NOWHERE = "XENO_PUBLIC_URL is not set: Shopify is told to send no webhooks."
 _SECONDS_BETWEEN_TICKS = 30
@@ -25,7 +19,7 @@ _SECONDS_BETWEEN_TICKS = 30
     description="Compare the tenants' webhook subscriptions with what they should be, side by side, and repair them."
 )
 def ensure_subscriptions(context: dg.OpExecutionContext, config: TenantsConfig, pipeline: PipelineResource) -> int:
-    """Repair subscriptions, and record what the check says now; how many tenants were compared."""
+    """Repair subscriptions; returns how many tenants were compared."""
     opened = pipeline.open()
     public_url = opened.settings.public_url
     if public_url is None:
@@ -42,17 +36,6 @@ def ensure_subscriptions(context: dg.OpExecutionContext, config: TenantsConfig, 
             context.log.warning(done.error)
         if done.error and done.has_failed:
             failures.reasons[done.tenant_id] = [done.error]
-    result = _evaluate(opened)
-    context.instance.report_runless_asset_event(
-        dg.AssetCheckEvaluation(
-            check_name=CHECK,
-            asset_key=raw_key(raw.CARTS.name),
-            passed=result.passed,
-            severity=result.severity,
-            description=result.description,
-            metadata=result.metadata,
-        )
-    )
     finish_run(context, opened.database, SUBSCRIPTIONS_JOB, [tenant.tenant_id for tenant in tenants], failures)
     return len(tenants)
 
@@ -65,37 +48,6 @@ def ensure_subscriptions(context: dg.OpExecutionContext, config: TenantsConfig, 
 def subscriptions_job() -> None:
     """One op for all tenants."""
     ensure_subscriptions()
-
-
-@dg.asset_check(
-    asset=raw_key(raw.CARTS.name),
-    name=CHECK,
-    description="Every active store was subscribed to all webhook topics when that was last compared.",
-)
-def stores_tell_of_changes(pipeline: PipelineResource) -> dg.AssetCheckResult:
-    """Tell of which tenants events may not come."""
-    return _evaluate(pipeline.open())
-
-
-def _evaluate(opened: Pipeline) -> dg.AssetCheckResult:
-    if opened.settings.public_url is None:
-        return dg.AssetCheckResult(passed=True, description=_NOWHERE)
-    with opened.database.connect() as connection:
-        return subscriptions_check(subscriptions.unsubscribed(connection))
-
-
-def subscriptions_check(unsubscribed: Mapping[str, str]) -> dg.AssetCheckResult:
-    """What the check says.
-
-    Args:
-        unsubscribed: by tenant, the sentence that says why its events may not come.
-    """
-    return dg.AssetCheckResult(
-        passed=not unsubscribed,
-        severity=dg.AssetCheckSeverity.WARN,  # the hourly sync brings what no webhook tells of
-        description="\n".join(unsubscribed.values()) or "Every active store is subscribed to all topics.",
-        metadata={"tenants": list(unsubscribed)},
-    )
 
 
 def subscriptions_schedule() -> dg.ScheduleDefinition:

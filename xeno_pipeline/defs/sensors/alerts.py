@@ -20,7 +20,7 @@ from xeno_pipeline.defs.resources import Pipeline, PipelineResource
 from xeno_pipeline.defs.tenant_failures import FAILED_TENANTS
 from xeno_pipeline.monitoring import alerts
 from xeno_pipeline.monitoring.channels import channels
-from xeno_pipeline.monitoring.checks import WATCHED, Check, Finding, find
+from xeno_pipeline.monitoring.checks import ALERT_CHECKS, Check, Finding, evaluate
 
 RUN = "run"
 """The kind of an alert about a run."""
@@ -77,11 +77,11 @@ def alerts_sensor() -> dg.SensorDefinition:
         for record in ended:
             tick.do(f"looking at run {record.dagster_run.run_id[:8]}", partial(tick.see_run, record))
         if is_time_to_check:
-            for check in WATCHED:
+            for check in ALERT_CHECKS:
                 tick.do(f"evaluating {check.name}", partial(tick.evaluate, check))
             tick.do("looking for inactive tenants", alerts.resolve_inactive_tenants)
             tick.do("looking what is over", partial(alerts.mark_resolved, at=now, kinds=[ALERTING]))
-        tick.do("writing messages", partial(alerts.announce, channels=targets))
+        tick.do("writing messages", partial(alerts.queue_messages, channels=targets))
         delivered = alerts.deliver(opened.database, targets)
         # What has not been read yet, where that was too much at once, ended after what was.
         runs_until = max((record.update_timestamp for record in ended), default=None)
@@ -117,7 +117,8 @@ class _Tick:
             self.context.log.error(message)
             try:
                 with self.opened.database.connect() as connection:
-                    alerts.see(connection, [Finding(ALERTING, what, None, message, "xeno doctor")], self.now)
+                    finding = Finding(ALERTING, what, None, message, "xeno doctor")
+                    alerts.record_findings(connection, [finding], self.now)
             except psycopg.Error as error:
                 self.context.log.error(f"That could not be noted: {safe_message(error)}")  # noqa: TRY400 - it quotes no rows
 
@@ -126,12 +127,13 @@ class _Tick:
 
     def evaluate(self, check: Check, connection: Connection) -> Mapping[str, str]:
         """Note what a check finds; of whom it could not be evaluated, nothing is over."""
-        found = find(connection, self.opened.settings, check)
-        alerts.see(connection, found, self.now)
+        found = evaluate(connection, self.opened.settings, check)
+        alerts.record_findings(connection, found, self.now)
         unknown = {finding.tenant_id for finding in found if not finding.is_evaluated}
         if None in unknown:
             return {}
-        return alerts.mark_resolved(connection, self.now, kinds=[check.name], but=[each for each in unknown if each])
+        excluded = [tenant_id for tenant_id in unknown if tenant_id]
+        return alerts.mark_resolved(connection, self.now, kinds=[check.name], excluded=excluded)
 
 
 def ended_runs(instance: dg.DagsterInstance, after: datetime) -> Sequence[dg.RunRecord]:
@@ -149,7 +151,7 @@ def see_run(connection: Connection, instance: dg.DagsterInstance, record: dg.Run
     failed: dict[str, Finding] = {}
     if run.status is dg.DagsterRunStatus.FAILURE:
         failed = {finding.tenant_id or "": finding for finding in _failures(instance, run, at)}
-        alerts.see(connection, failed.values(), at)
+        alerts.record_findings(connection, failed.values(), at)
         if "" in failed:
             return  # nobody knows how far it came
     tenants = _tenants(instance, run)

@@ -1,1 +1,1 @@
-"""`xeno doctor`: what is wrong with an installation, and how to mend it. It looks, and changes nothing."""
+"""`xeno doctor`: diagnoses an installation and says how to fix it, without changing anything."""

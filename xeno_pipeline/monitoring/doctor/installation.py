@@ -10,59 +10,63 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from xeno_pipeline.errors import XenoError
-from xeno_pipeline.monitoring.doctor.finding import Finding, from_error, ok, warning, wrong
+from xeno_pipeline.monitoring.doctor.diagnosis import Diagnosis, from_error, ok, warning, wrong
 from xeno_pipeline.settings import Settings
 
 _PACKAGE = "xeno-pipeline"
 _GIB = 2**30
-_LEAST_FREE = 1 * _GIB
-"""The history of a large store is spooled to disk, and Postgres stops where it cannot write."""
-_LITTLE_FREE = 5 * _GIB
+_MIN_FREE = 1 * _GIB
+"""The history of a large store is spooled to disk, and Postgres stops when the disk is full."""
+_LOW_FREE = 5 * _GIB
 
 
-def examine_python() -> Finding:
-    """Whether this Python is one that the package is for."""
-    wanted, running = distribution(_PACKAGE).metadata["Requires-Python"], platform.python_version()
-    if SpecifierSet(wanted).contains(running):
+def diagnose_python() -> Diagnosis:
+    """Whether the package supports this version of Python."""
+    required, running = distribution(_PACKAGE).metadata["Requires-Python"], platform.python_version()
+    if SpecifierSet(required).contains(running):
         return ok("python", f"Python {running}")
-    return wrong("python", f"Python {running} runs, {wanted} is needed.", "Remove .venv, and run `make install`.")
+    return wrong(
+        "python", f"This is Python {running}, but {required} is required.", "Remove .venv, and run `make install`."
+    )
 
 
-def examine_packages() -> Finding:
-    """Whether the packages that are needed are there, in versions that fit."""
+def diagnose_packages() -> Diagnosis:
+    """Whether the required packages are installed in compatible versions."""
     requirements = [Requirement(line) for line in distribution(_PACKAGE).requires or ()]
     needed = [r for r in requirements if r.marker is None or r.marker.evaluate({"extra": ""})]
-    unfit = [problem for requirement in needed if (problem := _unfit(requirement))]
-    if unfit:
-        return wrong("packages", f"{'; '.join(unfit)}.", "Run `make install` (in an image: build it anew).")
-    return ok("packages", f"{len(needed)} packages are installed in versions that fit")
+    problems = [problem for requirement in needed if (problem := _incompatibility(requirement))]
+    if problems:
+        return wrong("packages", f"{'; '.join(problems)}.", "Run `make install` (in an image: rebuild it).")
+    return ok("packages", f"{len(needed)} packages are installed in compatible versions")
 
 
-def examine_dbt_project(settings: Settings) -> Finding:
-    """Whether dbt understands the project: it is parsed where nobody has yet."""
+def diagnose_dbt_project(settings: Settings) -> Diagnosis:
+    """Whether dbt parses the project; the result is cached."""
     from xeno_pipeline.marts.dbt import DbtProject
 
     project = DbtProject(settings)
     try:
-        place = project.manifest_path
+        manifest = project.manifest_path
     except (XenoError, OSError) as error:
         return from_error("dbt project", error)
-    return ok("dbt project", f"version {project.version}, parsed in {place.parent}")
+    return ok("dbt project", f"version {project.version}, parsed in {manifest.parent}")
 
 
-def examine_disk(settings: Settings) -> Finding:
-    """Whether there is room where local state lives."""
+def diagnose_disk(settings: Settings) -> Diagnosis:
+    """Whether there is free space for local state."""
     folder = next(path for path in (settings.home, *settings.home.parents) if path.exists())
     free = shutil.disk_usage(folder).free
-    told = f"{free / _GIB:.1f} GiB are free for {settings.home}"
-    if free < _LEAST_FREE:
-        return wrong("disk", f"Only {told}.", "Make room, or point XENO_HOME to a larger disk.")
-    if free < _LITTLE_FREE:
-        return warning("disk", f"Only {told}.", "A large store's history takes some GiB while it is read: make room.")
-    return ok("disk", told)
+    free_space = f"{free / _GIB:.1f} GiB are free for {settings.home}"
+    if free < _MIN_FREE:
+        return wrong("disk", f"Only {free_space}.", "Free some space, or point XENO_HOME to a larger disk.")
+    if free < _LOW_FREE:
+        return warning(
+            "disk", f"Only {free_space}.", "Loading a large store's history takes some GiB: free some space."
+        )
+    return ok("disk", free_space)
 
 
-def _unfit(requirement: Requirement) -> str | None:
+def _incompatibility(requirement: Requirement) -> str | None:
     try:
         installed = version(requirement.name)
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""Tenants' stores: each is asked once, all side by side, and none for long."""
+"""The tenants' stores: one query to each, in parallel and with a short time-out."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import requests
 
 from xeno_pipeline.database.connection import Database
 from xeno_pipeline.errors import XenoError
-from xeno_pipeline.monitoring.doctor.clock import examine_clock
-from xeno_pipeline.monitoring.doctor.finding import Finding, from_error, ok, warning, wrong
+from xeno_pipeline.monitoring.doctor.clock import diagnose_clock
+from xeno_pipeline.monitoring.doctor.diagnosis import Diagnosis, from_error, ok, warning
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.shopify.oauth import check_url_template
 from xeno_pipeline.shopify.retry import RetryPolicy
@@ -24,13 +24,13 @@ from xeno_pipeline.tenants.credentials import KeyRing
 from xeno_pipeline.tenants.onboarding import check_same_shop, history_warning, open_client, read_facts
 from xeno_pipeline.tenants.registry import Tenant
 
-_AT_ONCE = 16
-_SECONDS_FOR_ALL = 60.0
-"""For a thousand stores that answer in half a second; whoever was not asked by then is said not to have been."""
+_STORES_IN_PARALLEL = 16
+_TIMEOUT_SECONDS = 60.0
+"""For all stores together: enough for a thousand that respond in half a second."""
 
 
-def examine_stores(settings: Settings, database: Database, ring: KeyRing | None) -> list[Finding]:
-    """Tokens, scopes and subscriptions of all active tenants, and one store's clock."""
+def diagnose_stores(settings: Settings, database: Database, ring: KeyRing | None) -> list[Diagnosis]:
+    """Tokens and scopes of all active tenants, and one store's clock."""
     with database.connect() as connection:
         tenants = registry.active(connection)
     if not tenants:
@@ -38,29 +38,30 @@ def examine_stores(settings: Settings, database: Database, ring: KeyRing | None)
     if ring is None:
         return []
     return [
-        *_examine_tokens(settings, database, ring, tenants),
-        *_examine_subscriptions(settings, database, len(tenants)),
-        _examine_store_clock(tenants),
+        *_diagnose_tokens(settings, database, ring, tenants),
+        _diagnose_store_clock(tenants),
     ]
 
 
-def _examine_tokens(settings: Settings, database: Database, ring: KeyRing, tenants: Sequence[Tenant]) -> list[Finding]:
-    """What each store says to its token; those where all is well in one finding together."""
-    pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="doctor")
-    asked = {pool.submit(_examine_token, settings, database, ring, tenant): tenant for tenant in tenants}
-    answered, unanswered = wait(asked, _SECONDS_FOR_ALL)
+def _diagnose_tokens(
+    settings: Settings, database: Database, ring: KeyRing, tenants: Sequence[Tenant]
+) -> list[Diagnosis]:
+    """Query each store with its token; those without a problem share one diagnosis."""
+    pool = ThreadPoolExecutor(_STORES_IN_PARALLEL, thread_name_prefix="doctor")
+    queries = {pool.submit(_diagnose_token, settings, database, ring, tenant): tenant for tenant in tenants}
+    done, not_done = wait(queries, _TIMEOUT_SECONDS)
     pool.shutdown(wait=False, cancel_futures=True)
-    problems = [finding for future in asked if future in answered for finding in future.result()]
-    good = len(answered) - len({finding.subject for finding in problems})
-    if unanswered:
-        who = ", ".join(sorted(asked[future].tenant_id for future in unanswered)[:5])
-        told = f"{len(unanswered)} were not asked within {_SECONDS_FOR_ALL:.0f} s, such as {who}."
-        problems.append(warning("stores", told, "Try again when the network is faster."))
-    return [ok("stores", f"{good} of {len(tenants)} answer, with all access scopes that are needed"), *problems]
+    problems = [problem for future in queries if future in done for problem in future.result()]
+    healthy = len(done) - len({problem.subject for problem in problems})
+    if not_done:
+        examples = ", ".join(sorted(queries[future].tenant_id for future in not_done)[:5])
+        message = f"{len(not_done)} were not reached within {_TIMEOUT_SECONDS:.0f} s, for example {examples}."
+        problems.append(warning("stores", message, "Try again when the network is faster."))
+    return [ok("stores", f"{healthy} of {len(tenants)} respond, with all required access scopes"), *problems]
 
 
-def _examine_token(settings: Settings, database: Database, ring: KeyRing, tenant: Tenant) -> list[Finding]:
-    """What is wrong with one tenant's token; nothing where all is well."""
+def _diagnose_token(settings: Settings, database: Database, ring: KeyRing, tenant: Tenant) -> list[Diagnosis]:
+    """The problems of one tenant's token."""
     subject = f"store {tenant.tenant_id}"
     try:
         app, urls = installation_app(settings), check_url_template(settings.shopify_url_template)
@@ -76,39 +77,17 @@ def _examine_token(settings: Settings, database: Database, ring: KeyRing, tenant
     return [warning(subject, text, "")] if text else []
 
 
-def _examine_subscriptions(settings: Settings, database: Database, tenants: int) -> list[Finding]:
-    """What the last comparison of webhook subscriptions left to be desired; nothing where none are wanted."""
-    if settings.public_url is None:
-        return [ok("subscriptions", "none are wanted: XENO_PUBLIC_URL is not set")]
-    with database.connect() as connection:
-        rows = connection.execute("""
-            select tenant_id, compared_at, missing, error
-            from ops.tenants left join ops.webhook_subscriptions using (tenant_id)
-            where status = 'active' order by tenant_id
-            """).fetchall()
-    remedy = "Run `xeno webhooks register {}`."
-    problems = []
-    for tenant_id, compared_at, missing, error in rows:
-        subject = f"store {tenant_id}"
-        if compared_at is None:
-            problems.append(wrong(subject, "It has no webhook subscriptions yet.", remedy.format(tenant_id)))
-        elif missing or error:
-            told = f"It has no subscription to {', '.join(missing)}" if missing else "Its subscriptions are not known"
-            problems.append(wrong(subject, f"{told}{f' ({error})' if error else ''}.", remedy.format(tenant_id)))
-    return problems or [ok("subscriptions", f"all {tenants} stores send their webhooks to {settings.public_url}")]
-
-
-def _examine_store_clock(tenants: Sequence[Tenant]) -> Finding:
-    """Compare the clock of the first store that tells one: every answer of HTTP carries a date."""
+def _diagnose_store_clock(tenants: Sequence[Tenant]) -> Diagnosis:
+    """Compare the clock of the first store that responds: every HTTP response carries a date."""
     for tenant in tenants[:3]:
         with requests.Session() as session:
             session.trust_env = not is_loopback(tenant.api_url)
             started = time.time()
             try:
-                answer = session.head(tenant.api_url, timeout=5, allow_redirects=False)
-                its_time = parsedate_to_datetime(answer.headers["Date"])
+                response = session.head(tenant.api_url, timeout=5, allow_redirects=False)
+                store_time = parsedate_to_datetime(response.headers["Date"])
             except (requests.RequestException, KeyError, ValueError):
                 continue
             middle = (started + time.time()) / 2
-        return examine_clock(f"clock of {tenant.tenant_id}", its_time, datetime.fromtimestamp(middle, UTC))
-    return warning("clock of a store", "No store told its time.", "See what is said of the stores.")
+        return diagnose_clock(f"clock of {tenant.tenant_id}", store_time, datetime.fromtimestamp(middle, UTC))
+    return warning("clock of a store", "No store responded with its time.", "See the problems of the stores.")
