@@ -34,10 +34,11 @@ test: install ## Every test that takes seconds, and a seeded share of the long o
 test-slow: install ## The long tests in full
 	$(BIN)/pytest -m slow
 
-lint: install ## ruff, mypy, SQL formatting
+lint: install ## ruff, SQL formatting, layers, mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/sqlfmt --check --quiet dbt_project
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
 
 format: install ## Format Python and SQL

@@ -422,10 +422,12 @@ def doctor(
     import json
 
     from xeno_pipeline.cli.render import show_diagnoses
+    from xeno_pipeline.defs.doctor import diagnose_code_location, diagnose_dagster
     from xeno_pipeline.monitoring.doctor.diagnosis import State
     from xeno_pipeline.monitoring.doctor.run import diagnose
 
-    diagnoses = list(diagnose(load_settings()))
+    found = diagnose(load_settings(), diagnose_code_location=diagnose_code_location, diagnose_dagster=diagnose_dagster)
+    diagnoses = list(found)
     if as_json:
         # `told` is the former name of `message`, for scripts that read it.
         rows = [{**vars(diagnosis), "told": diagnosis.message} for diagnosis in diagnoses]

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from psycopg.rows import class_row
 
 from xeno_pipeline.database.connection import Connection
-from xeno_pipeline.raw.tenant_lock import lock_against_removal
+from xeno_pipeline.database.tenant_lock import lock_against_removal
 
 _NIGHT_BEGINS, _NIGHT_ENDS = 3, 7
 """Hours of the shop's clock: the first is the rule, the later ones make up for a machine that was off."""

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from psycopg.rows import class_row
 
 from xeno_pipeline.database.connection import Connection
-from xeno_pipeline.raw.tenant_lock import lock_against_removal
+from xeno_pipeline.database.tenant_lock import lock_against_removal
 
 OVERLAP = timedelta(minutes=5)
 """How far before its cursor a read of changes begins: Shopify's search index lags behind its objects."""

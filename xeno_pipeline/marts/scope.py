@@ -17,7 +17,7 @@ import psycopg
 from psycopg import sql
 
 from xeno_pipeline.database.connection import Connection, Database
-from xeno_pipeline.raw.tenant_lock import TRANSFORM_LOCK_KEY
+from xeno_pipeline.database.tenant_lock import TRANSFORM_LOCK_KEY
 from xeno_pipeline.tenants.zones import check_zone
 
 _LOCKS = f"select pg_advisory_lock({TRANSFORM_LOCK_KEY}) from unnest(%s::text[]) tenant_id"

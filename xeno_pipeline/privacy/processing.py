@@ -8,13 +8,13 @@ from datetime import datetime
 from pathlib import Path
 
 from xeno_pipeline.database.connection import Connection, Database
+from xeno_pipeline.database.tenant_lock import lock_for_removal
 from xeno_pipeline.errors import UsageError, XenoError
 from xeno_pipeline.privacy import exports, requests
 from xeno_pipeline.privacy.requests import PrivacyRequest
 from xeno_pipeline.raw import tables as raw
 from xeno_pipeline.raw.load import lock
 from xeno_pipeline.raw.redaction import redact_customer
-from xeno_pipeline.raw.tenant_lock import lock_for_removal
 from xeno_pipeline.shopify.client import ShopifyClient
 from xeno_pipeline.shopify.errors import StoreUnavailableError, TokenRejectedError
 from xeno_pipeline.shopify.oauth import GrantRefusedError

@@ -17,13 +17,13 @@ import psycopg
 from psycopg import sql
 
 from xeno_pipeline.database.connection import Connection
+from xeno_pipeline.database.tenant_lock import lock_against_removal
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.raw import merge as merging
 from xeno_pipeline.raw.copy import REFUSALS, Row, copy_rows
 from xeno_pipeline.raw.set_aside import Refusals, Refused, forget
 from xeno_pipeline.raw.suppression import Suppressed, load_suppressed
 from xeno_pipeline.raw.tables import KINDS, RawTable, tree
-from xeno_pipeline.raw.tenant_lock import lock_against_removal
 
 ALL_OBJECTS = 0
 """The id under which a change of all objects of a kind is noted."""

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.database.roles import revoke_bi_role
-from xeno_pipeline.raw.tenant_lock import lock_for_removal
+from xeno_pipeline.database.tenant_lock import lock_for_removal
 from xeno_pipeline.tenants import audit, registry
 
 _SCHEMAS = ("ops", "raw", "stale", "intermediate", "marts")

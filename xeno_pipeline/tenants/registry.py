@@ -10,8 +10,8 @@ from psycopg.rows import class_row
 
 from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.database.roles import allow_login
+from xeno_pipeline.database.tenant_lock import lock_against_removal
 from xeno_pipeline.errors import UsageError, XenoError
-from xeno_pipeline.raw.tenant_lock import lock_against_removal
 from xeno_pipeline.tenants.zones import UnknownZoneError, check_zone
 
 HANDLE = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")

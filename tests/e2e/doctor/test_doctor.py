@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
@@ -28,10 +27,10 @@ from tests.support.xeno_command import EXECUTABLE
 from xeno_pipeline.cli.render import show_diagnoses
 from xeno_pipeline.database.connection import Database
 from xeno_pipeline.database.migrate import newest_version
+from xeno_pipeline.defs.doctor import diagnose_code_location, diagnose_dagster
 from xeno_pipeline.defs.instance import open_instance
 from xeno_pipeline.extraction import inbox
 from xeno_pipeline.monitoring.doctor.checks import diagnose_privacy, diagnose_webhooks
-from xeno_pipeline.monitoring.doctor.dagster_instance import diagnose_code_location, diagnose_dagster
 from xeno_pipeline.monitoring.doctor.database import connect_database, diagnose_schema
 from xeno_pipeline.monitoring.doctor.diagnosis import Diagnosis, State, ok, wrong
 from xeno_pipeline.monitoring.doctor.installation import diagnose_dbt_project
@@ -121,10 +120,9 @@ def test_a_dbt_project_that_cannot_be_parsed(settings: Settings, tmp_path: Path)
     assert "File exists" in the_problem([diagnose_dbt_project(settings)], "dbt project").message
 
 
-def test_a_code_location_that_does_not_load(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_code_location_that_does_not_load(settings: Settings) -> None:
     (settings.home / "dbt").write_text("where the parsed project is to be")
-    monkeypatch.delitem(sys.modules, "xeno_pipeline.definitions", raising=False)
-    assert "It does not load" in the_problem([diagnose_code_location()], "code location").message
+    assert "It does not load" in the_problem([diagnose_code_location(settings)], "code location").message
 
 
 def test_a_dagster_home_that_is_none(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -7,11 +7,11 @@ import pytest
 from psycopg import sql
 
 from tests.support.installation import Installation, Shop
+from xeno_pipeline.database.tenant_lock import TenantRemovedError
 from xeno_pipeline.extraction.state import record_synced
 from xeno_pipeline.marts.scope import open_scope
 from xeno_pipeline.raw.load import lock
 from xeno_pipeline.raw.tables import ORDERS
-from xeno_pipeline.raw.tenant_lock import TenantRemovedError
 from xeno_pipeline.tenants.offboarding import remove_tenant
 
 

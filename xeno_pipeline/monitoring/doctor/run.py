@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from xeno_pipeline.monitoring.doctor.checks import diagnose_figures, diagnose_privacy, diagnose_webhooks
-from xeno_pipeline.monitoring.doctor.dagster_instance import diagnose_code_location, diagnose_dagster
 from xeno_pipeline.monitoring.doctor.database import connect_database, diagnose_schema
 from xeno_pipeline.monitoring.doctor.diagnosis import Diagnosis, State
 from xeno_pipeline.monitoring.doctor.installation import (
@@ -19,13 +18,21 @@ from xeno_pipeline.monitoring.doctor.stores import diagnose_stores
 from xeno_pipeline.settings import Settings
 
 
-def diagnose(settings: Settings) -> Iterator[Diagnosis]:
-    """Diagnose every part of an installation; each result is yielded as soon as it is known."""
+def diagnose(
+    settings: Settings,
+    *,
+    diagnose_code_location: Callable[[Settings], Diagnosis],
+    diagnose_dagster: Callable[[Settings], list[Diagnosis]],
+) -> Iterator[Diagnosis]:
+    """Diagnose every part of an installation; each result is yielded as soon as it is known.
+
+    What needs Dagster is passed in, because monitoring does not import it.
+    """
     yield diagnose_python()
     yield diagnose_packages()
     yield diagnose_disk(settings)
     yield diagnose_dbt_project(settings)
-    yield diagnose_code_location()
+    yield diagnose_code_location(settings)
     database, diagnoses = connect_database(settings)
     yield from diagnoses
     if database is None:

@@ -1,11 +1,11 @@
-"""Dagster: its storage, its daemon, and whether the code location loads."""
+"""What `xeno doctor` diagnoses of Dagster: its storage, its daemon, and whether the code location loads."""
 
 from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
 
-from dagster import DagsterInstance
+import dagster as dg
 
 from xeno_pipeline.defs.instance import open_instance
 from xeno_pipeline.monitoring.doctor.diagnosis import Diagnosis, ok, warning, wrong
@@ -28,19 +28,19 @@ def diagnose_dagster(settings: Settings) -> list[Diagnosis]:
         return [wrong("dagster storage", f"Dagster's instance does not open ({_first_line(error)}).", remedy)]
 
 
-def diagnose_code_location() -> Diagnosis:
+def diagnose_code_location(settings: Settings) -> Diagnosis:
     """Whether the code location loads, and how long that takes."""
     started = time.monotonic()
     try:
-        from xeno_pipeline.definitions import defs
+        from xeno_pipeline.defs.build import build_defs  # its import is part of what may fail
 
-        assets = len(defs.get_repository_def().asset_graph.get_all_asset_keys())
+        assets = len(build_defs(settings).get_repository_def().asset_graph.get_all_asset_keys())
     except Exception as error:  # noqa: BLE001 - whatever it raises is the diagnosis
         return wrong("code location", f"It does not load ({_first_line(error)}).", "Fix that, or run `make install`.")
     return ok("code location", f"{assets} assets load in {time.monotonic() - started:.1f} s")
 
 
-def _diagnose_daemon(instance: DagsterInstance) -> Diagnosis:
+def _diagnose_daemon(instance: dg.DagsterInstance) -> Diagnosis:
     statuses = instance.get_daemon_statuses().values()
     heartbeats = {s.daemon_type: s.last_heartbeat.timestamp for s in statuses if s.last_heartbeat is not None}
     if not heartbeats:
