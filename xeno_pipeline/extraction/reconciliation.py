@@ -30,7 +30,7 @@ from xeno_pipeline.extraction.stream_sync import StreamSync
 from xeno_pipeline.extraction.streams import SHOP, STREAMS, Stream
 from xeno_pipeline.extraction.sync import TENANTS_AT_ONCE, Syncer
 from xeno_pipeline.raw import tables as raw
-from xeno_pipeline.raw.id_comparison import IdComparison, Seen
+from xeno_pipeline.raw.id_comparison import IdComparison, SeenId
 from xeno_pipeline.raw.load import Completeness, Load
 from xeno_pipeline.raw.set_aside import only_set_aside
 from xeno_pipeline.shopify.bulk import BulkReader
@@ -306,7 +306,7 @@ class _StreamReconciliation:
     def _mend_gaps(self, comparison: IdComparison, ids: _Ids, report: StreamReport) -> None:
         """Read again what Shopify has and raw lacks, or has in an older version."""
         stream, tenant = self.sync.stream, self.sync.tenant
-        comparison.see(ids)
+        comparison.record(ids)
         gaps = comparison.gaps()
         if len(gaps) > _MOST_READ_AGAIN:
             raise TooManyGapsError(
@@ -394,7 +394,7 @@ class _Ids:
     kind: str
     lost: int = 0
 
-    def __iter__(self) -> Iterator[Seen]:
+    def __iter__(self) -> Iterator[SeenId]:
         for node in self.nodes:
             id_ = number_of(node.get("id"), self.kind)
             if id_ is None:

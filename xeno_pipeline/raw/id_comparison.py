@@ -1,7 +1,7 @@
-"""Comparing what Shopify has with what raw has, by ids alone.
+"""Compare what Shopify has with what raw has, by ids alone.
 
-The ids that were read lie in a temporary table for as long as the connection lives; what is missing in raw is told,
-what is gone at Shopify is marked, by the rule that a complete load follows.
+The ids from Shopify lie in a temporary table of the connection. Objects that raw lacks are listed; objects that Shopify
+no longer has are marked as deleted, by the rules of a complete load.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from xeno_pipeline.raw import merge as merging
 from xeno_pipeline.raw.load import Completeness, check_deletions, ids_of, lock, mark_changed
 from xeno_pipeline.raw.tables import CUSTOMERS, RawTable
 
-Seen = tuple[int, datetime | None, int | None, str | None]
-"""An object's id and time of change (None: it tells none that can be); of a customer the number of orders and RFM group
-too, where it tells them."""
+SeenId = tuple[int, datetime | None, int | None, str | None]
+"""An object's id and time of change (None: missing or impossible); for a customer also the number of orders and the RFM
+group, where both are known."""
 
 _CREATE_COPIED = """
     create temporary table copied (
@@ -62,12 +62,12 @@ _REFRESH_CUSTOMERS = """
 
 @dataclass(frozen=True)
 class IdComparison:
-    """What Shopify has of one kind of object, as far as it was asked.
+    """The comparison of one kind of object of a tenant.
 
     Args:
-        connection: for the comparison alone: it holds what was seen. Each step is a transaction of its own.
-        tenant_id: whose objects they are.
-        root: their table.
+        connection: used by the comparison alone, in autocommit mode: it holds the ids from Shopify, and each step is a
+            transaction of its own.
+        root: the objects' table.
         read_at: when Shopify was read, by its clock.
     """
 
@@ -76,8 +76,8 @@ class IdComparison:
     root: RawTable
     read_at: datetime
 
-    def see(self, seen: Iterable[Seen]) -> None:
-        """Take down what Shopify has."""
+    def record(self, seen: Iterable[SeenId]) -> None:
+        """Copy the ids from Shopify into the temporary table."""
         with self.connection.transaction():
             self.connection.execute("drop table if exists seen")
             self.connection.execute(_CREATE_COPIED)
@@ -88,9 +88,9 @@ class IdComparison:
             self.connection.execute("analyze seen")
 
     def gaps(self) -> Sequence[int]:
-        """What was seen, and is not in raw as it is at Shopify.
+        """The objects at Shopify that raw lacks, or has in an older version.
 
-        What was marked as deleted since then is no gap, nor what is set aside and has not changed since.
+        An object that was marked as deleted since the read is no gap, nor is one that is set aside and unchanged.
         """
         query = sql.SQL(_GAPS).format(root=sql.Identifier(self.root.name))
         bound = {"tenant": self.tenant_id, "object": self.root.name, "read_at": self.read_at}
@@ -98,7 +98,7 @@ class IdComparison:
             return [id_ for (id_,) in self.connection.execute(query, bound)]
 
     def refresh_customers(self) -> int:
-        """Take over what changes of a customer without its time of change. Returns how many differed."""
+        """Update the customers' fields that change without their `updatedAt`. Returns how many differed."""
         with self.connection.transaction():
             lock(self.connection, self.tenant_id, CUSTOMERS)
             refreshed = self.connection.execute(_REFRESH_CUSTOMERS, [self.tenant_id]).fetchall()
@@ -107,25 +107,15 @@ class IdComparison:
         return len(refreshed)
 
     def absent(self, complete: Completeness) -> list[int]:
-        """What is in raw, and neither marked as deleted nor seen.
-
-        Args:
-            complete: what the comparison covers.
-        """
+        """The live objects in raw that Shopify no longer has, within what the comparison covers."""
         with self.connection.transaction():
             return [id_ for (id_,) in self.connection.execute(merging.missing(self.root), self._bound(complete))]
 
     def mark_absent_deleted(self, complete: Completeness) -> int:
-        """Mark as gone what is in raw and was not seen.
-
-        Args:
-            complete: what the comparison covers.
-
-        Returns:
-            How many were marked.
+        """Mark the absent objects as deleted. Returns how many.
 
         Raises:
-            TooManyGoneError: it is more than one per cent of what is there; nothing was marked.
+            TooManyDeletionsError: it is more than one per cent of the objects in raw; nothing was marked.
         """
         bound = self._bound(complete)
         with self.connection.transaction():
@@ -134,11 +124,11 @@ class IdComparison:
             assert row is not None
             check_deletions(self.tenant_id, self.root, *row, complete=complete)
             self.connection.execute(merging.CREATE_CHANGED_ROOTS)
-            gone = self.connection.execute(merging.tombstone_missing(self.root), bound).fetchone()
-            assert gone is not None
+            deleted = self.connection.execute(merging.tombstone_missing(self.root), bound).fetchone()
+            assert deleted is not None
             mark_changed(self.connection, self.tenant_id, self.root, "select id from changed_roots")
             self.connection.execute(merging.unlist_missing(self.root), bound)
-        return int(gone[0])
+        return int(deleted[0])
 
     def _bound(self, complete: Completeness) -> dict[str, object]:
         return {

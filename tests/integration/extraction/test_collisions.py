@@ -13,7 +13,7 @@ from tests.support.installation import Installation, Shop, changed
 from xeno_pipeline.extraction.reconciliation import ReconcileOptions, reconcile_tenants
 from xeno_pipeline.extraction.report import Progress, StreamFailure, StreamReport, StreamResult
 from xeno_pipeline.extraction.sync import Syncer, SyncRequest
-from xeno_pipeline.raw.id_comparison import Census, Seen
+from xeno_pipeline.raw.id_comparison import IdComparison
 from xeno_pipeline.tenants.registry import Tenant
 
 
@@ -97,17 +97,17 @@ def test_an_order_that_changes_while_ids_are_compared_is_kept_as_it_is_now(
     tenant = installation.connect(shop)
     installation.sync(tenant)
     changing, deleted = (id_ for (id_,) in installation.query("select id from raw.orders order by id limit 2"))
-    see = Census.see
+    record = IdComparison.record
 
-    def see_and_go_on(census: Census, seen: Iterable[Seen]) -> None:
-        see(census, list(seen))
-        if census.root.name == "orders":
+    def record_and_continue(comparison: IdComparison, seen: Iterable[SeenId]) -> None:
+        record(comparison, list(seen))
+        if comparison.root.name == "orders":
             shop.control.update_order(changing, tags=["urgent"])
             shop.control.delete_order(deleted)
             tell(installation.database, shop, ("orders/updated", {"id": changing}), ("orders/delete", {"id": deleted}))
             read_events(installation, tenant)
 
-    monkeypatch.setattr(Census, "see", see_and_go_on)
+    monkeypatch.setattr(IdComparison, "record", record_and_continue)
     syncer = Syncer(installation.database, installation.ring, installation.spool)
 
     results = reconcile_tenants(syncer, [tenant], ReconcileOptions(full=True))
