@@ -13,7 +13,7 @@ from tests.support.installation import Installation, Shop, changed
 from xeno_pipeline.extraction.reconciliation import ReconcileOptions, reconcile_tenants
 from xeno_pipeline.extraction.report import Progress, StreamFailure, StreamReport, StreamResult
 from xeno_pipeline.extraction.sync import Syncer, SyncRequest
-from xeno_pipeline.raw.id_comparison import IdComparison
+from xeno_pipeline.raw.id_comparison import IdComparison, SeenId
 from xeno_pipeline.tenants.registry import Tenant
 
 
