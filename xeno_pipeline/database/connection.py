@@ -7,18 +7,21 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import Conninfo, ConninfoOption
 from psycopg.rows import TupleRow
-from sqlalchemy import URL
 
 from xeno_pipeline.database.embedded import EmbeddedServer
 from xeno_pipeline.database.safe_messages import redact_row_values
 from xeno_pipeline.errors import UsageError, XenoError
 from xeno_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
 
 Connection = psycopg.Connection[TupleRow]
 
@@ -28,12 +31,12 @@ _FORMATS = (
     ("IntervalStyle", "postgres", ("postgres",)),
     ("TimeZone", "UTC", ("UTC", "Etc/UTC", "GMT")),
 )
-"""Settings that the server reports to every session: what they must begin with, and what they are set to else."""
+"""Settings that the server reports to every session: the value to set, and how values begin that need no setting."""
 _NEEDED_BY_DBT = ("PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE")
 
 
 class DatabaseUnavailableError(XenoError):
-    """The database cannot be reached, or refuses us."""
+    """The database cannot be reached, or rejects the connection."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +49,10 @@ class Database:
     def connect(self, *, autocommit: bool = False) -> Iterator[Connection]:
         """A connection for the length of a `with`; its transaction commits at the end, or rolls back.
 
-        What fails meanwhile is told without the rows that PostgreSQL quotes: it may end up in any log.
+        Errors lose the values that PostgreSQL quotes in them: they may be personal, and end up in logs.
 
         Raises:
-            DatabaseUnavailableError: the server is away or refuses us.
+            DatabaseUnavailableError: the server cannot be reached, or rejects the connection.
         """
         try:
             connection = psycopg.connect(
@@ -65,12 +68,14 @@ class Database:
 
     @property
     def place(self) -> str:
-        """Where the database is, for people: no password."""
+        """Where the database is, for messages; without the password."""
         parts = conninfo_to_dict(self.url)
         return f"{parts.get('dbname') or parts.get('user', 'postgres')} at {parts.get('host', 'localhost')}"
 
     def sqlalchemy_url(self, driver: str, *, schema: str | None = None) -> URL:
         """The same place for SQLAlchemy with `driver` (psycopg, psycopg2), unqualified names in `schema`."""
+        from sqlalchemy import URL
+
         parts = {name: str(value) for name, value in conninfo_to_dict(self.url).items()}
         if schema:
             parts["options"] = f"{parts.get('options', '')} -csearch_path={schema}".lstrip()
@@ -79,16 +84,17 @@ class Database:
 
 
 def _pin_formats(connection: Connection) -> None:
-    """Set the one format of dates, instants and intervals that psycopg reads, whatever the server, the database or the
-    role say. The server reports what is set when a session begins, so it is not asked.
+    """Set the formats of dates, instants and intervals that psycopg reads, whatever the server's defaults are.
+
+    The server reports its defaults when a session begins, so this costs no round trip as a rule.
     """
-    set_otherwise = [
+    statements = [
         f"set {name} = {wanted}"
         for name, wanted, good in _FORMATS
         if not (connection.info.parameter_status(name) or "").startswith(good)
     ]
-    if set_otherwise:
-        connection.execute("; ".join(set_otherwise))
+    if statements:
+        connection.execute("; ".join(statements))
         if not connection.autocommit:
             connection.commit()
 
@@ -97,7 +103,7 @@ def database_url(settings: Settings) -> str:
     """The libpq URL of the database that the settings name, whether it runs or not.
 
     Raises:
-        UsageError: XENO_DATABASE_URL is no PostgreSQL URL.
+        UsageError: XENO_DATABASE_URL is not a PostgreSQL URL.
     """
     if settings.database_url is None:
         return EmbeddedServer(settings.home, settings.postgres_port).url
@@ -108,10 +114,10 @@ def database_url(settings: Settings) -> str:
 
 
 def open_database(settings: Settings) -> Database:
-    """The database that the settings name; the embedded server is started where it is the one.
+    """The database that the settings name. The embedded server is started if it is the one.
 
     Raises:
-        UsageError: XENO_DATABASE_URL is no PostgreSQL URL.
+        UsageError: XENO_DATABASE_URL is not a PostgreSQL URL.
         EmbeddedServerError: the embedded server cannot be started.
     """
     if settings.database_url is not None:
@@ -135,20 +141,20 @@ def _libpq_url(text: str) -> str:
     """What XENO_DATABASE_URL says, without the driver that SQLAlchemy's spelling names.
 
     Raises:
-        UsageError: it is no PostgreSQL URL.
+        UsageError: it is not a PostgreSQL URL.
     """
     url = _SCHEME.sub("postgresql://", text.strip())
     try:
         conninfo_to_dict(url)
     except psycopg.ProgrammingError:  # its text may repeat the password
         raise UsageError(
-            "XENO_DATABASE_URL is no PostgreSQL URL: it is written postgresql://user:password@host:5432/database."
+            "XENO_DATABASE_URL is not a PostgreSQL URL: write it like postgresql://user:password@host:5432/database."
         ) from None
     return url
 
 
 def _with_password(url: str, password: str) -> str:
-    """The URL with a password, unless it holds one."""
+    """The URL with the password, unless it already has one."""
     if "password" in conninfo_to_dict(url):
         return url
     return f"{url}{'&' if '?' in url else '?'}password={quote(password, safe='')}"

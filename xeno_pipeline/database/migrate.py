@@ -1,21 +1,24 @@
-"""Bringing the schemas `ops` and `raw` to what this version of the package needs."""
+"""Migrate the schemas `ops` and `raw` to what this version of the package needs.
+
+Alembic and SQLAlchemy are imported only to migrate: every command checks the schema's version, and must start quickly.
+"""
 
 from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from sqlalchemy import NullPool, create_engine, text
-from sqlalchemy.exc import DBAPIError
 
 from xeno_pipeline.database.connection import Database, open_database
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.settings import Settings
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = "select pg_advisory_lock(hashtextextended('xeno migrate', 0))"
 
 
@@ -28,7 +31,7 @@ class NotPermittedError(XenoError):
 
 
 def open_migrated(settings: Settings) -> Database:
-    """The database that the settings name, running and migrated where it was behind.
+    """The database that the settings name, running and migrated.
 
     Raises:
         XenoError: it cannot be reached, or is ahead of this package.
@@ -39,7 +42,7 @@ def open_migrated(settings: Settings) -> Database:
 
 
 def migrate(database: Database) -> bool:
-    """Apply the migrations that the database lacks; others who try meanwhile wait for it.
+    """Apply the missing migrations. Other processes that try at the same time wait.
 
     Returns:
         Whether there was anything to apply.
@@ -61,7 +64,11 @@ def migrate(database: Database) -> bool:
 
 
 def _upgrade(database: Database) -> None:
-    # Without a pool the connection closes at the end, however that comes, and the lock with it.
+    from alembic import command
+    from sqlalchemy import NullPool, create_engine, text
+    from sqlalchemy.exc import DBAPIError
+
+    # Without a pool the connection closes at the end in any case, and releases the lock.
     engine = create_engine(database.sqlalchemy_url("psycopg"), poolclass=NullPool)
     try:
         with engine.connect() as connection:
@@ -89,20 +96,24 @@ def schema_version(database: Database) -> str | None:
 @cache
 def newest_version() -> str:
     """The revision that this package needs."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    assert head is not None
-    return head
+    return max(_revisions())
+
+
+def _revisions() -> set[str]:
+    """The known revisions: the numbers that the files of the migrations begin with."""
+    return {path.name.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*_*.py")}
 
 
 def _refuse_newer(version: str | None) -> None:
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if version is not None and version not in known:
+    if version is not None and version not in _revisions():
         raise SchemaTooNewError(
             f"The database is at schema version {version}, which this xeno-pipeline does not know: upgrade it."
         )
 
 
 def _config() -> Config:
+    from alembic.config import Config
+
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     return config

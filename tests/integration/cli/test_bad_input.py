@@ -54,7 +54,7 @@ def test_a_command_that_cannot_be_meant_is_refused(
 @pytest.mark.parametrize(
     ("setting", "value", "says"),
     [
-        ("XENO_DATABASE_URL", "mysql://host/shops", "^XENO_DATABASE_URL is no PostgreSQL URL: "),
+        ("XENO_DATABASE_URL", "mysql://host/shops", "^XENO_DATABASE_URL is not a PostgreSQL URL: "),
         ("XENO_DATABASE_URL", "postgresql://me:s3cret@127.0.0.1:1/x", "Connection refused.*correct XENO_DATABASE_URL"),
         ("XENO_ENCRYPTION_KEYS", "one:tooshort", "^XENO_ENCRYPTION_KEYS must hold `id:base64` pairs of 32 random "),
         ("XENO_SANDBOX_PORT", "many", "has a setting that cannot be used: XENO_SANDBOX_PORT: "),

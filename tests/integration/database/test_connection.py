@@ -126,7 +126,7 @@ def test_a_url_without_a_host_means_libpqs_own_socket_for_dbt_too() -> None:
     "url", ["mysql://me:cl4ssified@host/shops", "cl4ssified", "postgresql://me:cl4ssified@[host/x"]
 )
 def test_what_is_no_url_is_refused_without_repeating_it(url: str) -> None:
-    with pytest.raises(UsageError, match=r"^XENO_DATABASE_URL is no PostgreSQL URL: it is written ") as refusal:
+    with pytest.raises(UsageError, match=r"^XENO_DATABASE_URL is not a PostgreSQL URL: write it like ") as refusal:
         database_url(Settings(database_url=url))
 
     assert "cl4ssified" not in str(refusal.value)

@@ -34,7 +34,7 @@ from graphql.language import DocumentNode
 import shopify_sandbox
 from shopify_sandbox.cost import QueryCost
 from xeno_pipeline.extraction.streams import STREAMS, Stream
-from xeno_pipeline.shopify import pagination, queries
+from xeno_pipeline.shopify import pagination, queries, query_documents
 from xeno_pipeline.shopify.batch_size import MAX_PAGE
 from xeno_pipeline.shopify.client import FIRST_COST
 from xeno_pipeline.shopify.queries import bulk_query, operation, selection_version
@@ -44,7 +44,7 @@ DATA = Path(shopify_sandbox.__file__).parent / "data"
 """What the sandbox answers by: Shopify's schema, pruned to what the queries reach."""
 BULK = [stream.bulk for stream in STREAMS]
 NAMES = sorted(
-    d.name.value for d in queries.document().definitions if isinstance(d, OperationDefinitionNode) and d.name
+    d.name.value for d in query_documents.document().definitions if isinstance(d, OperationDefinitionNode) and d.name
 )
 
 with_full_schema = pytest.mark.skipif(
@@ -91,7 +91,7 @@ def test_the_sandboxs_schema_holds_no_prose() -> None:
 def test_the_sandboxs_schema_holds_only_what_the_queries_reach() -> None:
     script = _prune_script()
     schema = build_schema((DATA / "schema.graphql").read_text())
-    reached = script.prune(schema, script.reached_fields(schema, queries.document()))
+    reached = script.prune(schema, script.reached_fields(schema, query_documents.document()))
     assert print_schema(reached) == print_schema(pruned_schema())
 
 
@@ -262,7 +262,7 @@ def _walk(document: DocumentNode) -> tuple[list[Connection], set[str]]:
 def _inlined(document: DocumentNode) -> DocumentNode:
     fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
     (definition,) = (d for d in document.definitions if isinstance(d, OperationDefinitionNode))
-    return DocumentNode(definitions=(visit(definition, queries._Inline(fragments, None)),))
+    return DocumentNode(definitions=(visit(definition, query_documents._Inline(fragments, None)),))
 
 
 def requested_cost(name: str, **variables: Any) -> int:
