@@ -22,7 +22,6 @@ def lock_against_removal(connection: Connection, tenant_id: str) -> None:
 
     Args:
         connection: not in autocommit mode, or in a transaction.
-        tenant_id: the tenant that rows are written of.
 
     Raises:
         TenantRemovedError: it was removed; write nothing.
