@@ -15,6 +15,7 @@ from typing import Any
 from psycopg.rows import class_row
 
 from xeno_pipeline.database.connection import Connection
+from xeno_pipeline.database.retry_queue import Backoff
 from xeno_pipeline.errors import UsageError
 
 DEAD_AFTER = 12
@@ -23,8 +24,7 @@ DEAD_AFTER = 12
 EVENTS_A_TENANT = 2_000
 """Taken by one run, so that no tenant's storm keeps the others waiting."""
 
-_FIRST_PAUSE_SECONDS = 5
-_LONGEST_PAUSE_SECONDS = 3600
+_BACKOFF = Backoff(first_seconds=5, longest_seconds=3600)
 
 _WAITS = """
     inbox.in_marts_at is null
@@ -215,7 +215,7 @@ def record_failures(connection: Connection, event_ids: Collection[int], error: s
     connection.execute(
         f"""
         update ops.webhook_inbox
-        set {_TRIED_AGAIN}, error = %(error)s, absence = null, is_held = %(is_held)s
+        set {_RETRIED}, error = %(error)s, absence = null, is_held = %(is_held)s
         where id = any(%(ids)s)
         """,
         {"error": error, "is_held": is_held, "ids": list(event_ids)},
@@ -230,7 +230,7 @@ def mark_not_found(connection: Connection, event_ids: Collection[int]) -> None:
     connection.execute(
         f"""
         update ops.webhook_inbox
-        set {_PAUSED}, absence = 'not found', is_held = false,
+        set {_BACKOFF.assignments}, absence = 'not found', is_held = false,
             error = 'Shopify does not show it: it is too new to be found, or was deleted.',
             done_at = case when attempts + 1 >= {DEAD_AFTER} then now() end,
             in_marts_at = case when attempts + 1 >= {DEAD_AFTER} then clock_timestamp() end
@@ -281,7 +281,7 @@ def record_transform_failure(connection: Connection, tenant_id: str, done_before
     """Note that a tenant's marts could not be made of what was done before an instant."""
     connection.execute(
         f"""
-        update ops.webhook_inbox set {_TRIED_AGAIN}, error = %(error)s
+        update ops.webhook_inbox set {_RETRIED}, error = %(error)s
         where tenant_id = %(tenant_id)s and done_at <= %(done_before)s and in_marts_at is null and dead_at is null
         """,
         {"tenant_id": tenant_id, "done_before": done_before, "error": error},
@@ -364,10 +364,4 @@ def purge(connection: Connection, older_than: timedelta, tenant_ids: Collection[
     ).rowcount
 
 
-_PAUSED = f"""
-    attempts = attempts + 1,
-    due_at = now() + make_interval(
-        secs => least({_FIRST_PAUSE_SECONDS} * 2 ^ least(attempts, 20), {_LONGEST_PAUSE_SECONDS})
-    )
-    """
-_TRIED_AGAIN = f"{_PAUSED}, dead_at = case when attempts + 1 >= {DEAD_AFTER} then now() end"
+_RETRIED = f"{_BACKOFF.assignments}, dead_at = case when attempts + 1 >= {DEAD_AFTER} then now() end"

@@ -16,6 +16,7 @@ import psycopg
 from psycopg.rows import class_row
 
 from xeno_pipeline.database.connection import Connection, Database
+from xeno_pipeline.database.retry_queue import Backoff
 from xeno_pipeline.database.safe_messages import safe_message
 from xeno_pipeline.monitoring.channels import Channel, Message, NotDeliveredError
 from xeno_pipeline.monitoring.checks import Finding
@@ -24,8 +25,7 @@ from xeno_pipeline.tenants.apart import bisect
 _RECOVERS_AFTER = "10 minutes"
 """Without being found; a problem that comes and goes within that time is one alert."""
 
-_FIRST_PAUSE_SECONDS = 30
-_LONGEST_PAUSE_SECONDS = 900
+_BACKOFF = Backoff(first_seconds=30, longest_seconds=900)
 _GIVEN_UP_AFTER = "3 days"
 _KEPT_FOR = "30 days"
 
@@ -266,10 +266,7 @@ def _deliver_next(connection: Connection, channel: Channel) -> bool:
         connection.execute(
             f"""
             update ops.alert_messages
-            set attempts = attempts + 1, error = %s,
-                due_at = now() + make_interval(
-                    secs => least({_FIRST_PAUSE_SECONDS} * 2 ^ least(attempts, 20), {_LONGEST_PAUSE_SECONDS})
-                ),
+            set {_BACKOFF.assignments}, error = %s,
                 given_up_at = case when created_at < now() - interval '{_GIVEN_UP_AFTER}' then now() end
             where id = %s
             """,

@@ -15,14 +15,14 @@ from pathlib import Path
 from psycopg.rows import class_row
 
 from xeno_pipeline.database.connection import Connection
+from xeno_pipeline.database.retry_queue import Backoff
 from xeno_pipeline.errors import UsageError
 from xeno_pipeline.shopify.privacy import PrivacyDelivery
 
 EXPORTS_LIVE = timedelta(days=30)
 """From the request on; then the file is deleted."""
 
-_FIRST_PAUSE_SECONDS = 60
-_LONGEST_PAUSE_SECONDS = 6 * 3600
+_BACKOFF = Backoff(first_seconds=60, longest_seconds=6 * 3600)
 
 _COLUMNS = """
     id, tenant_id, shop_domain, kind, customer_id, order_ids, received_at, deadline_at, attempts, error, outcome,
@@ -194,21 +194,13 @@ def mark_done(connection: Connection, request_ids: Collection[int]) -> None:
 
 
 def record_failure(connection: Connection, request_id: int, error: str) -> None:
-    """Note why a request could not be done; it is tried again after a pause that grows to six hours.
+    """Record why a request failed; it is retried after a pause that grows to six hours.
 
     Args:
-        connection: a connection.
-        request_id: which.
-        error: why; nothing of a person in it.
+        error: without personal data.
     """
     connection.execute(
-        """
-        update ops.privacy_requests
-        set attempts = attempts + 1, error = %(error)s,
-            due_at = now() + make_interval(secs => least(%(first)s * 2 ^ least(attempts, 20), %(longest)s))
-        where id = %(id)s
-        """,
-        {"id": request_id, "error": error, "first": _FIRST_PAUSE_SECONDS, "longest": _LONGEST_PAUSE_SECONDS},
+        f"update ops.privacy_requests set {_BACKOFF.assignments}, error = %s where id = %s", [error, request_id]
     )
 
 

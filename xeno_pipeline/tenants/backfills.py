@@ -1,7 +1,6 @@
-"""Tenants that were connected and are yet to be read: `ops.backfill_requests`.
+"""Stores that were connected and have not been loaded yet: `ops.backfill_requests`.
 
-The gateway writes a request; a sensor of Dagster's starts a run for all that are due; a run that reads the tenant takes
-it back.
+The gateway adds a request, a sensor starts a run for all requests that are due, and the run completes them.
 """
 
 from __future__ import annotations
@@ -9,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from xeno_pipeline.database.connection import Connection
+from xeno_pipeline.database.retry_queue import Backoff
 
-_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 60, 3600
+_BACKOFF = Backoff(first_seconds=60, longest_seconds=3600)
 
 
 def request(connection: Connection, tenant_id: str) -> None:
-    """Ask for a tenant's store to be read."""
+    """Request that a tenant's history be loaded."""
     connection.execute(
         """
         insert into ops.backfill_requests (tenant_id) values (%s)
@@ -25,7 +25,7 @@ def request(connection: Connection, tenant_id: str) -> None:
 
 
 def due(connection: Connection) -> Mapping[str, str]:
-    """The active tenants that are to be read now, and for each what tells this attempt from all others."""
+    """The active tenants whose requests are due, each with an identifier of this attempt."""
     rows = connection.execute(
         """
         select tenant_id, extract(epoch from requested_at) || '#' || attempts
@@ -38,18 +38,12 @@ def due(connection: Connection) -> Mapping[str, str]:
 
 
 def begin(connection: Connection, tenant_ids: Collection[str]) -> None:
-    """Note that a run begins to read tenants: until it takes their requests back they are due ever less often."""
+    """Count an attempt for each tenant: until its request is completed, it is due again after a growing pause."""
     connection.execute(
-        """
-        update ops.backfill_requests
-        set attempts = attempts + 1,
-            due_at = clock_timestamp() + make_interval(secs => least(%s * 2.0 ^ least(attempts, 20), %s))
-        where tenant_id = any(%s)
-        """,
-        [_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, list(tenant_ids)],
+        f"update ops.backfill_requests set {_BACKOFF.assignments} where tenant_id = any(%s)", [list(tenant_ids)]
     )
 
 
-def take_back(connection: Connection, tenant_ids: Collection[str]) -> None:
-    """Note that tenants were read."""
+def complete(connection: Connection, tenant_ids: Collection[str]) -> None:
+    """Delete the requests of tenants that were loaded."""
     connection.execute("delete from ops.backfill_requests where tenant_id = any(%s)", [list(tenant_ids)])

@@ -63,7 +63,7 @@ def test_one_run_reads_all_connected_stores_and_each_gets_its_partition(location
 def test_a_store_that_is_connected_again_within_the_hour_is_read_again(location: Location, waiting: list[str]) -> None:
     first = tick(location)
     with location.installation.database.connect() as connection:
-        backfills.take_back(connection, waiting)
+        backfills.complete(connection, waiting)
         for handle in waiting:
             backfills.request(connection, handle)
     second = tick(location)

@@ -14,7 +14,7 @@ from tests.support.events import states, tell
 from tests.support.installation import Shop
 from tests.support.location import Location
 from xeno_pipeline.defs.jobs.names import EVENTS_JOB, SYNC_JOB
-from xeno_pipeline.defs.sensors.backlog import Started, next_start, pause_after, read_cursor, write_cursor
+from xeno_pipeline.defs.sensors.backlog import Started, next_start, pause_between_runs, read_cursor, write_cursor
 from xeno_pipeline.extraction.inbox import Backlog
 from xeno_pipeline.extraction.report import StreamFailure
 from xeno_pipeline.extraction.sync import SyncRequest
@@ -49,7 +49,7 @@ def test_an_event_that_was_tried_meanwhile_starts_a_run_at_once() -> None:
 def test_runs_that_come_to_nothing_are_repeated_with_growing_pauses() -> None:
     last, now, pauses = Started(7, 0, runs=1, at=0), 0.0, []
     for _ in range(9):
-        now = last.at + pause_after(last.runs)
+        now = last.at + pause_between_runs(last.runs)
         assert isinstance(next_start(DUE, run_is_under_way=False, last=last, now=now - 0.1), str)
         decision = next_start(DUE, run_is_under_way=False, last=last, now=now)
         assert isinstance(decision, Started)

@@ -191,4 +191,4 @@ def test_a_stream_that_cannot_be_read_is_an_alarm_though_its_object_was_not_foun
     reports(installation, tenant)
     with installation.database.connect() as connection:
         inbox.record_failures(connection, [1], "The store is away.", is_held=True)
-    assert alarms(installation) == ["1 webhooks of products wait: The store is away."]
+    assert alarms(installation) == ["products: 1 webhook(s) waiting over ten minutes: The store is away."]

@@ -102,7 +102,7 @@ def extract_tenants(context: dg.OpExecutionContext, config: ExtractConfig, pipel
     if not config.streams:
         failed = {result.tenant_id for result in results if isinstance(result, StreamFailure)}
         done = [tenant_id for tenant_id in tenant_ids if tenant_id not in failed]
-        failures.apart(done, "noting that its backfill is done", partial(_with, opened.database, backfills.take_back))
+        failures.apart(done, "noting that its backfill is done", partial(_with, opened.database, backfills.complete))
     return _extracted(context, opened, tenant_ids, results, failures, config.full, transform=config.transform)
 
 

@@ -90,12 +90,12 @@ def next_start(backlog: Backlog, *, run_is_under_way: bool, last: Started | None
         return "A run is under way."
     if last is None or backlog.oldest != (last.event_id, last.attempts):
         return Started(*backlog.oldest, runs=1, at=now)
-    pause = pause_after(last.runs)
+    pause = pause_between_runs(last.runs)
     if now < last.at + pause:
         return f"{last.runs} run(s) came to nothing; the next one starts {pause:.0f} s after the last."
     return Started(*backlog.oldest, runs=last.runs + 1, at=now)
 
 
-def pause_after(runs: int) -> float:
+def pause_between_runs(runs: int) -> float:
     """Seconds from the start of a run that came to nothing to the next one."""
     return min(_FIRST_PAUSE_SECONDS * 2.0 ** min(runs, 20), _LONGEST_PAUSE_SECONDS)
