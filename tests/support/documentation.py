@@ -2,6 +2,9 @@
 
 A fenced block of `sh` is run by a test. Words after `sh` say otherwise: `background` is started and left running,
 `elsewhere=FILE` is run by that test, and `needs=THING` cannot be run here.
+
+A block of any language with `file=PATH` is written to that file; of `diff`, its changes are made there. Their hunks are
+separated by lines of `@@` and carry no numbers: the lines before a change must occur once in the file.
 """
 
 from __future__ import annotations
@@ -31,14 +34,18 @@ READING_ORDER = (
 )
 """The pages for users and operators, in the order in which a test follows them."""
 
-_BLOCK = re.compile(r"^```sh *(?P<info>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(
+    r"^```(?P<language>\w+) *(?P<info>[^\n]*)\n(?P<code>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block of shell commands."""
+    """A fenced block: of shell commands, or of a file's content or changes."""
 
     page: Path
+    language: str
     info: str
     code: str
 
@@ -55,6 +62,28 @@ class Block:
     def needs(self) -> str | None:
         """What it needs that is not here."""
         return self._of("needs")
+
+    @property
+    def file(self) -> str | None:
+        """The file that it is, or changes."""
+        return self._of("file")
+
+    def write(self, folder: Path) -> None:
+        """Create the block's file in a folder, or change it."""
+        assert self.file is not None
+        path = folder / self.file
+        if self.language != "diff":
+            assert not path.exists(), f"{self.page.name} creates {self.file}, which exists"
+            path.write_text(self.code)
+            return
+        text = path.read_text()
+        for hunk in self.code.split("@@\n"):
+            lines = hunk.splitlines()
+            before = "".join(f"{line[1:]}\n" for line in lines if not line.startswith("+"))
+            after = "".join(f"{line[1:]}\n" for line in lines if not line.startswith("-"))
+            assert text.count(before) == 1, f"{self.page.name}: {self.file} has {text.count(before)} times:\n{before}"
+            text = text.replace(before, after)
+        path.write_text(text)
 
     def commands(self) -> Iterator[list[str]]:
         """Its commands, each as words."""
@@ -96,4 +125,6 @@ def anchors(page: Path) -> set[str]:
 
 
 def blocks(page: Path) -> list[Block]:
-    return [Block(page, found["info"].strip(), found["code"]) for found in _BLOCK.finditer(page.read_text())]
+    """The blocks that are run or written; those that only show something are left out."""
+    found = [Block(page, b["language"], b["info"].strip(), b["code"]) for b in _BLOCK.finditer(page.read_text())]
+    return [block for block in found if block.language == "sh" or block.file is not None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -16,67 +15,12 @@ import typer.main
 
 from tests.support.documentation import Block, anchors, blocks, contributor_pages, documents, pages
 from tests.support.loopback import free_port
+from tests.support.reader import Reader
 from xeno_pipeline.cli.app import app
-from xeno_pipeline.database.embedded import EmbeddedServer
 from xeno_pipeline.settings import PROJECT_DIR, Settings
 
-ALL = [block for page in (*pages(), *contributor_pages()) for block in blocks(page)]
+ALL = [block for page in (*pages(), *contributor_pages()) for block in blocks(page) if block.language == "sh"]
 RUN = [page for page in pages() if any(block.is_run for block in blocks(page))]
-
-_PAGE_SECONDS = 400
-"""For the commands of a page, each a process that imports Dagster, while other tests compete for two cores."""
-
-
-class Reader:
-    """Somebody who follows the pages in a clone."""
-
-    def __init__(self, clone: Path, port: int) -> None:
-        self.clone = clone
-        self._port = port
-        self._background: list[subprocess.Popen[str]] = []
-        ours = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "XENO_HOME": str(clone / ".xeno")}
-        self._environment = {**os.environ, **ours, "XENO_SANDBOX_PORT": str(port)}
-
-    def follow(self, page: Path) -> None:
-        """Run the blocks of a page in order, each in a shell of its own."""
-        for block in blocks(page):
-            if block.info == "background":
-                self._start(block.code)
-            elif block.is_run:
-                self._run(block.code)
-
-    def end(self) -> None:
-        """End what was started."""
-        for process in self._background:
-            process.terminate()
-            process.wait(30)
-        for home in (self.clone / ".xeno", self.clone / "restored"):
-            EmbeddedServer(home).stop()
-
-    def _run(self, script: str) -> None:
-        done = subprocess.run(
-            ["sh", "-euc", self._here(script)],
-            cwd=self.clone,
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_PAGE_SECONDS,
-            check=False,
-        )
-        assert done.returncode == 0, f"{done.stdout[-3000:]}{done.stderr[-3000:]}"
-
-    def _start(self, command: str) -> None:
-        """Start a command that goes on, and wait until it says that it is ready."""
-        process = subprocess.Popen(
-            ["sh", "-c", f"exec {command}"], cwd=self.clone, env=self._environment, stdout=subprocess.PIPE, text=True
-        )
-        self._background.append(process)
-        assert process.stdout is not None
-        assert any(line.strip() == "ready" for line in process.stdout), f"{command} ended"
-
-    def _here(self, script: str) -> str:
-        return script.replace(":8700", f":{self._port}")
 
 
 @pytest.fixture(scope="module")
