@@ -19,7 +19,7 @@ READERS_OF_THE_ENVIRONMENT = {
     "database/embedded.py": "hands PATH on to the server it starts, and nothing else",
     "database/programs.py": "hands its own environment on to psql and its like",
     "defs/instance.py": "sets DAGSTER_HOME, which Dagster reads",
-    "defs/materializations.py": "sets the number of events that Dagster writes at once",
+    "defs/dagster_internals.py": "sets the number of events that Dagster writes at once",
     "marts/dbt.py": "sets the variables that the dbt profile reads, and restores them",
     "demo/dev.py": "hands its own environment on to `dagster dev`",
     "demo/processes.py": "hands its own environment on to the programs it starts",

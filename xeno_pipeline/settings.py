@@ -74,6 +74,12 @@ class Settings(BaseSettings):
     run_days: int = Field(default=30, ge=1, description="How long Dagster's finished runs and their events are kept.")
     sandbox_port: int = Field(default=8700, description="Where `xeno sandbox serve` and the demo listen.")
     dagster_port: int = Field(default=3000, description="Where `xeno dev` serves the Dagster UI.")
+    owners: str | None = Field(
+        default=None, description="Owners of the assets in Dagster: e-mail addresses or `team:name`, comma separated."
+    )
+    source_url: str | None = Field(
+        default=None, description="Where a browser finds the source: https://github.com/you/xeno-pipeline/blob/main."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -84,6 +90,11 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, home: Path) -> Path:
         return home.expanduser().resolve()
+
+    @property
+    def owner_list(self) -> list[str]:
+        """The owners of the assets in Dagster."""
+        return [owner.strip() for owner in (self.owners or "").split(",") if owner.strip()]
 
     @property
     def exports_folder(self) -> Path:

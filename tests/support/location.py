@@ -18,6 +18,7 @@ from tests.support.installation import Installation, Shop
 from xeno_pipeline.database.connection import Database
 from xeno_pipeline.defs.build import build_defs
 from xeno_pipeline.defs.instance import open_instance, process_tags
+from xeno_pipeline.defs.jobs.names import CHECKS_JOB
 from xeno_pipeline.defs.partitions import align_partitions
 from xeno_pipeline.defs.resources import Pipeline, PipelineResource
 from xeno_pipeline.settings import load_settings
@@ -56,6 +57,16 @@ class Location:
         """A run of one of the jobs that take any set of tenants."""
         return self.definitions.resolve_job_def(job).execute_in_process(
             instance=self.instance, run_config={"ops": {op: {"config": config}}}, raise_on_error=False
+        )
+
+    def evaluate(self, key: dg.AssetKey, check: str) -> dg.AssetCheckEvaluation:
+        """An evaluation of an asset check, as the job of checks makes it."""
+        job = self.definitions.resolve_job_def(CHECKS_JOB)
+        result = job.execute_in_process(instance=self.instance)
+        return next(
+            each
+            for each in result.get_asset_check_evaluations()
+            if each.asset_check_key == dg.AssetCheckKey(key, check)
         )
 
     def run_in_another_process(self, job: str) -> subprocess.Popen[bytes]:

@@ -325,7 +325,7 @@ def sync(
 ) -> None:
     """Read stores: their history the first time, afterwards what changed."""
     from xeno_pipeline.cli.render import Board, has_failed, show_reasons, show_skipped, show_sync, show_transform
-    from xeno_pipeline.defs.assets.raw import SyncConfig
+    from xeno_pipeline.defs.config import SyncConfig
     from xeno_pipeline.defs.jobs.names import SYNC_JOB
     from xeno_pipeline.defs.launch import run_extraction
     from xeno_pipeline.defs.resources import Pipeline
@@ -397,11 +397,11 @@ def transform(
 ) -> None:
     """Bring marts up to date with what was read."""
     from xeno_pipeline.cli.render import Board, show_reasons, show_skipped, show_transform
-    from xeno_pipeline.defs.assets.marts import as_date
+    from xeno_pipeline.defs.config import parse_date
     from xeno_pipeline.defs.launch import run_transform
     from xeno_pipeline.defs.resources import Pipeline
 
-    as_date(as_of)
+    parse_date(as_of)
     board = Board()
     pipeline = Pipeline(load_settings(), on_node=board.on_node)
     handles = _active(pipeline, tenants)

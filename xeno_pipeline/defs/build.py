@@ -1,37 +1,45 @@
-"""Assembling the code location."""
+"""Assembles the code location from assets, checks, jobs, schedules and sensors. No definitions belong here."""
 
 from __future__ import annotations
 
 import warnings
+from types import ModuleType
 
 import dagster as dg
 
 from xeno_pipeline.defs.assets.marts import marts_assets
-from xeno_pipeline.defs.assets.raw import LANDED, SHOPIFY, raw_assets
-from xeno_pipeline.defs.checks import asset_checks, checks_schedule, dbt_tests_schedule
-from xeno_pipeline.defs.jobs.names import EVENTS_JOB, PRIVACY_JOB, SYNC_JOB
-from xeno_pipeline.defs.jobs.privacy import privacy_job, privacy_sensor
-from xeno_pipeline.defs.jobs.retention import retention_job
-from xeno_pipeline.defs.jobs.tenants import tenant_jobs
-from xeno_pipeline.defs.jobs.webhook_subscriptions import (
-    subscriptions_job,
-    subscriptions_schedule,
-    subscriptions_sensor,
+from xeno_pipeline.defs.assets.raw import CARTS_ASSET, raw_assets
+from xeno_pipeline.defs.assets.shopify import SHOPIFY_ASSETS
+from xeno_pipeline.defs.checks import asset_checks
+from xeno_pipeline.defs.code_references import link_job, link_spec
+from xeno_pipeline.defs.concurrency import ROUTINE
+from xeno_pipeline.defs.jobs import (
+    dbt_tests,
+    events,
+    privacy,
+    reconcile,
+    retention,
+    sync,
+    transform,
+    webhook_subscriptions,
 )
+from xeno_pipeline.defs.jobs.names import CHECKS_JOB
 from xeno_pipeline.defs.resources import PipelineResource
-from xeno_pipeline.defs.schedules import schedules
+from xeno_pipeline.defs.schedules import SCHEDULES
 from xeno_pipeline.defs.sensors.alerts import alerts_sensor
-from xeno_pipeline.defs.sensors.connected_stores import backfills_sensor
-from xeno_pipeline.defs.sensors.events import sensors
+from xeno_pipeline.defs.sensors.connected_stores import connected_stores_sensor
+from xeno_pipeline.defs.sensors.events import webhooks_sensor
+from xeno_pipeline.defs.sensors.privacy import privacy_sensor
+from xeno_pipeline.defs.sensors.webhook_subscriptions import webhook_subscriptions_sensor
 from xeno_pipeline.marts.dbt import DbtProject
 from xeno_pipeline.settings import Settings
 
-# Dagster itself passes this parameter on when it binds a sensor to its job; no user can do anything about it.
-warnings.filterwarnings("ignore", "Parameter `owners` of initializer `SensorDefinition", dg.BetaWarning)
+# Dagster itself passes these parameters on when it binds a sensor or schedule to its job.
+warnings.filterwarnings("ignore", "Parameter `owners` of initializer", dg.BetaWarning)
 
 
 def build_defs(settings: Settings, *, pipeline: PipelineResource | None = None) -> dg.Definitions:
-    """All assets, jobs, schedules and sensors.
+    """The code location.
 
     Args:
         settings: where the database and the dbt project's cache are.
@@ -40,19 +48,40 @@ def build_defs(settings: Settings, *, pipeline: PipelineResource | None = None) 
     manifest = DbtProject(settings).manifest_path
     models = marts_assets(manifest)
     checks = asset_checks(models, manifest)
-    jobs = {job.name: job for job in [*tenant_jobs(models), privacy_job(models), subscriptions_job, retention_job]}
-    return dg.Definitions(
-        assets=[*SHOPIFY, raw_assets, *LANDED, models],
-        asset_checks=[checks],
-        jobs=list(jobs.values()),
-        schedules=[*schedules(jobs), subscriptions_schedule(), checks_schedule(checks), dbt_tests_schedule()],
-        sensors=[
-            *sensors(jobs[EVENTS_JOB]),
-            backfills_sensor(jobs[SYNC_JOB]),
-            privacy_sensor(jobs[PRIVACY_JOB]),
-            subscriptions_sensor(),
-            alerts_sensor(),
-        ],
-        resources={"pipeline": pipeline or PipelineResource()},
-        executor=dg.in_process_executor,  # a run's steps share one process: each further one would cost seconds
+    checks_job = dg.define_asset_job(
+        CHECKS_JOB,
+        selection=dg.AssetSelection.checks(checks),
+        tags=ROUTINE,
+        description="Evaluate the asset checks of all layers for all active tenants.",
     )
+
+    def finish(spec: dg.AssetSpec) -> dg.AssetSpec:
+        return link_spec(spec, settings.source_url).replace_attributes(owners=settings.owner_list)
+
+    return dg.Definitions(
+        assets=[
+            *(finish(spec) for spec in (*SHOPIFY_ASSETS, CARTS_ASSET)),
+            *(assets.map_asset_specs(finish) for assets in (raw_assets, models)),
+        ],
+        asset_checks=[checks],
+        jobs=[*(link_job(job, module, settings.source_url) for job, module in _jobs(models)), checks_job],
+        schedules=SCHEDULES,
+        sensors=[webhooks_sensor, connected_stores_sensor, privacy_sensor, webhook_subscriptions_sensor, alerts_sensor],
+        resources={"pipeline": pipeline or PipelineResource()},
+        executor=dg.in_process_executor,  # a run's steps share a process, since each further process takes seconds
+    )
+
+
+def _jobs(models: dg.AssetsDefinition) -> list[tuple[dg.JobDefinition, ModuleType]]:
+    """The jobs, each with the module that defines it."""
+    refresh_marts = transform.refresh_marts_op(models)
+    return [
+        (sync.sync_job(refresh_marts), sync),
+        (reconcile.reconcile_job(refresh_marts), reconcile),
+        (events.events_job(refresh_marts), events),
+        (transform.transform_job(models), transform),
+        (privacy.privacy_job(models), privacy),
+        (webhook_subscriptions.subscriptions_job, webhook_subscriptions),
+        (retention.retention_job, retention),
+        (dbt_tests.dbt_tests_job, dbt_tests),
+    ]

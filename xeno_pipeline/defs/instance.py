@@ -1,4 +1,4 @@
-"""Dagster's instance as the command line and `xeno dev` use it: its local files under XENO_HOME."""
+"""Dagster's instance: its folder under XENO_HOME, and runs whose process died."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HOST_TAG, _PID_TAG, _STARTED_TAG = "xeno/host", "xeno/pid", "xeno/process_start
 
 
 def dagster_home(settings: Settings) -> Path:
-    """The folder that DAGSTER_HOME is to name: the repository's `dagster.yaml`, and Dagster's local files."""
+    """The folder for DAGSTER_HOME: a link to the repository's `dagster.yaml`, and Dagster's local files."""
     home = settings.home / "dagster"
     home.mkdir(parents=True, exist_ok=True)
     link = home / "dagster.yaml"
@@ -30,20 +30,20 @@ def dagster_home(settings: Settings) -> Path:
 
 @contextmanager
 def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
-    """The instance that DAGSTER_HOME names, else the one under XENO_HOME."""
+    """The instance that DAGSTER_HOME names; by default the one under XENO_HOME."""
     os.environ.setdefault("DAGSTER_HOME", str(dagster_home(settings)))
     with dg.DagsterInstance.get() as instance:
         yield instance
 
 
 def upgrade_storage(settings: Settings) -> None:
-    """Bring Dagster's own tables to what the installed Dagster needs, in the instance that `open_instance` opens."""
+    """Migrate Dagster's own tables to the installed Dagster, in the instance that `open_instance` opens."""
     with open_instance(settings) as instance:
         instance.upgrade()
 
 
 def process_tags() -> dict[str, str]:
-    """Tags of a run that lives in this very process, so that its death can be noticed."""
+    """The tags by which `fail_dead_runs` finds the process of a run that executes in this process."""
     process = psutil.Process()
     return {
         _HOST_TAG: socket.gethostname(),
@@ -55,13 +55,13 @@ def process_tags() -> dict[str, str]:
 def fail_dead_runs(instance: dg.DagsterInstance) -> None:
     """Mark runs as failed whose process on this machine was killed.
 
-    Dagster's code server does so for runs that it launched, unless it dies with them or the database is away just
-    then; after that a run would count as under way for a day.
+    Dagster's code server does so for runs that it launched, unless it died with them or the database was unavailable
+    at the time. Such a run would count as in progress for a day.
     """
     filters = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED], tags={_HOST_TAG: socket.gethostname()})
     for run in instance.get_runs(filters):
         if not _is_alive(int(run.tags[_PID_TAG]), float(run.tags[_STARTED_TAG])):
-            instance.report_run_failed(run, "The process of this run was killed. What it had committed stays.")
+            instance.report_run_failed(run, "The process of this run was killed. What it had committed remains.")
 
 
 def _is_alive(pid: int, started: float) -> bool:

@@ -1,4 +1,4 @@
-"""The pipeline as Dagster's assets and jobs see it: one resource that opens all the rest."""
+"""The resource of assets, jobs, schedules and sensors: the pipeline, which opens the database and what works on it."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Pipeline:
 
     Args:
         settings: where all of it is.
-        on_progress: told how far a sync is.
-        on_node: told how far a transform is.
+        on_progress: called with the progress of a sync.
+        on_node: called with the progress of a transform.
     """
 
     settings: Settings
@@ -40,7 +40,7 @@ class Pipeline:
 
     @cached_property
     def database(self) -> Database:
-        """The database, migrated where it was behind.
+        """The database, migrated if necessary.
 
         Raises:
             XenoError: it cannot be reached, or is ahead of this package.
@@ -64,7 +64,7 @@ class Pipeline:
 
 
 class PipelineResource(dg.ConfigurableResource[Pipeline]):
-    """Gives ops and assets the pipeline. The command line brings one of its own, to draw progress bars."""
+    """Gives ops and assets the pipeline. The command line passes its own, which draws progress bars."""
 
     _pipeline: Pipeline | None = PrivateAttr(default=None)
 
@@ -76,7 +76,7 @@ class PipelineResource(dg.ConfigurableResource[Pipeline]):
         return resource
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        """Have a run that begins tell which process it lives in, so that the death of that can be noticed."""
+        """Tag a run that starts with its process, so that `fail_dead_runs` can find it dead."""
         if context.run is not None and context.instance is not None:
             context.instance.add_run_tags(context.run.run_id, process_tags())
 

@@ -1,4 +1,4 @@
-"""Where Dagster keeps its runs and events: the schema `dagster` of the pipeline's own database."""
+"""Dagster's storage of runs and events, in the schema `dagster` of the pipeline's own database."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ SCHEMA = "dagster"
 
 
 class XenoStorage(DagsterPostgresStorage):
-    """Dagster's Postgres storage on the database that the settings name, which is started where need be.
+    """Dagster's Postgres storage in the database that the settings name; the embedded server is started if necessary.
 
-    `dagster.yaml` names this class, so that `dagster dev`, the daemon and the command line share one instance
-    without any of them being told where it is.
+    `dagster.yaml` names this class, so that `dagster dev`, the daemon and the command line share one instance without
+    further configuration.
     """
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
-        """Nothing is configured here."""
+        """It takes no configuration."""
         return {}
 
     @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Mapping[str, Any]) -> XenoStorage:
-        """Open the storage; Dagster calls this wherever it needs its instance.
+        """Open the storage. Dagster calls this when it opens its instance.
 
         Raises:
             XenoError: the database cannot be reached.

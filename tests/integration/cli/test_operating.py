@@ -45,6 +45,6 @@ def test_a_tenant_is_shown_with_what_of_it_does_not_fit(
 
 
 def test_days_that_are_none_are_refused_at_once(main: Callable[..., Said], machine: Installation) -> None:
-    assert "'yesterday' is no date" in main("sync", "--full", "--since", "yesterday").err
+    assert "'yesterday' is not a date" in main("sync", "--full", "--since", "yesterday").err
     assert "give --full too" in main("sync", "--since", "2026-03-01").err
     assert "no day from 2026-03-02" in main("sync", "--full", "--since", "2026-03-02", "--until", "2026-03-01").err

@@ -33,7 +33,7 @@ def test_one_run_evaluates_all_checks_and_names_the_tenants_that_fail(
     assert (stale.passed, stale.severity) == (False, dg.AssetCheckSeverity.ERROR)
     assert stale.metadata["tenants"].value == [shop.handle]
     (row,) = stale.metadata["failing"].records
-    assert row.data["what"] == "orders: the history is not loaded yet"
+    assert row.data["finding"] == "orders: the history is not loaded yet"
     assert row.data["command"] == f"xeno sync {shop.handle}"
 
     failing = {key.name for key, evaluation in evaluations.items() if not evaluation.passed}

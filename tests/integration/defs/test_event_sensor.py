@@ -14,7 +14,7 @@ from tests.support.events import states, tell
 from tests.support.installation import Shop
 from tests.support.location import Location
 from xeno_pipeline.defs.jobs.names import EVENTS_JOB, SYNC_JOB
-from xeno_pipeline.defs.sensors.backlog import Started, next_start, pause_between_runs, read_cursor, write_cursor
+from xeno_pipeline.defs.sensors.backlog import LastRequest, next_request, pause_between_runs, read_cursor, write_cursor
 from xeno_pipeline.extraction.inbox import Backlog
 from xeno_pipeline.extraction.report import StreamFailure
 from xeno_pipeline.extraction.sync import SyncRequest
@@ -24,35 +24,35 @@ DUE = Backlog(["acme", "zeta"], (7, 0))
 
 
 def test_nothing_due_starts_nothing() -> None:
-    assert isinstance(next_start(Backlog([], None), run_is_under_way=False, last=None, now=0), str)
+    assert isinstance(next_request(Backlog([], None), run_is_unfinished=False, last=None, now=0), str)
 
 
-def test_while_a_run_is_under_way_none_is_started() -> None:
-    assert isinstance(next_start(DUE, run_is_under_way=True, last=None, now=0), str)
+def test_while_a_run_is_unfinished_none_is_started() -> None:
+    assert isinstance(next_request(DUE, run_is_unfinished=True, last=None, now=0), str)
 
 
 def test_what_is_due_starts_one_run_for_all_tenants() -> None:
-    assert next_start(DUE, run_is_under_way=False, last=None, now=5) == Started(7, 0, runs=1, at=5)
+    assert next_request(DUE, run_is_unfinished=False, last=None, now=5) == LastRequest(7, 0, runs=1, at=5)
 
 
 def test_other_due_events_start_a_run_at_once() -> None:
-    last = Started(6, 0, runs=4, at=99)
-    assert next_start(DUE, run_is_under_way=False, last=last, now=100) == Started(7, 0, runs=1, at=100)
+    last = LastRequest(6, 0, runs=4, at=99)
+    assert next_request(DUE, run_is_unfinished=False, last=last, now=100) == LastRequest(7, 0, runs=1, at=100)
 
 
 def test_an_event_that_was_tried_meanwhile_starts_a_run_at_once() -> None:
     tried = Backlog(["acme"], (7, 1))
-    last = Started(7, 0, runs=4, at=99)
-    assert next_start(tried, run_is_under_way=False, last=last, now=100) == Started(7, 1, runs=1, at=100)
+    last = LastRequest(7, 0, runs=4, at=99)
+    assert next_request(tried, run_is_unfinished=False, last=last, now=100) == LastRequest(7, 1, runs=1, at=100)
 
 
 def test_runs_that_come_to_nothing_are_repeated_with_growing_pauses() -> None:
-    last, now, pauses = Started(7, 0, runs=1, at=0), 0.0, []
+    last, now, pauses = LastRequest(7, 0, runs=1, at=0), 0.0, []
     for _ in range(9):
         now = last.at + pause_between_runs(last.runs)
-        assert isinstance(next_start(DUE, run_is_under_way=False, last=last, now=now - 0.1), str)
-        decision = next_start(DUE, run_is_under_way=False, last=last, now=now)
-        assert isinstance(decision, Started)
+        assert isinstance(next_request(DUE, run_is_unfinished=False, last=last, now=now - 0.1), str)
+        decision = next_request(DUE, run_is_unfinished=False, last=last, now=now)
+        assert isinstance(decision, LastRequest)
         pauses.append(now - last.at)
         last = decision
     assert pauses[0] == 10
@@ -61,7 +61,7 @@ def test_runs_that_come_to_nothing_are_repeated_with_growing_pauses() -> None:
 
 
 def test_the_cursor_keeps_what_a_run_was_started_for() -> None:
-    started = Started(7, 2, runs=3, at=1.5)
+    started = LastRequest(7, 2, runs=3, at=1.5)
     assert read_cursor(write_cursor(started)) == started
     assert read_cursor(None) is None
 

@@ -22,6 +22,7 @@ from tests.support.listeners import WebhookServer
 from tests.support.location import Location, locate
 from tests.support.loopback import serving
 from xeno_pipeline.database.connection import Database
+from xeno_pipeline.defs.failures import FAILED_TENANTS
 from xeno_pipeline.defs.jobs.names import (
     EVENTS_JOB,
     PRIVACY_JOB,
@@ -30,8 +31,7 @@ from xeno_pipeline.defs.jobs.names import (
     SYNC_JOB,
     TRANSFORM_JOB,
 )
-from xeno_pipeline.defs.sensors.alerts import see_run
-from xeno_pipeline.defs.tenant_failures import FAILED_TENANTS
+from xeno_pipeline.defs.sensors.alerts import read_run
 from xeno_pipeline.extraction import reconciliation_results
 from xeno_pipeline.marts.scope import tenants_of_a_new_day
 from xeno_pipeline.monitoring import alerts
@@ -188,13 +188,15 @@ def waiting(job: str, fails: Fault, reason: str) -> Step:
 
 
 READING: Mapping[str, Step] = {
-    "align partitions": reading(refused("dagster.dynamic_partitions", "insert", "partition"), "its partition failed"),
+    "align partitions": reading(
+        refused("dagster.dynamic_partitions", "insert", "partition"), "adding its partition failed"
+    ),
     "read": reading(token_refused, "token"),
     "load": reading(refused("raw.orders"), "rows of raw.orders are refused"),
     "keep the state": reading(refused("ops.sync_state"), "rows of ops.sync_state are refused"),
-    "begin the backfill": reading(refused("ops.backfill_requests"), "noting that its backfill begins failed"),
+    "begin the backfill": reading(refused("ops.backfill_requests"), "marking its backfill as started failed"),
     "complete the backfill": reading(
-        refused("ops.backfill_requests", "delete"), "noting that its backfill is done failed"
+        refused("ops.backfill_requests", "delete"), "marking its backfill as completed failed"
     ),
     "record": reading(refused("dagster.event_logs", "insert", "partition"), "recording raw/orders failed"),
 }
@@ -207,7 +209,7 @@ MAKING: Mapping[str, Step] = {
     "note what is stale": transforming(refused("stale.tenants"), "its transform could not begin"),
     "make a model": transforming(refused("intermediate.int_daily_sales"), "daily_sales could not be built"),
     "note that marts are made": transforming(refused("ops.tenant_marts"), "rows of ops.tenant_marts are refused"),
-    "read a picture": transforming(undrawable, "its picture of rfm_segments failed"),
+    "read a picture": transforming(undrawable, "the preview of rfm_segments failed"),
     "record a mart": transforming(
         refused("dagster.event_logs", "insert", "partition"), "recording marts/revenue_daily failed"
     ),
@@ -232,7 +234,9 @@ WAITING: Mapping[str, tuple[Step, Sequence[str]]] = {
         [EVENT],
     ),
     "settle an event": (
-        waiting(EVENTS_JOB, refused("ops.webhook_inbox", "update"), "noting that its marts show its webhooks failed"),
+        waiting(
+            EVENTS_JOB, refused("ops.webhook_inbox", "update"), "marking its webhooks as visible in the marts failed"
+        ),
         [EVENT, READ],
     ),
     "purge events": (
@@ -402,7 +406,7 @@ def fail(three: Three, case: Step) -> dg.ExecuteInProcessResult:
         (finding,) = evaluate(connection, load_settings(), RUNS)
         assert finding.tenant_id == GUILTY
         assert case.reason in finding.message
-        see_run(connection, instance, instance.get_run_records(limit=1)[0])
+        read_run(connection, instance, instance.get_run_records(limit=1)[0])
         if case.job in (EVENTS_JOB, PRIVACY_JOB):  # which are tried again before anybody is alerted
             connection.execute("update ops.run_failures set failing_since = failing_since - interval '11 minutes'")
             alerts.record_findings(connection, evaluate(connection, load_settings(), RETRIED_RUNS), datetime.now(UTC))

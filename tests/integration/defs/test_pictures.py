@@ -13,7 +13,7 @@ import pytest
 from tests.support.installation import Shop
 from tests.support.location import Location
 from xeno_pipeline.defs.assets import previews
-from xeno_pipeline.defs.assets.charts import LONGEST, bars
+from xeno_pipeline.defs.assets.charts import MAX_INLINE_LENGTH, bars
 from xeno_pipeline.defs.jobs.names import SYNC_JOB, TRANSFORM_JOB
 
 PLOTS = {"revenue_daily": "last_90_days", "rfm_scores": "customers_by_score", "cohort_retention": "retention"}
@@ -47,7 +47,7 @@ def test_a_new_tenants_marts_show_its_figures_without_a_click(location: Location
     assert location.run(SYNC_JOB, "extract_tenants").success
 
     for mart, name in PLOTS.items():
-        assert len(str(shown(location, mart, shop.handle)[name])) <= LONGEST
+        assert len(str(shown(location, mart, shop.handle)[name])) <= MAX_INLINE_LENGTH
     for mart, name in TABLES.items():
         assert shown(location, mart, shop.handle)[name], mart
 
@@ -72,7 +72,7 @@ def test_what_changes_by_the_minute_shows_figures_of_some_minutes_ago_at_most(
     assert first["last_90_days"] == second["last_90_days"]
     assert first["drawn_at"] == second["drawn_at"]
 
-    monkeypatch.setattr(previews, "DRAWN_AGAIN_AFTER", timedelta(0))
+    monkeypatch.setattr(previews, "REDRAWN_AFTER", timedelta(0))
     assert after_one_more_order()["last_90_days"] != first["last_90_days"]
 
 

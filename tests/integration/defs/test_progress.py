@@ -1,4 +1,4 @@
-"""A run's log says how far its syncs are, now and then."""
+"""A run's log reports the progress of its syncs from time to time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from xeno_pipeline.defs.run_log import ProgressLog
 from xeno_pipeline.extraction.report import Progress
 
 
-def test_a_run_tells_records_so_far_of_how_many(
+def test_a_run_logs_how_many_records_of_how_many_are_done(
     location: Location, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run_log, "ProgressLog", lambda log: ProgressLog(log, seconds_between=0.0))
@@ -26,13 +26,13 @@ def test_a_run_tells_records_so_far_of_how_many(
     assert any(line.startswith(f"{shop.handle}: orders: ") and " of " in line for line in lines)
 
 
-def test_streams_that_move_meanwhile_are_told_in_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_streams_that_progressed_are_logged_in_one_event(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     log = ProgressLog(cast(dg.DagsterLogManager, logging.getLogger("run")), seconds_between=3600.0)
     for done in range(1000):
-        log.take(Progress("acme", "orders", "loading", done, 1000))
-        log.take(Progress("acme", "customers", "loading", done))
+        log.add(Progress("acme", "orders", "loading", done, 1000))
+        log.add(Progress("acme", "customers", "loading", done))
     assert caplog.messages == []
     log._seconds_between = 0.0
-    log.take(Progress("acme", "orders", "loading", 1000, 1000))
+    log.add(Progress("acme", "orders", "loading", 1000, 1000))
     assert caplog.messages == ["acme: orders: loading 1,000 of 1,000\nacme: customers: loading 999"]

@@ -83,7 +83,7 @@ def test_the_sync_job_lands_the_healthy_and_then_fails_naming_the_guilty(
 
     assert location.statuses() == [dg.DagsterRunStatus.FAILURE]
     (failed,) = result.get_step_failure_events()
-    assert failed.step_key == "conclude"
+    assert failed.step_key == "report_failures"
     assert shop.handle in failed.step_failure_data.error_display_string
     assert days_of(location, other_shop) > 0
     assert set(location.materialized(REVENUE)) == {other_shop.handle}
@@ -118,7 +118,7 @@ def test_a_second_sync_records_only_what_changed(location: Location, pair: list[
 def test_the_transform_job_says_which_date_is_none(location: Location, pair: list[str]) -> None:
     result = location.run(TRANSFORM_JOB, "build_marts", as_of="yesterday")
     (failed,) = result.get_step_failure_events()
-    assert "'yesterday' is no date" in failed.step_failure_data.error_display_string
+    assert "'yesterday' is not a date" in failed.step_failure_data.error_display_string
 
 
 def test_a_run_whose_process_was_killed_is_marked_as_failed(location: Location) -> None:

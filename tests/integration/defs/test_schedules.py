@@ -10,9 +10,11 @@ import pytest
 from tests.support.installation import Installation, Shop
 from tests.support.location import Location
 from xeno_pipeline.defs import schedules
-from xeno_pipeline.defs.concurrency import LANE_TAG, tenants_under_way
+from xeno_pipeline.defs.concurrency import LANE_TAG
+from xeno_pipeline.defs.dagster_internals import runs_of_latest_materializations
 from xeno_pipeline.defs.jobs.names import SYNC_JOB, TRANSFORM_JOB
-from xeno_pipeline.defs.jobs.retention import delete_runs, newest_materializations
+from xeno_pipeline.defs.jobs.retention import delete_runs
+from xeno_pipeline.defs.run_requests import unfinished_tenants
 from xeno_pipeline.tenants import usage
 
 AT = datetime(2026, 11, 20, 10, 7, tzinfo=UTC)
@@ -88,7 +90,7 @@ def test_who_is_in_a_run_that_is_still_at_work_is_left_out(location: Location) -
     config = {"ops": {"extract_tenants": {"config": {"tenants": ["acme"]}}}}
     location.instance.create_run_for_job(job, run_config=config, status=dg.DagsterRunStatus.STARTED)
 
-    assert tenants_under_way(location.instance, SYNC_JOB) == {"acme"}
+    assert unfinished_tenants(location.instance, SYNC_JOB) == {"acme"}
     assert named(tick(location, "hourly_sync")) == [["globex"]]
 
 
@@ -162,7 +164,7 @@ def test_old_runs_are_deleted_but_for_those_that_made_what_there_is(location: Lo
     made, _ = (record.dagster_run.run_id for record in location.instance.get_run_records(ascending=True))
 
     with location.installation.database.connect() as connection:
-        needed = newest_materializations(connection)
+        needed = runs_of_latest_materializations(connection)
     assert delete_runs(location.instance, datetime.now(UTC), needed) == 1
 
     assert [record.dagster_run.run_id for record in location.instance.get_run_records()] == [made]

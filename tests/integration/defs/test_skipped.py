@@ -13,7 +13,7 @@ from dagster._core.execution.api import execute_run
 
 from tests.support.installation import Shop
 from tests.support.location import Location
-from xeno_pipeline.defs.jobs import tenants as tenant_jobs
+from xeno_pipeline.defs.jobs import sync
 from xeno_pipeline.defs.jobs.names import RECONCILE_JOB, SYNC_JOB, TRANSFORM_JOB
 from xeno_pipeline.defs.partitions import align_partitions
 from xeno_pipeline.extraction.sync import Syncer
@@ -64,7 +64,7 @@ def test_whoever_went_before_a_run_began_is_skipped(
         assert f"{gone} is {status}: skipped." in safe_message(location)
         assert "nobody is unknown: skipped." in safe_message(location)
     assert location.run(SYNC_JOB, "extract_tenants", tenants=[gone]).success
-    assert "Nobody is left to work on." in safe_message(location)
+    assert "None of the requested tenants is active" in safe_message(location)
     assert location.installation.query("select * from ops.run_failures") == []
 
 
@@ -76,14 +76,14 @@ def test_of_whoever_is_removed_while_a_run_is_at_work_nothing_is_written_any_mor
     before = location.installation.value(orders, stays)
     for each in (shop, other_shop):
         each.control.place_order()
-    read = tenant_jobs.logging_progress
+    read = sync.logging_progress
 
     def remove_first(syncer: Syncer, log: dg.DagsterLogManager) -> Syncer:
         """By now the run has chosen its tenants."""
         remove(location, gone)
         return read(syncer, log)
 
-    monkeypatch.setattr(tenant_jobs, "logging_progress", remove_first)
+    monkeypatch.setattr(sync, "logging_progress", remove_first)
 
     assert location.run(SYNC_JOB, "extract_tenants", tenants=[gone, stays]).success
 
@@ -138,4 +138,4 @@ def test_a_run_of_one_partition_that_was_deleted_does_nothing_and_says_so(locati
     gone, _ = pair
     run = backfill(location, gone, gone, gone, RAW_ORDERS, dg.AssetKey(["raw", "customers"]))
     assert run.status is dg.DagsterRunStatus.SUCCESS, safe_message(location)
-    assert "Nobody is left to work on." in safe_message(location)
+    assert "None of the requested tenants is active" in safe_message(location)

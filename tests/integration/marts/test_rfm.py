@@ -16,7 +16,7 @@ from rich.console import Console
 
 from tests.support.marts.store import Store
 from tests.support.marts.warehouse import Warehouse
-from xeno_pipeline.defs.assets.previews import pictures
+from xeno_pipeline.defs.assets.previews import draw_previews
 from xeno_pipeline.demo.tables import tenant_summary
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.apart import Failures
@@ -95,7 +95,7 @@ def test_scores_of_few_or_equal_customers_are_said_to_mean_nothing(bazaar: Wareh
 def test_what_shows_scores_and_segments_to_people_says_so(bazaar: Warehouse, tenant: str, is_meaningful: bool) -> None:
     marts = [AssetKey(["marts", name]) for name in ("rfm_scores", "rfm_segments", "tenant_overview")]
     failures = Failures()
-    drawn = pictures(bazaar.database, [(mart, tenant) for mart in marts], failures)
+    drawn = draw_previews(bazaar.database, [(mart, tenant) for mart in marts], failures)
     assert not failures
     summary = StringIO()
     with bazaar.database.connect() as connection:

@@ -1,1 +1,1 @@
-"""The assets: Shopify, the raw tables, and the dbt models; with what is shown on their pages."""
+"""The assets: Shopify's objects, the raw tables, and the dbt models, with the previews and charts on their pages."""

@@ -1,13 +1,13 @@
-"""Small plots in Markdown. Dagster's UI shows it at once up to `LONGEST` characters, and behind a link beyond."""
+"""Small charts in Markdown: Dagster's UI shows up to `MAX_INLINE_LENGTH` characters inline, and more behind a link."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
-LONGEST = 999
+MAX_INLINE_LENGTH = 999
 
-_HEIGHT = 99  # as much as two digits can tell, of which there are many
+_HEIGHT = 99  # two digits for each of many bars
 _HUE = "#4f43dd"
 _SHADES = "░▒▓█"
 _UNBROKEN = str.maketrans({" ": "\N{NO-BREAK SPACE}", "-": "\N{NON-BREAKING HYPHEN}"})  # for narrow columns
@@ -33,21 +33,21 @@ def bars(title: str, values: Sequence[float]) -> str:
 
 
 def grid(columns: Sequence[str], rows: Sequence[str], values: Mapping[tuple[int, int], tuple[float, str]]) -> str:
-    """A table of cells, each with a mark that is the darker the larger its value is.
+    """A table of cells, each with a mark that is darker for a larger value.
 
     Args:
         columns: their labels.
         rows: their labels.
-        values: by row and column, counted from 0, a value and how it is written.
+        values: by row and column, counted from 0, a value and its text.
     """
     largest = max((value for value, _ in values.values()), default=0.0) or 1.0
 
     def cell(position: tuple[int, int]) -> str:
         if position not in values:
             return ""
-        value, written = values[position]
+        value, text = values[position]
         shade = _SHADES[min(int(value / largest * len(_SHADES)), len(_SHADES) - 1)]
-        return f"{shade} {written}".translate(_UNBROKEN)
+        return f"{shade} {text}".translate(_UNBROKEN)
 
     lines = [
         ["", *columns],

@@ -1,8 +1,8 @@
-"""What people look at on the page of a mart: plots and tables of one tenant each, without anything personal.
+"""The previews on the page of a mart: plots and tables of one tenant each, without personal data.
 
-The page shows those of the newest materialisation, so each has them. Each mart is asked once for all tenants of a run;
-and since that reads the whole of a tenant's mart, one with webhooks every minute is asked a few times an hour, and the
-materialisations between show again what the one before them did.
+The page shows the metadata of the latest materialization, so each materialization carries a preview. A preview reads a
+tenant's whole mart; so each mart is queried once for all tenants of a run, and runs that follow within minutes, as
+those of webhooks do, repeat the previous preview.
 """
 
 from __future__ import annotations
@@ -20,25 +20,26 @@ import dagster as dg
 
 from xeno_pipeline.database.connection import Database
 from xeno_pipeline.defs.assets.charts import bars, grid
+from xeno_pipeline.defs.dagster_internals import latest_materialization_metadata
 from xeno_pipeline.defs.materializations import Metadata
 from xeno_pipeline.tenants.apart import Failures
 
 Rows = Sequence[Mapping[str, Any]]
-Pictures = dict[tuple[dg.AssetKey, str], Metadata]
+Previews = dict[tuple[dg.AssetKey, str], Metadata]
 """By mart and tenant."""
 
 DRAWN_AT = "drawn_at"
-DRAWN_AGAIN_AFTER = timedelta(minutes=15)
+REDRAWN_AFTER = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
-class Picture:
-    """What is shown of a mart.
+class Preview:
+    """What the page of a mart shows.
 
     Args:
-        name: of the metadata.
-        query: its rows, of the tenants that are bound to it; the first column is the tenant's.
-        draw: makes metadata of the rows of one tenant.
+        name: of the metadata entry.
+        query: selects its rows; the tenants are bound to it, and its first column is the tenant.
+        draw: builds the metadata from the rows of one tenant.
     """
 
     name: str
@@ -46,29 +47,29 @@ class Picture:
     draw: Callable[[Rows], dg.MetadataValue]
 
 
-def pictures(database: Database, wanted: Iterable[tuple[dg.AssetKey, str]], failures: Failures) -> Pictures:
-    """Pictures as of now.
+def draw_previews(database: Database, wanted: Iterable[tuple[dg.AssetKey, str]], failures: Failures) -> Previews:
+    """Draw previews from the marts as they are.
 
     Args:
         database: where the marts are.
-        wanted: assets and tenants; those without a picture are left out.
-        failures: told whose could not be drawn; these are left out too.
+        wanted: assets and tenants; assets without a preview are left out.
+        failures: collects the tenants whose preview could not be drawn; these are left out too.
     """
-    drawn: Pictures = {}
+    drawn: Previews = {}
     drawn_at = dg.MetadataValue.timestamp(datetime.now(UTC))
-    for key, picture, tenant_ids in _by_mart(wanted):
-        step = f"its picture of {key.path[-1]}"
-        for rows_of in failures.apart(tenant_ids, step, partial(_read, database, picture)):
+    for key, preview, tenant_ids in _by_mart(wanted):
+        step = f"the preview of {key.path[-1]}"
+        for rows_of in failures.apart(tenant_ids, step, partial(_read, database, preview)):
             for tenant_id, rows in rows_of.items():
                 with failures.guard(tenant_id, step):
-                    drawn[key, tenant_id] = {picture.name: picture.draw(rows), DRAWN_AT: drawn_at}
+                    drawn[key, tenant_id] = {preview.name: preview.draw(rows), DRAWN_AT: drawn_at}
     return drawn
 
 
-def _read(database: Database, picture: Picture, tenant_ids: Sequence[str]) -> dict[str, Rows]:
-    """The rows of a picture, by tenant."""
+def _read(database: Database, preview: Preview, tenant_ids: Sequence[str]) -> dict[str, Rows]:
+    """The rows of a preview, by tenant."""
     with database.connect() as connection:
-        cursor = connection.execute(picture.query, [list(tenant_ids)])
+        cursor = connection.execute(preview.query, [list(tenant_ids)])
         names = [column.name for column in cursor.description or ()]
         return {
             tenant_id: [dict(zip(names[1:], row[1:], strict=True)) for row in rows]
@@ -76,66 +77,61 @@ def _read(database: Database, picture: Picture, tenant_ids: Sequence[str]) -> di
         }
 
 
-def recent_pictures(
+def recent_previews(
     instance: dg.DagsterInstance, wanted: Iterable[tuple[dg.AssetKey, str]], failures: Failures
-) -> Pictures:
-    """Pictures that the newest materialisations show and that are not yet to be drawn again.
+) -> Previews:
+    """The previews of the latest materializations that are not yet old enough to be drawn again.
 
     Args:
-        instance: where those are recorded.
+        instance: where they are recorded.
         wanted: assets and tenants.
-        failures: told whose could not be read.
+        failures: collects the tenants whose preview could not be read.
     """
-    found: Pictures = {}
-    for key, picture, tenant_ids in _by_mart(wanted):
-        step = f"its last picture of {key.path[-1]}"
-        for part in failures.apart(tenant_ids, step, partial(_recent, instance, key, picture)):
+    found: Previews = {}
+    for key, preview, tenant_ids in _by_mart(wanted):
+        step = f"the last preview of {key.path[-1]}"
+        for part in failures.apart(tenant_ids, step, partial(_recent, instance, key, preview)):
             found |= part
     return found
 
 
-def _recent(instance: dg.DagsterInstance, key: dg.AssetKey, picture: Picture, tenant_ids: Sequence[str]) -> Pictures:
-    found: Pictures = {}
-    oldest = (datetime.now(UTC) - DRAWN_AGAIN_AFTER).timestamp()
-    event_type = dg.DagsterEventType.ASSET_MATERIALIZATION
-    newest = list(instance.get_latest_storage_id_by_partition(key, event_type, set(tenant_ids)).values())
-    if not newest:
-        return found
-    for record in instance.fetch_materializations(dg.AssetRecordsFilter(key, storage_ids=newest), len(newest)).records:
-        metadata = record.asset_materialization.metadata if record.asset_materialization else {}
-        drawn_at = metadata.get(DRAWN_AT)
-        if isinstance(drawn_at, dg.TimestampMetadataValue) and drawn_at.value > oldest:
-            found[key, str(record.partition_key)] = {name: metadata[name] for name in (picture.name, DRAWN_AT)}
-    return found
+def _recent(instance: dg.DagsterInstance, key: dg.AssetKey, preview: Preview, tenant_ids: Sequence[str]) -> Previews:
+    oldest = (datetime.now(UTC) - REDRAWN_AFTER).timestamp()
+    latest = latest_materialization_metadata(instance, key, tenant_ids)
+    return {
+        (key, tenant_id): {name: metadata[name] for name in (preview.name, DRAWN_AT)}
+        for tenant_id, metadata in latest.items()
+        if isinstance(drawn_at := metadata.get(DRAWN_AT), dg.TimestampMetadataValue) and drawn_at.value > oldest
+    }
 
 
-def with_pictures(
-    events: Iterable[dg.AssetMaterialization], drawn: Pictures, failures: Failures
+def add_previews(
+    events: Iterable[dg.AssetMaterialization], previews: Previews, failures: Failures
 ) -> list[dg.AssetMaterialization]:
-    """Materialisations with what is shown of their marts and tenants; where that cannot be added, without it."""
+    """The materializations with the previews of their marts and tenants; without, where one cannot be added."""
     found: list[dg.AssetMaterialization] = []
     for event in events:
-        picture, shown = drawn.get((event.asset_key, event.partition or "")), event
-        if picture is not None:
-            with failures.guard(event.partition or "", f"its picture of {event.asset_key.path[-1]}"):
-                shown = event.with_metadata({**event.metadata, **picture})
+        preview, shown = previews.get((event.asset_key, event.partition or "")), event
+        if preview is not None:
+            with failures.guard(event.partition or "", f"the preview of {event.asset_key.path[-1]}"):
+                shown = event.with_metadata({**event.metadata, **preview})
         found.append(shown)
     return found
 
 
-def _by_mart(wanted: Iterable[tuple[dg.AssetKey, str]]) -> Iterator[tuple[dg.AssetKey, Picture, Sequence[str]]]:
-    """The marts that have a picture, and whose is wanted."""
+def _by_mart(wanted: Iterable[tuple[dg.AssetKey, str]]) -> Iterator[tuple[dg.AssetKey, Preview, Sequence[str]]]:
+    """The wanted marts that have a preview, with their tenants."""
     for key, of_mart in groupby(sorted(wanted, key=lambda pair: pair[0].to_user_string()), itemgetter(0)):
-        picture = _PICTURES.get(key.path[-1]) if key.path[0] == "marts" else None
-        if picture is not None:
-            yield key, picture, [tenant_id for _, tenant_id in of_mart]
+        preview = _PREVIEWS.get(key.path[-1]) if key.path[0] == "marts" else None
+        if preview is not None:
+            yield key, preview, [tenant_id for _, tenant_id in of_mart]
 
 
 def _revenue(rows: Rows) -> dg.MetadataValue:
     sales = [float(row["net_sales"]) for row in rows]
     first, last = rows[0]["date_day"], rows[-1]["date_day"]
     return dg.MetadataValue.md(
-        f"Net sales by day, {first} to {last}; at most {max(sales):,.2f}, in all {sum(sales):,.2f}\n\n"
+        f"Net sales by day, {first} to {last}; highest day {max(sales):,.2f}, total {sum(sales):,.2f}\n\n"
         + bars("Net sales by day", sales)
     )
 
@@ -146,9 +142,9 @@ def _rfm(rows: Rows) -> dg.MetadataValue:
         for row in rows
     }
     columns, labels = [f"F{n}" for n in range(1, 6)], [f"R{n}" for n in range(5, 0, -1)]
-    title = "Customers by recency and frequency; 5 is best"
+    title = "Customers by recency and frequency score (5 is best)"
     if not rows[0]["rfm_is_meaningful"]:
-        title += ". They are too few, or too much alike, for these scores to say anything"
+        title += ". There are too few customers, or too little difference between them, for the scores to be meaningful"
     return dg.MetadataValue.md(f"{title}\n\n" + grid(columns, labels, cells))
 
 
@@ -169,11 +165,11 @@ def _retention(rows: Rows) -> dg.MetadataValue:
 def _table(rows: Rows) -> dg.MetadataValue:
     schema = dg.TableSchema([dg.TableColumn(name, "string") for name in rows[0]])
     return dg.MetadataValue.table(
-        [dg.TableRecord({name: _written(value) for name, value in row.items()}) for row in rows], schema
+        [dg.TableRecord({name: _formatted(value) for name, value in row.items()}) for row in rows], schema
     )
 
 
-def _written(value: object) -> str:
+def _formatted(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Decimal | float):
@@ -181,8 +177,8 @@ def _written(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else "" if value is None else str(value)
 
 
-_PICTURES: Mapping[str, Picture] = {
-    "revenue_daily": Picture(
+_PREVIEWS: Mapping[str, Preview] = {
+    "revenue_daily": Preview(
         "last_90_days",
         """
         select tenant_id, date_day, net_sales
@@ -194,7 +190,7 @@ _PICTURES: Mapping[str, Picture] = {
         """,
         _revenue,
     ),
-    "revenue_trends": Picture(
+    "revenue_trends": Preview(
         "last_12_months",
         """
         select tenant_id, period_start, is_partial, orders, net_sales, average_order_value, net_sales_growth
@@ -206,7 +202,7 @@ _PICTURES: Mapping[str, Picture] = {
         """,
         _table,
     ),
-    "rfm_scores": Picture(
+    "rfm_scores": Preview(
         "customers_by_score",
         """
         select tenant_id, recency_score, frequency_score, count(*) as customers,
@@ -215,7 +211,7 @@ _PICTURES: Mapping[str, Picture] = {
         """,
         _rfm,
     ),
-    "rfm_segments": Picture(
+    "rfm_segments": Preview(
         "segments",
         """
         select tenant_id, rfm_segment, customers, net_sales, average_order_value, average_recency_days,
@@ -224,7 +220,7 @@ _PICTURES: Mapping[str, Picture] = {
         """,
         _table,
     ),
-    "cohort_retention": Picture(
+    "cohort_retention": Preview(
         "retention",
         """
         select tenant_id, cohort_month, period_number, retention_rate
@@ -237,7 +233,7 @@ _PICTURES: Mapping[str, Picture] = {
         """,
         _retention,
     ),
-    "top_products": Picture(
+    "top_products": Preview(
         "top_10",
         """
         select tenant_id, rank, title, units, orders, net_sales
@@ -245,7 +241,7 @@ _PICTURES: Mapping[str, Picture] = {
         """,
         _table,
     ),
-    "tenant_overview": Picture(
+    "tenant_overview": Preview(
         "figures",
         """
         select tenant_id, customers, orders, net_sales, average_order_value, high_value_customers,

@@ -1,1 +1,1 @@
-"""The jobs, a module each, with their ops."""
+"""The jobs, one module each, with their ops. `extraction` is what several share; `names` has the names of all."""

@@ -1,1 +1,1 @@
-"""The sensors, a module each."""
+"""The sensors, one module each. `backlog` is what those for webhooks and privacy requests share."""

@@ -1,0 +1,133 @@
+"""The only module that touches Dagster's private API (`dagster._core`) or its tables.
+
+What is used here may change in any release of Dagster, so `tests/integration/defs/test_dagster_internals.py` checks
+each symbol, table and column on a real instance, and fails once the installed Dagster is outside `VERIFIED_VERSIONS`.
+Extend the range after an upgrade when that test passes otherwise. Each function says which public API is missing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from uuid import uuid4
+
+import dagster as dg
+from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
+from dagster._core.events import DagsterEventBatchMetadata
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    BACKFILL_ID_TAG,
+    PARTITION_NAME_TAG,
+)
+
+from xeno_pipeline.database.connection import Connection
+
+VERIFIED_VERSIONS = ">=1.13.27,<1.14"
+
+ASSET_JOB = IMPLICIT_ASSET_JOB_NAME
+"""The job of every run that materializes assets, from the UI or by a backfill. `ops.run_failures` has it as a key."""
+
+PARTITION_TAG = PARTITION_NAME_TAG
+RANGE_START_TAG = ASSET_PARTITION_RANGE_START_TAG
+RANGE_END_TAG = ASSET_PARTITION_RANGE_END_TAG
+BACKFILL_TAG = BACKFILL_ID_TAG
+
+_EVENTS_A_BATCH = "1000"
+
+_LATEST_MATERIALIZATIONS = """
+    select distinct run_id from dagster.event_logs
+    where id in (
+        select max(id) from dagster.event_logs
+        where dagster_event_type = 'ASSET_MATERIALIZATION' and asset_key is not null
+        group by asset_key, partition
+    )
+    """
+
+Context = dg.OpExecutionContext | dg.AssetExecutionContext
+
+
+def write_materialization_batch(context: Context, events: Sequence[dg.AssetMaterialization]) -> None:
+    """Record materializations in one transaction.
+
+    The public `context.log_event` takes 9 ms for each, four connections to the database among them: a minute for the
+    assets of a hundred tenants, while webhooks wait.
+    """
+    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", _EVENTS_A_BATCH)  # without it Dagster writes one by one
+    step, batch = context.get_step_execution_context(), uuid4().hex
+    for number, event in enumerate(events, start=1):
+        metadata = DagsterEventBatchMetadata(batch, is_end=number == len(events))
+        dg.DagsterEvent.asset_materialization(step, event, metadata)
+
+
+def write_materialization(context: Context, event: dg.AssetMaterialization) -> None:
+    """Record one materialization."""
+    dg.DagsterEvent.asset_materialization(context.get_step_execution_context(), event)
+
+
+def materialized_partitions(context: Context, key: dg.AssetKey) -> set[str | None]:
+    """The partitions of an asset that this run has recorded as materialized."""
+    events = _events(context.instance, context.run.run_id, dg.DagsterEventType.ASSET_MATERIALIZATION)
+    found = [event.step_materialization_data.materialization for event in events]
+    return {each.partition for each in found if each.asset_key == key}
+
+
+def planned_partitions(context: Context) -> set[str]:
+    """The partitions that a run was planned to materialize, those deleted since included.
+
+    `context.partition_keys` raises once an end of the run's range is deleted.
+    """
+    events = _events(context.instance, context.run.run_id, dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
+    return {key for event in events if (key := event.asset_materialization_planned_data.partition)}
+
+
+def step_failure_metadata(instance: dg.DagsterInstance, run_id: str, name: str) -> Iterator[Any]:
+    """The values that the failed steps of a run gave to one entry of their `Failure`'s metadata."""
+    for event in _events(instance, run_id, dg.DagsterEventType.STEP_FAILURE):
+        failure = event.step_failure_data.user_failure_data
+        if failure is not None and name in failure.metadata:
+            yield failure.metadata[name].value
+
+
+def step_error_message(event: dg.DagsterEvent) -> str | None:
+    """The message of the exception that a step failed with, without its class; None where the step raised none."""
+    error = event.step_failure_data.error
+    if error is None:
+        return None
+    while error.cause is not None:
+        error = error.cause
+    _, _, message = error.message.partition(": ")  # Dagster keeps "package.Class: message"
+    return (message or error.message).strip()
+
+
+def runs_of_latest_materializations(connection: Connection) -> set[str]:
+    """The runs that made the latest materialization of some partition of some asset.
+
+    Dagster shows a partition as missing once that run is deleted, and its API cannot ask for them. Should a later
+    Dagster name its table or columns otherwise, this query fails and nothing is deleted.
+    """
+    return {run_id for (run_id,) in connection.execute(_LATEST_MATERIALIZATIONS)}
+
+
+def latest_materialization_metadata(
+    instance: dg.DagsterInstance, key: dg.AssetKey, partitions: Sequence[str]
+) -> dict[str, Mapping[str, dg.MetadataValue]]:
+    """The metadata of the latest materialization of partitions of an asset; those never materialized are left out."""
+    event_type = dg.DagsterEventType.ASSET_MATERIALIZATION
+    ids = list(instance.get_latest_storage_id_by_partition(key, event_type, set(partitions)).values())
+    if not ids:
+        return {}
+    records = instance.fetch_materializations(dg.AssetRecordsFilter(key, storage_ids=ids), len(ids)).records
+    return {
+        str(record.partition_key): record.asset_materialization.metadata
+        for record in records
+        if record.asset_materialization is not None
+    }
+
+
+def _events(instance: dg.DagsterInstance, run_id: str, of_type: dg.DagsterEventType) -> Iterator[dg.DagsterEvent]:
+    for record in instance.get_records_for_run(run_id, of_type=of_type).records:
+        event = record.event_log_entry.dagster_event
+        if event is not None:
+            yield event

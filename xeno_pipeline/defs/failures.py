@@ -1,0 +1,85 @@
+"""Failures by tenant: collected while a run goes on, stored in `ops.run_failures`, and raised when it is complete."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import dagster as dg
+
+from xeno_pipeline.database.connection import Database
+from xeno_pipeline.database.safe_messages import safe_message
+from xeno_pipeline.defs.dagster_internals import Context
+from xeno_pipeline.defs.tenant_selection import skipped_tenants
+from xeno_pipeline.extraction.report import StreamFailure, StreamResult
+from xeno_pipeline.marts.transform import TransformReport
+from xeno_pipeline.tenants import run_failures
+from xeno_pipeline.tenants.apart import Failures
+
+FAILED_TENANTS = "failed_tenants"
+"""The metadata entry of a `Failure` that has the reason by tenant. Alerts read it."""
+
+
+def stream_failures(results: Sequence[StreamResult], others: Failures) -> Failures:
+    """The failures of streams and of other steps, each reason once."""
+    failures = Failures()
+    for result in results:
+        if isinstance(result, StreamFailure):
+            reason = safe_message(result.error).removeprefix(f"{result.tenant_id}: ")
+            reasons = failures.reasons.setdefault(result.tenant_id, [])
+            if (sentence := f"{result.tenant_id}: {reason}") not in reasons:
+                reasons.append(sentence)
+    failures.take_over(others)
+    return failures
+
+
+def transform_failures(report: TransformReport) -> Failures:
+    """The failures of a transform and of the steps after it."""
+    failures = Failures({tenant_id: [str(error)] for tenant_id, error in report.failures.items()})
+    failures.take_over(report.afterwards)
+    return failures
+
+
+def finish_run(context: Context, database: Database, job: str, tenant_ids: Collection[str], failures: Failures) -> None:
+    """Store which of a run's tenants failed, and fail the run if any did. Every other tenant's data has landed.
+
+    Raises:
+        Failure: a tenant failed.
+    """
+    for tenant_id in skipped_tenants(context.log, database, failures.reasons.keys()):
+        del failures.reasons[tenant_id]
+    store_failures(context, database, job, tenant_ids, failures)
+    if failures:
+        raise build_failure(failures)
+
+
+def store_failures(
+    context: Context, database: Database, job: str, tenant_ids: Collection[str], failures: Failures
+) -> None:
+    """Store the failures of a run in `ops.run_failures`, and clear those of its other tenants."""
+    for tenant_id in list(failures.reasons):
+        reason = _joined(failures, tenant_id)
+        step = "storing the failure in ops.run_failures"
+        with failures.guard(tenant_id, step), database.connect() as connection:
+            run_failures.record_failure(connection, job, context.run.run_id, tenant_id, reason)
+
+    def clear(some: Sequence[str]) -> None:
+        with database.connect() as connection:
+            run_failures.clear_failures(connection, job, some)
+
+    succeeded = sorted(set(tenant_ids) - failures.reasons.keys())
+    failures.apart(succeeded, "clearing its failures in ops.run_failures", clear)
+
+
+def build_failure(failures: Failures) -> dg.Failure:
+    """The failure of a run, with the reason by tenant as metadata."""
+    return dg.Failure(
+        description="\n".join(reason for reasons in failures.reasons.values() for reason in reasons),
+        metadata={
+            FAILED_TENANTS: dg.MetadataValue.json({each: _joined(failures, each) for each in sorted(failures.reasons)})
+        },
+        allow_retries=False,
+    )
+
+
+def _joined(failures: Failures, tenant_id: str) -> str:
+    return " ".join(reason.removeprefix(f"{tenant_id}: ") for reason in failures.reasons[tenant_id])
