@@ -1,14 +1,14 @@
 """Running dbt, in this process: it then starts in a fraction of a second instead of seconds.
 
 dbt finds the database by libpq's variables, and the transform it belongs to by a session setting that libpq
-passes on (PGOPTIONS). Neither changes what dbt parses, so that its cache of the parsed project stays good.
+passes on (PGOPTIONS). It is given the project as it was parsed once: left to itself it would look at every source file
+again, and parse all of them where the host, the port or the user is another.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +21,7 @@ from uuid import UUID
 
 import orjson
 from dbt.cli.main import dbtRunner
+from dbt.contracts.graph.manifest import Manifest
 from dbt_common.events.base_types import EventMsg
 from filelock import FileLock
 
@@ -32,6 +33,9 @@ from xeno_pipeline.settings import PROJECT_DIR, Settings
 DBT_PROJECT_DIR = PROJECT_DIR / "dbt_project"
 _BAKED = DBT_PROJECT_DIR / "target" / "baked"
 """Parsed projects by their version, in an image that is not written to afterwards."""
+
+_PARSED = "partial_parse.msgpack"
+"""The parsed project as dbt writes and reads it; `manifest.json` is the same for others."""
 
 NO_TENANTS = UUID(int=0)
 """The transform of no tenant: relations are made, and no rows."""
@@ -146,11 +150,9 @@ class DbtProject:
 
     @cached_property
     def _parse_key(self) -> str:
-        """What a parse is good for: dbt parses everything again where the sources or the connection are others."""
-        connection = connection_variables(database_url(self._settings))
-        connection.pop("PGPASSWORD", None)
-        digest = hashlib.sha256(repr(sorted(connection.items())).encode()).hexdigest()
-        return f"{self.version}-{digest[:8]}"
+        """What a parse is good for: these sources, in databases of this name, which is part of the relations' names."""
+        name = connection_variables(database_url(self._settings))["PGDATABASE"]
+        return f"{self.version}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
     def invoke(
         self, arguments: Sequence[str], *, transform_id: UUID | None, on_node: NodeSink | None = None
@@ -168,11 +170,11 @@ class DbtProject:
         Raises:
             DbtError: it could not begin.
         """
-        partial_parse = self.manifest_path.parent / "partial_parse.msgpack"
+        parsed = (self.manifest_path.parent / _PARSED).read_bytes()
+        manifest = Manifest.from_msgpack(parsed)  # dbt changes it while it runs
         self._settings.home.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="dbt-", dir=self._settings.home) as target:
-            shutil.copy(partial_parse, target)
-            result = self._run(arguments, Path(target), transform_id, on_node)
+            result = self._run(arguments, Path(target), transform_id, on_node, manifest)
         return [
             NodeResult(
                 unique_id=node.node.unique_id,
@@ -198,19 +200,26 @@ class DbtProject:
     def _parse(self, into: Path) -> None:
         into.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="dbt-", dir=into.parent) as target:
-            self._run(["parse"], Path(target), None, None)
-            for name in ("partial_parse.msgpack", "manifest.json"):  # the manifest last: it says that all is there
+            self._run(["parse"], Path(target), None, None, None)
+            for name in (_PARSED, "manifest.json"):  # the manifest last: it says that all is there
                 (Path(target) / name).rename(into / name)
 
-    def _run(self, arguments: Sequence[str], target: Path, transform_id: UUID | None, on_node: NodeSink | None) -> Any:
-        """Invoke dbt with its artifacts in `target`; what it returns depends on the command."""
+    def _run(
+        self,
+        arguments: Sequence[str],
+        target: Path,
+        transform_id: UUID | None,
+        on_node: NodeSink | None,
+        manifest: Manifest | None,
+    ) -> Any:
+        """Invoke dbt with its artifacts in `target`; what it returns depends on the command. No manifest: it parses."""
         command, *options = arguments
         place = ["--project-dir", str(DBT_PROJECT_DIR), "--profiles-dir", str(DBT_PROJECT_DIR)]
         artifacts = ["--target-path", str(target), "--log-path", str(target), "--log-level-file", "none"]
         manners = ["--log-level", "none", "--no-use-colors", "--no-send-anonymous-usage-stats", "--no-version-check"]
         callbacks = [_listener(on_node)] if on_node else []
         with _ONE_AT_A_TIME, _environment(database_url(self._settings), transform_id):
-            outcome = dbtRunner(callbacks=callbacks).invoke([command, *place, *artifacts, *manners, *options])
+            outcome = dbtRunner(manifest, callbacks).invoke([command, *place, *artifacts, *manners, *options])
         if outcome.exception is not None:
             reason = strip_row_values(str(outcome.exception)).splitlines()
             raise DbtError(f"dbt {command} could not run: {' '.join(reason[:3])}")
