@@ -198,7 +198,7 @@ def show_reconciliations(found: Sequence[Reconciliation]) -> None:
         return
     table = _table("tenant", "stream", "reconciled", "at Shopify", "in raw", "read again", "gone", "refreshed")
     for last in found:
-        counts = [last.at_shopify, last.in_raw, last.read_again, last.gone, last.refreshed]
+        counts = [last.at_shopify, last.in_raw, last.read_again, last.deleted, last.refreshed]
         shown = ["?" if count is None else f"{count:,}" for count in counts]
         table.add_row(last.tenant_id, last.stream, f"{last.started_at:%Y-%m-%d %H:%M %Z}", *shown)
     out.print(table)

@@ -1,8 +1,8 @@
-"""The inbox of events, `ops.webhook_inbox`: which are due, and what became of them.
+"""The inbox of events, `ops.webhook_inbox`: which are due (the view `ops.due_events`), and what became of them.
 
-An event is *done* when raw holds what it told of, *in the marts* when a transform took that in, and *dead* when it was
-given up. Whoever dies in between leaves it due, so that the next run takes it on from there. One whose object Shopify
-does not show asks for nothing more in the end: nobody could do anything about it, so it is counted and not dead.
+An event is *done* when raw holds what it announced, *in the marts* when a transform has processed that, and *dead* when
+its last attempt failed. A run that is killed in between leaves it due, and the next run continues from there. An event
+whose object Shopify never shows is settled in the end and counted (`absence`): no operator could act on it.
 """
 
 from __future__ import annotations
@@ -19,38 +19,12 @@ from xeno_pipeline.database.retry_queue import Backoff
 from xeno_pipeline.errors import UsageError
 
 DEAD_AFTER = 12
-"""Attempts: with their pauses about four hours, as long as Shopify itself repeats a delivery."""
+"""Attempts. With their pauses they last about four hours, as long as Shopify itself repeats a delivery."""
 
 EVENTS_A_TENANT = 2_000
-"""Taken by one run, so that no tenant's storm keeps the others waiting."""
+"""The most events of a tenant in one run, so that one tenant's burst does not delay the others."""
 
 _BACKOFF = Backoff(first_seconds=5, longest_seconds=3600)
-
-_WAITS = """
-    inbox.in_marts_at is null
-    and inbox.dead_at is null
-    and inbox.due_at <= now()
-    and exists (
-        select from ops.tenants
-        where tenants.tenant_id = inbox.tenant_id
-        and (tenants.status = 'active' or (inbox.stream = 'app' and tenants.status = 'suspended'))
-    )
-    and (
-        inbox.stream = 'app'
-        or exists (
-            select from ops.sync_state state
-            where state.tenant_id = inbox.tenant_id and state.history_loaded_at is not null
-            and state.stream = case when inbox.stream in ('carts', 'shop') then 'orders' else inbox.stream end
-        )
-    )
-    and not exists (
-        select from ops.webhook_inbox held
-        where held.tenant_id = inbox.tenant_id and held.stream = inbox.stream and held.is_held
-        and held.in_marts_at is null and held.dead_at is null and held.due_at > now()
-    )
-    """
-"""What is due. A stream whose history is not in yet waits for it: that load is faster into an empty table. What has no
-history of its own waits for the orders'; that the app is gone waits for nothing."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +41,10 @@ class PendingEvent:
 
 @dataclass(frozen=True)
 class Uninstallation:
-    """A due event that tells that a store has uninstalled the app.
+    """A due event that says that a store has uninstalled the app.
 
     Args:
-        happened_at: by Shopify's clock, where it says so.
+        happened_at: by Shopify's clock if it says so, else when the event was received.
     """
 
     id: int
@@ -106,12 +80,9 @@ class EventRow:
 
 
 def backlog(connection: Connection) -> Backlog:
-    """What is due, of active tenants: to be read, or read and not in the marts yet."""
+    """What is due: events to be read, and events that were read but are not in the marts yet."""
     rows = connection.execute(
-        f"""
-        select inbox.tenant_id, min(array[inbox.id, inbox.attempts])
-        from ops.webhook_inbox inbox where {_WAITS} group by 1 order by 1
-        """
+        "select tenant_id, min(array[id, attempts]) from ops.due_events group by 1 order by 1"
     ).fetchall()
     oldest = min((row[1] for row in rows), default=None)
     return Backlog([row[0] for row in rows], (oldest[0], oldest[1]) if oldest else None)
@@ -122,8 +93,8 @@ def events_to_read(connection: Connection, tenant_id: str) -> list[PendingEvent]
     cursor = connection.cursor(row_factory=class_row(PendingEvent))
     return cursor.execute(
         f"""
-        select id, stream, read_gid, deleted_gid, changed_at, payload from ops.webhook_inbox inbox
-        where tenant_id = %s and stream <> 'app' and done_at is null and {_WAITS}
+        select id, stream, read_gid, deleted_gid, changed_at, payload from ops.due_events
+        where tenant_id = %s and stream <> 'app' and done_at is null
         order by id limit {EVENTS_A_TENANT}
         """,
         [tenant_id],
@@ -131,20 +102,20 @@ def events_to_read(connection: Connection, tenant_id: str) -> list[PendingEvent]
 
 
 def uninstallations(connection: Connection) -> list[Uninstallation]:
-    """The due events that tell that a store has uninstalled the app, the oldest first."""
+    """The due events of stores that have uninstalled the app, the oldest first."""
     cursor = connection.cursor(row_factory=class_row(Uninstallation))
     return cursor.execute(
-        f"""
+        """
         select id, tenant_id, coalesce(triggered_at, received_at) as happened_at
-        from ops.webhook_inbox inbox where stream = 'app' and {_WAITS} order by id
+        from ops.due_events where stream = 'app' order by id
         """
     ).fetchall()
 
 
 def tenants_to_transform(connection: Connection) -> tuple[list[str], datetime]:
-    """The tenants with due events that are done and not in the marts, and the instant at which this is so."""
+    """The tenants with due events that are done and not in the marts, and the instant of the query."""
     rows = connection.execute(
-        f"select distinct tenant_id from ops.webhook_inbox inbox where done_at is not null and {_WAITS} order by 1"
+        "select distinct tenant_id from ops.due_events where done_at is not null order by 1"
     ).fetchall()
     now = connection.execute("select now()").fetchone()
     assert now is not None
@@ -152,7 +123,7 @@ def tenants_to_transform(connection: Connection) -> tuple[list[str], datetime]:
 
 
 def known_deletions(connection: Connection, tenant_id: str, gids: Collection[str]) -> set[str]:
-    """Those of the gids that some event, whatever became of it, says are gone."""
+    """Those of the gids that an event, whatever became of it, says are deleted."""
     rows = connection.execute(
         "select deleted_gid from ops.webhook_inbox where tenant_id = %s and deleted_gid = any(%s)",
         [tenant_id, list(gids)],
@@ -161,7 +132,7 @@ def known_deletions(connection: Connection, tenant_id: str, gids: Collection[str
 
 
 def mark_done(connection: Connection, event_ids: Collection[int]) -> None:
-    """Note, in the transaction that writes their rows, that raw holds what the events told of."""
+    """Mark events as done, in the transaction that writes their rows."""
     connection.execute(
         """
         update ops.webhook_inbox set done_at = now(), payload = null, error = null, absence = null, is_held = false
@@ -172,10 +143,10 @@ def mark_done(connection: Connection, event_ids: Collection[int]) -> None:
 
 
 def mark_visible_done(connection: Connection, tenant_id: str, stream: str, table: str) -> set[int]:
-    """Note of all pending events of a stream, due or not, what a raw table shows as new as they say.
+    """Mark as done all pending events of a stream, due or not, whose objects are in raw as new as they say.
 
     Returns:
-        Which events these are.
+        The ids of these events.
     """
     rows = connection.execute(
         f"""
@@ -194,7 +165,7 @@ def mark_visible_done(connection: Connection, tenant_id: str, stream: str, table
 
 
 def mark_settled(connection: Connection, event_id: int) -> None:
-    """Note that an event asks for nothing more, of raw or of the marts."""
+    """Mark an event as done and in the marts: it requires nothing more."""
     connection.execute(
         """
         update ops.webhook_inbox set done_at = now(), in_marts_at = clock_timestamp(), error = null where id = %s
@@ -204,13 +175,11 @@ def mark_settled(connection: Connection, event_id: int) -> None:
 
 
 def record_failures(connection: Connection, event_ids: Collection[int], error: str, *, is_held: bool = False) -> None:
-    """Note that events could not be read; each is tried again after a pause that grows, in the end given up.
+    """Record that events could not be read. Each is retried after a growing pause, and dead after the last attempt.
 
     Args:
-        connection: a connection.
-        event_ids: which.
-        error: why; no token and nothing of a person in it.
-        is_held: the stream as a whole could not be read, so none of the tenant's events of it is tried meanwhile.
+        error: the reason, without a token or personal data.
+        is_held: the stream as a whole could not be read, so the tenant's other events of it wait as well.
     """
     connection.execute(
         f"""
@@ -223,9 +192,9 @@ def record_failures(connection: Connection, event_ids: Collection[int], error: s
 
 
 def mark_not_found(connection: Connection, event_ids: Collection[int]) -> None:
-    """Note that Shopify showed no such objects. They may be too new, and are looked for again after pauses that grow.
+    """Record that Shopify showed no such objects. They may be too new, so they are retried after growing pauses.
 
-    After the last attempt they count as deleted, and nothing more is asked for: nobody can do anything about it.
+    After the last attempt they count as deleted, and the events are settled.
     """
     connection.execute(
         f"""
@@ -241,7 +210,7 @@ def mark_not_found(connection: Connection, event_ids: Collection[int]) -> None:
 
 
 def mark_not_visible(connection: Connection, event_ids: Collection[int]) -> None:
-    """Note that the token cannot see what the events tell of, and so that nothing more is to be done."""
+    """Settle events whose objects the token cannot see."""
     connection.execute(
         """
         update ops.webhook_inbox
@@ -254,7 +223,7 @@ def mark_not_visible(connection: Connection, event_ids: Collection[int]) -> None
 
 
 def count_absent(connection: Connection, tenant_id: str) -> dict[tuple[str, str], int]:
-    """How many of a tenant's events are settled though raw lacks their objects, by stream and why (`absence`)."""
+    """How many of a tenant's events are settled although raw lacks their objects, by stream and reason (`absence`)."""
     rows = connection.execute(
         """
         select stream, absence, count(*) from ops.webhook_inbox
@@ -267,7 +236,7 @@ def count_absent(connection: Connection, tenant_id: str) -> dict[tuple[str, str]
 
 
 def mark_in_marts(connection: Connection, tenant_ids: Collection[str], done_before: datetime) -> None:
-    """Note that a transform took in what was done before an instant."""
+    """Mark as in the marts what was done before an instant: a transform has processed it."""
     connection.execute(
         """
         update ops.webhook_inbox set in_marts_at = clock_timestamp()
@@ -278,7 +247,7 @@ def mark_in_marts(connection: Connection, tenant_ids: Collection[str], done_befo
 
 
 def record_transform_failure(connection: Connection, tenant_id: str, done_before: datetime, error: str) -> None:
-    """Note that a tenant's marts could not be made of what was done before an instant."""
+    """Record that a tenant's transform failed for what was done before an instant."""
     connection.execute(
         f"""
         update ops.webhook_inbox set {_RETRIED}, error = %(error)s
@@ -289,7 +258,7 @@ def record_transform_failure(connection: Connection, tenant_id: str, done_before
 
 
 def list_events(connection: Connection, *, only_dead: bool, limit: int) -> list[EventRow]:
-    """The newest events, or of the dead ones."""
+    """The newest events, or the newest dead ones."""
     cursor = connection.cursor(row_factory=class_row(EventRow))
     return cursor.execute(
         """
@@ -308,13 +277,13 @@ def list_events(connection: Connection, *, only_dead: bool, limit: int) -> list[
 
 
 def replay(connection: Connection, event_ids: Collection[int]) -> int:
-    """Have events read again from the start: these, or all dead ones where none are given.
+    """Reset events so that they are read again: these, or all dead ones where none are given.
 
     Returns:
         How many.
 
     Raises:
-        UsageError: there is no event of one of the numbers.
+        UsageError: one of the ids belongs to no event.
     """
     known = {
         row[0] for row in connection.execute("select id from ops.webhook_inbox where id = any(%s)", [list(event_ids)])
@@ -333,7 +302,7 @@ def replay(connection: Connection, event_ids: Collection[int]) -> int:
 
 
 def tenants_with_events_before(connection: Connection, older_than: timedelta) -> list[str]:
-    """The tenants of whom there are events that came long ago."""
+    """The tenants with events older than a duration."""
     rows = connection.execute(
         "select distinct tenant_id from ops.webhook_inbox where received_at < now() - %s order by 1", [older_than]
     )
@@ -341,13 +310,12 @@ def tenants_with_events_before(connection: Connection, older_than: timedelta) ->
 
 
 def purge(connection: Connection, older_than: timedelta, tenant_ids: Collection[str] | None = None) -> int:
-    """Forget events that came long ago and are in the marts or dead, or of a tenant that nobody reads any more: should
-    it be resumed, a sync finds what they told of.
+    """Delete old events that are in the marts or dead, or belong to an inactive tenant.
+
+    Should that tenant be resumed, a sync finds what they announced.
 
     Args:
-        connection: to the database.
-        older_than: how long ago.
-        tenant_ids: of whom; None: of all.
+        tenant_ids: whose events; None: all tenants'.
 
     Returns:
         How many.

@@ -195,7 +195,7 @@ class _StreamReconciliation:
         if stream.root is raw.ORDERS and self.sync.tenant.sees_all_orders:
             self.found.customers_differing = self._compare_customers(report)
         self.found.at_shopify, self.found.in_raw = self._counts(whole)
-        report.cost(self.sync.client.usage, time.monotonic() - started)
+        report.record_cost(self.sync.client.usage, time.monotonic() - started)
         return report
 
     def _windows(self) -> list[Span]:
@@ -283,9 +283,9 @@ class _StreamReconciliation:
                 # What the token sees moved on while the operation ran.
                 visible_since = stream.visible_since(tenant, max(completed.created_at, datetime.now(UTC)))
                 complete = Completeness(visible_since, self.options.accept_deletions).within(span.since, span.until)
-                gone = self._delete_announced(comparison, complete) + comparison.mark_absent_deleted(complete)
-                self.found.gone += gone
-                report.tables[stream.root.name].deleted += gone
+                deleted = self._delete_announced(comparison, complete) + comparison.mark_absent_deleted(complete)
+                self.found.deleted += deleted
+                report.tables[stream.root.name].deleted += deleted
 
     def _delete_announced(self, comparison: IdComparison, complete: Completeness) -> int:
         """Mark as deleted what was not seen and what webhooks say is deleted, be they taken in yet or not.

@@ -16,7 +16,7 @@ _NIGHT_BEGINS, _NIGHT_ENDS = 3, 7
 
 _COLUMNS = (
     *("tenant_id", "stream", "night", "started_at", "finished_at", "read_in_full_at", "at_shopify", "in_raw"),
-    *("windows", "windows_differing", "read_again", "gone", "refreshed", "customers_differing", "error"),
+    *("windows", "windows_differing", "read_again", "deleted", "refreshed", "customers_differing", "error"),
 )
 
 
@@ -35,7 +35,7 @@ class Reconciliation:
     windows: int = 0
     windows_differing: int = 0
     read_again: int = 0
-    gone: int = 0
+    deleted: int = 0
     refreshed: int = 0
     customers_differing: int | None = None
     error: str | None = None

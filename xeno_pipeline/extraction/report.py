@@ -84,7 +84,7 @@ class StreamReport:
         """Objects that do not fit, and were set aside."""
         return sum(counts.set_aside for counts in self.tables.values())
 
-    def cost(self, usage: Usage, seconds: float) -> None:
+    def record_cost(self, usage: Usage, seconds: float) -> None:
         """Note what it cost, of which the store's points, and how long it took; and what did not fit."""
         if self.set_aside:
             self.notes.append(

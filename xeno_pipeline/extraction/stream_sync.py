@@ -121,7 +121,7 @@ class StreamSync:
         if self.span is None or state.history_loaded_at is None:  # else it read no changes
             with self.database.connect() as connection:
                 record_synced(connection, self.tenant.tenant_id, [self.stream.name])
-        report.cost(self.client.usage, time.monotonic() - started)
+        report.record_cost(self.client.usage, time.monotonic() - started)
         return report
 
     # --- history ---

@@ -169,7 +169,7 @@ class Syncer:
             idle = [stream for stream in streams if stream not in new]
             record_synced(connection, tenant.tenant_id, [stream.name for stream in idle])
             tenant = registry.get(connection, tenant.tenant_id)
-        shop.cost(asking.usage, time.monotonic() - started)
+        shop.record_cost(asking.usage, time.monotonic() - started)
         results: list[StreamResult] = [
             empty_report(tenant.tenant_id, stream, "idle", states[stream.name].cursor_at) for stream in idle
         ]
@@ -203,7 +203,7 @@ class Syncer:
             data = client.execute(operation("Shop")).data
             with self.database.connect() as connection:
                 report = self._update_facts(connection, tenant, data)
-            report.cost(client.usage, time.monotonic() - started)
+            report.record_cost(client.usage, time.monotonic() - started)
         return report
 
     def _update_facts(self, connection: Connection, tenant: Tenant, data: Mapping[str, Any]) -> StreamReport:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 
+def gid(kind: str, number: int) -> str:
+    """The gid of an object: `gid://shopify/Order/123`."""
+    return f"gid://shopify/{kind}/{number}"
+
+
 def number(gid: str) -> int:
-    """The number at the end of a gid: 123 of `gid://shopify/Order/123`, a query string left out.
+    """The number at the end of a gid: 123 of `gid://shopify/Order/123`. A query string is ignored.
 
     Raises:
         ValueError: it does not end in a number.

@@ -146,7 +146,7 @@ def test_what_shopify_does_not_show_yet_is_tried_again_with_growing_pauses_and_i
     assert (pauses[0], pauses[1], pauses[-1]) == (5, 10, 3600)
     ((status, attempts, error),) = states(installation)
     assert (status, attempts) == ("dead", inbox.DEAD_AFTER)
-    assert error == "Shopify did not show yet what the event told of."
+    assert error == "Shopify does not show yet what the event announced."
     make_due(installation)
     assert read(installation, tenant) == [], "the dead are left alone"
 

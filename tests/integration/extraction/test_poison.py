@@ -288,7 +288,7 @@ def test_comparisons_with_shopify_know_of_what_is_set_aside(
 
         assert [result.error for result in results.values() if isinstance(result, StreamFailure)] == []
         last = found(installation, tenant)
-        assert (last.windows_differing, last.read_again, last.gone, last.customers_differing) == (0, 0, 0, 0)
+        assert (last.windows_differing, last.read_again, last.deleted, last.customers_differing) == (0, 0, 0, 0)
         assert last.at_shopify == last.in_raw
         assert "OrdersById" not in proxy.operations
         assert ("BulkOperationStart" in proxy.operations) is full

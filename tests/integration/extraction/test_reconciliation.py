@@ -81,7 +81,7 @@ def test_an_order_that_went_without_a_word_is_marked_as_gone_where_that_is_accep
 
     reconcile(installation, tenant, accept_deletions=True)
     assert gone not in live(installation, "orders")
-    assert found(installation, tenant).gone == 1
+    assert found(installation, tenant).deleted == 1
     assert found(installation, tenant).error is None
 
 
@@ -95,7 +95,7 @@ def test_an_order_whose_deletion_a_webhook_has_told_is_marked_whether_the_webhoo
 
     assert isinstance(reconcile(installation, tenant)["orders"], StreamReport)
 
-    assert found(installation, tenant).gone == 1
+    assert found(installation, tenant).deleted == 1
     assert installation.query("select id from raw.orders where deleted_at is not null") == [(order,)]
 
 
