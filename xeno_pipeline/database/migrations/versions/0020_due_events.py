@@ -1,14 +1,14 @@
 """Which events are due, once: four queries repeated it. What Shopify no longer has is called deleted, as elsewhere.
 
-Revision: 0019
+Revision: 0020
 """
 
 from __future__ import annotations
 
 from alembic import op
 
-revision = "0019"
-down_revision = "0018"
+revision = "0020"
+down_revision = "0019"
 branch_labels = None
 depends_on = None
 
