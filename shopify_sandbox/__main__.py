@@ -26,6 +26,19 @@ _OPTIONS = {
     "token": "TOKEN",
 }
 
+_HELP = {
+    "generate": "a store with that many generated orders",
+    "orders-csv": "a store read from a file of order lines (CSV, also gzipped)",
+    "currency": "its currency; default: USD",
+    "timezone": "its time zone; default: UTC",
+    "seed": "another seed generates another history",
+    "until": "when generated history ends, in ISO 8601; without HANDLE=, for all generated stores",
+    "plan": "its Shopify plan, which sets how fast API points are restored",
+    "taxes-included": "whether its prices include taxes",
+    "scopes": "the access scopes of its token",
+    "token": "its access token",
+}
+
 
 def _time(text: str) -> datetime:
     try:
@@ -54,15 +67,25 @@ _FACTS: dict[str, Callable[[str], Any]] = {
 }
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Serve until interrupted; 2, with one sentence on standard error, when that cannot be."""
-    parser = argparse.ArgumentParser(prog="python -m shopify_sandbox", description=__doc__)
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8700, help="0 takes a free one")
-    parser.add_argument("--state-dir", type=Path, required=True, help="where stores remember what changed")
-    for option, value in _OPTIONS.items():
-        parser.add_argument(f"--{option}", action="append", default=[], metavar=f"HANDLE={value}")
-    options = vars(parser.parse_args(arguments))
+def main(
+    arguments: list[str] | None = None,
+    *,
+    name: str = "shopify-sandbox",
+    port: int = 8700,
+    state_dir: Path = Path("sandbox-state"),
+) -> int:
+    """Serve until interrupted; where that is impossible, print one sentence on standard error.
+
+    Args:
+        arguments: Those of the command line, unless they are given here.
+        name: What the command is called in its help.
+        port: The default of `--port`.
+        state_dir: The default of `--state-dir`.
+
+    Returns:
+        The exit code: 2 for options that cannot be used.
+    """
+    options = vars(_parser(name, port, state_dir).parse_args(arguments))
     try:
         specs = stores(**{option: options[option.replace("-", "_")] for option in _OPTIONS})
         serve(specs, options["state_dir"], options["host"], options["port"], on_ready=announce)
@@ -70,6 +93,20 @@ def main(arguments: list[str] | None = None) -> int:
         print(_sentence(problem, options["port"]), file=sys.stderr)
         return 2
     return 0
+
+
+def _parser(name: str, port: int, state_dir: Path) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=name,
+        description="Serve stores until interrupted: generated ones, ones read from a file of order lines, or, "
+        "without either, three demo stores. Options with a HANDLE may be repeated.",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on; default: %(default)s")
+    parser.add_argument("--port", type=int, default=port, help="0 takes a free port; default: %(default)s")
+    parser.add_argument("--state-dir", type=Path, default=state_dir, help="where stores keep their changes")
+    for option, value in _OPTIONS.items():
+        parser.add_argument(f"--{option}", action="append", default=[], metavar=f"HANDLE={value}", help=_HELP[option])
+    return parser
 
 
 def stores(**options: list[str]) -> list[StoreSpec]:

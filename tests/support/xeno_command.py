@@ -44,14 +44,18 @@ class Xeno:
             before: called in the new process before it becomes `xeno`, to limit it.
             settings: environment variables for this command alone.
         """
-        inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
         done = subprocess.run(
             [EXECUTABLE, *arguments],
             input=stdin,
             capture_output=True,
             text=True,
-            env={**inherited, "XENO_HOME": str(self.home), **self.settings, **settings},
+            env=self.environment(**settings),
             timeout=120,
             preexec_fn=before,
         )
         return Said(done.returncode, done.stdout, done.stderr)
+
+    def environment(self, **settings: str) -> dict[str, str]:
+        """All variables that a command is run with."""
+        inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+        return {**inherited, "XENO_HOME": str(self.home), **self.settings, **settings}

@@ -9,7 +9,7 @@ import sys
 from types import FrameType
 from typing import Any
 
-from xeno_pipeline.cli.render import say
+from xeno_pipeline.cli.terminal import echo
 from xeno_pipeline.defs.instance import dagster_home
 from xeno_pipeline.defs.partitions import align
 from xeno_pipeline.defs.resources import Pipeline
@@ -48,9 +48,9 @@ def serve_dev(settings: Settings) -> int:
         for tenant in connect_demo_stores(settings, pipeline.database, stores.url):
             gateway.listen_to(stores.control(tenant))
         align(settings, pipeline.database)
-        say(f"The sandbox stores: {stores.url}")
-        say(f"The gateway:        {gateway.url}")
-        say(f"The Dagster UI:     http://127.0.0.1:{settings.dagster_port}  (Ctrl-C ends all)")
+        echo(f"The sandbox stores: {stores.url}")
+        echo(f"The gateway:        {gateway.url}")
+        echo(f"The Dagster UI:     http://127.0.0.1:{settings.dagster_port}  (Ctrl-C ends all)")
         return _run_dagster(settings)
 
 

@@ -7,7 +7,10 @@ import time
 from rich.console import RenderableType
 from rich.table import Table
 
-from xeno_pipeline.cli.render import Board, out, say, show_sync, show_tenants, show_transform
+from xeno_pipeline.cli.progress import ProgressDisplay
+from xeno_pipeline.cli.render import show_tenants
+from xeno_pipeline.cli.run_report import show_sync, show_transform
+from xeno_pipeline.cli.terminal import echo, out
 from xeno_pipeline.database.connection import Database
 from xeno_pipeline.defs.jobs.names import SYNC_JOB
 from xeno_pipeline.defs.launch import run_extraction
@@ -35,12 +38,12 @@ def give_tour(settings: Settings) -> None:
     """
     end_tidily_when_told_to()
     started = time.monotonic()
-    board = Board()
-    pipeline = Pipeline(settings, board.on_progress, board.on_node)
+    display = ProgressDisplay()
+    pipeline = Pipeline(settings, display.on_progress, display.on_node)
     _headline(1, "A database: PostgreSQL, migrated, with the relations that dbt makes")
     database = pipeline.database
     _ = pipeline.dbt_project
-    say(f"It is {database.place}.")
+    echo(f"It is {database.place}.")
 
     _headline(2, "Three stores, each in its own time zone and currency, connected as tenants")
     with serve_demo_stores(settings, database) as stores:
@@ -49,7 +52,7 @@ def give_tour(settings: Settings) -> None:
         show_tenants(tenants)
 
         _headline(3, "Extracted into raw, and modelled into marts, in a run of Dagster's")
-        _materialise(pipeline, board, tenants)
+        _materialise(pipeline, display, tenants)
 
         _headline(4, "What the marts say")
         with database.connect() as connection:
@@ -61,11 +64,11 @@ def give_tour(settings: Settings) -> None:
 
     _headline(6, "Where everything is, and what to try next")
     out.print(_what_next(settings, tenants))
-    say(f"\nDone in {time.monotonic() - started:.0f} s.")
+    echo(f"\nDone in {time.monotonic() - started:.0f} s.")
 
 
-def _materialise(pipeline: Pipeline, board: Board, tenants: list[Tenant]) -> None:
-    with board.shown():
+def _materialise(pipeline: Pipeline, display: ProgressDisplay, tenants: list[Tenant]) -> None:
+    with display.shown():
         extracted, report = run_extraction(pipeline, SYNC_JOB, [tenant.tenant_id for tenant in tenants], {})
     show_sync(extracted.results)
     show_transform(report)
@@ -82,7 +85,7 @@ def _show_real_time(settings: Settings, database: Database, stores: ServedStores
         arrival = await_marts(database, controls, since)
     out.print(comparison.table())
     took = f"{arrival.median:.0f} s (median), {arrival.last:.0f} s at most"
-    say(f"{arrival.webhooks} webhooks; from event to mart {took}. Without `make dev`, Dagster had to start first.")
+    echo(f"{arrival.webhooks} webhooks; from event to mart {took}. Without `make dev`, Dagster had to start first.")
 
 
 def _headline(number: int, text: str) -> None:

@@ -19,7 +19,7 @@ USAGE, FAILURE = 2, 1
 def check_one_sentence(said: Said, exit_code: int, pattern: str) -> None:
     """It ended so, printed nothing, and complained in one line that ends as a sentence does."""
     assert (said.exit_code, said.out) == (exit_code, "")
-    lines = [line for line in said.err.splitlines() if " Trying again in " not in line]
+    lines = [line for line in said.err.splitlines() if " Retrying in " not in line]
     assert len(lines) == 1, said.err
     assert re.search(pattern, lines[0]), lines[0]
     assert lines[0].endswith((".", "?"))

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from shopify_sandbox.spec import DEFAULT_TOKEN
+from tests.support.imported import imported_by
 from tests.support.installation import Installation, Shop
 from tests.support.xeno_command import Said, Xeno
 from xeno_pipeline.database.embedded import EmbeddedServer
@@ -144,6 +145,11 @@ def test_a_secret_is_not_taken_from_the_command_line_nor_beside_a_token(
     refused = main("tenant", "add", "acme", *options, stdin="shpss_secret\n")
     assert refused.exit_code == 2
     assert "seen" not in refused.err.replace("can be seen", "")
+
+
+def test_tenants_are_listed_without_importing_what_that_does_not_need(xeno: Xeno) -> None:
+    heavy = {"alembic", "dagster", "dbt", "graphql", "numpy", "requests", "shopify_sandbox", "sqlalchemy"}
+    assert imported_by("tenant", "list", environment=xeno.environment()) & heavy == set()
 
 
 def test_the_embedded_server_starts_by_itself_and_stops_when_told(bare_xeno: Xeno) -> None:
