@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -68,16 +68,24 @@ class Block:
         """The file that it is, or changes."""
         return self._of("file")
 
-    def write(self, folder: Path) -> None:
-        """Create the block's file in a folder, or change it."""
+    def write(self, folder: Path, substitutes: Mapping[str, str]) -> None:
+        """Create the block's file in a folder, or change it.
+
+        Args:
+            folder: the copy of the repository.
+            substitutes: the page's placeholders, and what a reader writes in their place.
+        """
         assert self.file is not None
-        path = folder / self.file
+        file, code = self.file, self.code
+        for placeholder, text in substitutes.items():
+            file, code = file.replace(placeholder, text), code.replace(placeholder, text)
+        path = folder / file
         if self.language != "diff":
             assert not path.exists(), f"{self.page.name} creates {self.file}, which exists"
-            path.write_text(self.code)
+            path.write_text(code)
             return
         text = path.read_text()
-        for hunk in self.code.split("@@\n"):
+        for hunk in code.split("@@\n"):
             lines = hunk.splitlines()
             before = "".join(f"{line[1:]}\n" for line in lines if not line.startswith("+"))
             after = "".join(f"{line[1:]}\n" for line in lines if not line.startswith("-"))

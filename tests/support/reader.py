@@ -26,6 +26,7 @@ class Reader:
         self.clone = clone
         self._port = port
         self.output = ""
+        self.substitutes: dict[str, str] = {}
         self._background: list[subprocess.Popen[str]] = []
         ours = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "XENO_HOME": str(clone / ".xeno")}
         ours["PYTHONPATH"] = str(clone)
@@ -35,7 +36,7 @@ class Reader:
         """Write the files and run the commands of a page in order, each block in a shell of its own."""
         for block in blocks(page):
             if block.file is not None:
-                block.write(self.clone)
+                block.write(self.clone, self.substitutes)
             elif block.info == "background":
                 self._start(block.code)
             elif block.is_run:

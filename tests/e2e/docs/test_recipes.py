@@ -49,4 +49,14 @@ def test_add_a_mart(contributor: Reader) -> None:
 @pytest.mark.timeout(600)
 def test_add_a_check(contributor: Reader) -> None:
     contributor.follow(page("add-a-check"))
-    assert "raw/orders:orders_have_lines" in contributor.output
+    assert "orders_have_lines" in contributor.output
+
+
+@pytest.mark.timeout(600)
+def test_add_a_stream(contributor: Reader) -> None:
+    folder = contributor.clone / "xeno_pipeline/database/migrations/versions"
+    newest = max(path.name[:4] for path in folder.glob("[0-9]*.py"))
+    contributor.substitutes = {"NEXT": f"{int(newest) + 1:04}", "NEWEST": newest}
+    contributor.follow(page("add-a-stream"))
+    assert "raw/draft_orders" in contributor.output
+    assert "staging/stg_shopify__draft_orders" in contributor.output
