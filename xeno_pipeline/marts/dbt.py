@@ -172,6 +172,7 @@ class DbtProject:
         """
         parsed = (self.manifest_path.parent / _PARSED).read_bytes()
         manifest = Manifest.from_msgpack(parsed)  # dbt changes it while it runs
+        manifest.build_flat_graph()  # type: ignore[no-untyped-call]  # the macros' `graph`; only a parse makes it
         self._settings.home.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="dbt-", dir=self._settings.home) as target:
             result = self._run(arguments, Path(target), transform_id, on_node, manifest)
