@@ -79,14 +79,14 @@ def make_database(server: EmbeddedServer) -> Callable[[str | None], Database]:
     numbers = count(1)
 
     def make(template: str | None = _TEMPLATE) -> Database:
-        name = f"test_{next(numbers)}"
+        name = f"test_{next(numbers):05}"  # all are of one length: see tests.support.parsed_project
         with Database(server.url).connect(autocommit=True) as connection:
             connection.execute(f"create database {name} template {template or 'template0'}")
         return Database(server.url.replace("/xeno?", f"/{name}?"))
 
     migrate(make(None))
     with Database(server.url).connect(autocommit=True) as connection:
-        connection.execute(f"alter database test_1 rename to {_TEMPLATE}")
+        connection.execute(f"alter database test_00001 rename to {_TEMPLATE}")
     return make
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.installation import Installation
+from tests.support.parsed_project import ParsedProject
 from tests.support.xeno_command import Said, Xeno
 from xeno_pipeline.cli import app as cli
 from xeno_pipeline.database.connection import Database
@@ -30,7 +31,9 @@ def xeno(machine: Installation) -> Xeno:
 
 
 @pytest.fixture
-def main(xeno: Xeno, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+def main(
+    xeno: Xeno, parsed_project: ParsedProject, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., Said]:
     """The same within this process, where many commands are needed: a process takes seconds to import everything."""
     monkeypatch.setenv("DAGSTER_HOME", "")  # so that what a command sets it to ends with the test
     monkeypatch.delenv("DAGSTER_HOME")

@@ -10,6 +10,7 @@ from psycopg import sql
 from tests.support.database_roles import as_role
 from tests.support.isolated_marts import MakeDatabase, Marts
 from tests.support.marked_rows import ATTACKER, VICTIM, fill, register
+from tests.support.parsed_project import ParsedProject
 from xeno_pipeline.database.connection import Database
 from xeno_pipeline.database.migrate import migrate
 from xeno_pipeline.database.roles import revoke_bi_role
@@ -19,7 +20,9 @@ from xeno_pipeline.settings import Settings
 
 
 @pytest.fixture(scope="session")
-def make_marts(make_database: MakeDatabase, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str | None], Marts]:
+def make_marts(
+    make_database: MakeDatabase, parsed_project: ParsedProject, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str | None], Marts]:
     """Makes a database with all relations and no rows; its owner is the superuser, or a role of the given name."""
     home = tmp_path_factory.mktemp("marts")
     templates: dict[str | None, str] = {}

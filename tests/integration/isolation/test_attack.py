@@ -212,7 +212,7 @@ ESCAPES = {
         "create cast (text as integer) with inout",
         "create event trigger t on ddl_command_start execute function f()",
         "create publication p for all tables",
-        "create database mine template test_1",
+        "create database mine template test_00001",
         "create or replace function ops.bound_tenant() returns text language sql as 'select null'",
         "alter function ops.bound_tenant() security invoker",
         "alter default privileges grant all on tables to public",

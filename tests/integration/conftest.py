@@ -1,0 +1,64 @@
+"""The dbt project parsed once, and databases with the marts made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from xeno_pipeline.database.connection import Database
+
+if TYPE_CHECKING:  # dbt takes seconds to import, and most tests do without it
+    from tests.support.marts.warehouse import Warehouse
+    from tests.support.parsed_project import ParsedProject
+
+
+@pytest.fixture(scope="session")
+def parsed_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ParsedProject]:
+    """The dbt project, which this process does not parse again whatever the database."""
+    from tests.support.parsed_project import ParsedProject
+
+    is_worker = tmp_path_factory.getbasetemp().name.startswith("popen-")
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if is_worker else base) / "parsed-project"
+    folder.mkdir(exist_ok=True)
+    shared = ParsedProject(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        shared.share(patch)
+        yield shared
+
+
+@pytest.fixture(scope="session")
+def make_warehouse(
+    make_database: Callable[..., Database], parsed_project: ParsedProject, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[], Warehouse]:
+    """Makes databases with the marts made, and no tenant yet."""
+    from pydantic import SecretStr
+
+    from tests.support.marts.warehouse import Warehouse
+    from xeno_pipeline.marts.dbt import DbtProject
+    from xeno_pipeline.marts.transform import make_relations
+    from xeno_pipeline.settings import Settings
+
+    home = tmp_path_factory.mktemp("dbt-home")
+
+    def project(database: Database) -> DbtProject:
+        return DbtProject(Settings(home=home, database_url=SecretStr(database.url)))
+
+    template = make_database()
+    make_relations(template, project(template))
+    with template.connect() as connection:
+        name = connection.info.dbname
+
+    def make() -> Warehouse:
+        database = make_database(name)
+        return Warehouse(database, project(database))
+
+    return make
+
+
+@pytest.fixture
+def warehouse(make_warehouse: Callable[[], Warehouse]) -> Warehouse:
+    """A database of the test's own with the marts made, and no tenant yet."""
+    return make_warehouse()
