@@ -101,7 +101,7 @@ def locate(database: Database, folder: Path, environment: pytest.MonkeyPatch) ->
     Args:
         database: migrated.
         folder: for the spool.
-        environment: told where the database is.
+        environment: gets the variable for the database.
     """
     environment.setenv("XENO_DATABASE_URL", database.url)
     environment.delenv("DAGSTER_HOME", raising=False)

@@ -1,4 +1,4 @@
-"""Somebody is told once what is wrong, with whom, since when and what to try; and once that it is over."""
+"""An alert is sent once, with the tenant, the time and a command to try; and its recovery once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def mail(monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
 
 @pytest.fixture
 def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebhookServer]:
-    """Alerts go to a webhook; likewise."""
+    """Alerts go to a webhook; to be asked for before the location, too."""
     with serving(WebhookServer()) as server:
         monkeypatch.setenv("XENO_ALERT_WEBHOOK_URL", server.url)
         yield server
@@ -82,11 +82,11 @@ def grow_stale(location: Location, tenant: str, synced_at: str) -> None:
     )
 
 
-def test_nobody_is_told_until_somebody_is_named(location: Location) -> None:
+def test_no_alerts_are_sent_without_a_channel(location: Location) -> None:
     assert isinstance(Watch(location).tick(), dg.SkipReason)
 
 
-def test_a_failed_check_is_told_once_with_tenant_time_and_remedy_and_its_recovery_once(
+def test_a_failed_check_is_alerted_once_with_tenant_time_and_command_and_its_recovery_once(
     mail: MailServer, webhook: WebhookServer, location: Location, tenant: str
 ) -> None:
     watch = Watch(location)
@@ -115,7 +115,7 @@ def test_a_failed_check_is_told_once_with_tenant_time_and_remedy_and_its_recover
     assert over.get_content().startswith("Recovered: raw.orders, is_fresh")
 
 
-def test_what_is_wrong_again_before_its_recovery_was_told_is_the_same_alert(
+def test_a_problem_that_returns_before_its_recovery_was_sent_is_the_same_alert(
     webhook: WebhookServer, location: Location, tenant: str
 ) -> None:
     watch = Watch(location)
@@ -156,7 +156,7 @@ def test_a_message_that_cannot_be_delivered_is_tried_again_for_the_channel_that_
     assert (len(mail.mails), len(webhook.texts)) == (1, 1)
 
 
-def test_a_failed_run_is_told_with_the_tenant_that_it_failed_for_until_that_is_read_again(
+def test_a_failed_run_is_alerted_for_its_failed_tenant_until_that_is_read_again(
     webhook: WebhookServer, location: Location, tenant: str, other_shop: Shop, shop: Shop
 ) -> None:
     location.connect(other_shop)
@@ -178,7 +178,7 @@ def test_a_failed_run_is_told_with_the_tenant_that_it_failed_for_until_that_is_r
     assert len(webhook.texts) == 1, "another tenant's success is not this one's"
 
 
-def test_a_run_that_died_is_told_until_its_job_succeeds(webhook: WebhookServer, location: Location) -> None:
+def test_a_run_that_died_is_alerted_until_its_job_succeeds(webhook: WebhookServer, location: Location) -> None:
     watch = Watch(location)
     watch.tick()
     run = create_run_for_test(location.instance, "retention", status=dg.DagsterRunStatus.STARTED)

@@ -40,7 +40,7 @@ def test_one_run_evaluates_all_checks_and_names_the_tenants_that_fail(
     assert failing == {"is_fresh"}
 
 
-def test_the_daily_dbt_tests_are_what_the_check_of_their_models_tells_of(location: Location, shop: Shop) -> None:
+def test_the_check_of_a_model_reports_its_daily_dbt_tests(location: Location, shop: Shop) -> None:
     location.connect(shop)
     assert location.run(SYNC_JOB, "extract_tenants").success
     location.installation.execute("update intermediate.int_daily_sales set new_customers = new_customers + 1")

@@ -40,13 +40,13 @@ def test_other_due_events_start_a_run_at_once() -> None:
     assert next_request(DUE, run_is_unfinished=False, last=last, now=100) == LastRequest(7, 0, runs=1, at=100)
 
 
-def test_an_event_that_was_tried_meanwhile_starts_a_run_at_once() -> None:
+def test_an_event_that_was_tried_since_starts_a_run_at_once() -> None:
     tried = Backlog(["acme"], (7, 1))
     last = LastRequest(7, 0, runs=4, at=99)
     assert next_request(tried, run_is_unfinished=False, last=last, now=100) == LastRequest(7, 1, runs=1, at=100)
 
 
-def test_runs_that_come_to_nothing_are_repeated_with_growing_pauses() -> None:
+def test_runs_that_do_nothing_are_repeated_with_growing_pauses() -> None:
     last, now, pauses = LastRequest(7, 0, runs=1, at=0), 0.0, []
     for _ in range(9):
         now = last.at + pause_between_runs(last.runs)

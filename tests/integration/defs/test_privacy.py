@@ -52,7 +52,7 @@ def run_events(location: Location) -> bool:
 
 
 def marts(location: Location) -> Marts:
-    """Every row of every mart, but for what tells of persons and when things were loaded."""
+    """Every row of every mart, without personal data and load times."""
     left_out = ["email", "phone", "first_name", "last_name", "tags", "discount_codes", "last_loaded_at"]
     names = location.installation.query("select table_name from information_schema.tables where table_schema = 'marts'")
     return {
@@ -76,7 +76,7 @@ def tenant(location: Location, shop: Shop) -> Shop:
 
 @pytest.fixture
 def customer(location: Location, tenant: Shop) -> int:
-    """A customer who can be told from all others, with orders, tags of them and a checkout; all of it is read."""
+    """A customer with recognizable values, with orders, their tags and a checkout; all of it is read."""
     (number,) = tenant.control.place_order(new_customer=True)["customers"]
     tenant.control.update_customer(number, country="DE", **PERSON)
     tenant.control.place_order(customer_id=number, tags=["gift for Zebulonia"])
@@ -130,7 +130,7 @@ def test_neither_late_webhooks_nor_a_merge_bring_the_person_back(
     assert marts(location) == incremental
 
 
-def test_a_customer_nobody_knows_is_done_at_once_and_suppressed_all_the_same(location: Location, tenant: Shop) -> None:
+def test_a_request_for_an_unknown_customer_is_done_at_once_and_suppresses_it(location: Location, tenant: Shop) -> None:
     (number,) = tenant.control.create_customer(**PERSON)["customers"]
     ask(location, tenant, "customers/redact", customer=person(number))
     assert run_privacy(location).success
@@ -162,9 +162,7 @@ def test_a_data_request_becomes_a_file_of_the_owners_which_is_deleted_after_a_mo
     assert isinstance(tick(location, "privacy_requests"), dg.SkipReason)
 
 
-def test_of_a_shop_that_is_gone_nothing_is_left_but_a_tombstone_and_the_audit(
-    location: Location, tenant: Shop, customer: int
-) -> None:
+def test_a_removed_shop_leaves_only_a_tombstone_and_the_audit(location: Location, tenant: Shop, customer: int) -> None:
     with location.installation.database.connect() as connection:
         registry.set_status(connection, tenant.handle, "suspended")
     ask(location, tenant, "customers/redact", customer=person(customer))
@@ -173,7 +171,7 @@ def test_of_a_shop_that_is_gone_nothing_is_left_but_a_tombstone_and_the_audit(
     assert traces(location) == set(), "a suspended tenant's customers are redacted too, in its marts as well"
     assert len(exported(tenant)) == 1
     name = location.installation.value("select name from ops.tenants")
-    tenant.control.set_tokens()  # the store has uninstalled the app; that it told so was lost
+    tenant.control.set_tokens()  # the store has uninstalled the app, and the webhook was lost
 
     ask(location, tenant, "shop/redact")
     assert run_privacy(location).success

@@ -42,16 +42,16 @@ def test_a_backfill_reads_and_models_each_tenant_of_its_range(
     assert days_of(location, other_shop) > 0
 
 
-def test_a_materialisation_tells_what_was_read_and_what_it_cost(location: Location, pair: list[str]) -> None:
+def test_a_materialization_reports_what_was_read_and_its_cost(location: Location, pair: list[str]) -> None:
     assert location.backfill(pair, *ALL_RAW).success
-    told = location.materialized(RAW_ORDERS)[pair[0]]
-    assert told["dagster/row_count"] == told["rows_inserted"] > 50
-    assert told["read_by"] == "bulk"
-    assert told["bytes_received"] > 10_000
-    assert told["api_points_used"] > 0
-    assert told["seconds_waiting_for_shopify"] >= 0
-    assert told["cursor_before"] == "none"
-    assert told["cursor_after"].startswith("20")
+    metadata = location.materialized(RAW_ORDERS)[pair[0]]
+    assert metadata["dagster/row_count"] == metadata["rows_inserted"] > 50
+    assert metadata["read_by"] == "bulk"
+    assert metadata["bytes_received"] > 10_000
+    assert metadata["api_points_used"] > 0
+    assert metadata["seconds_waiting_for_shopify"] >= 0
+    assert metadata["cursor_before"] == "none"
+    assert metadata["cursor_after"].startswith("20")
 
 
 def test_a_part_of_the_raw_assets_reads_only_its_streams(location: Location, pair: list[str]) -> None:
@@ -75,7 +75,7 @@ def test_in_a_backfill_one_tenants_failure_fails_only_that_tenant(
     assert other_shop.handle not in failed.step_failure_data.error_display_string
 
 
-def test_the_sync_job_lands_the_healthy_and_then_fails_naming_the_guilty(
+def test_the_sync_job_lands_healthy_tenants_and_then_fails_naming_the_others(
     location: Location, pair: list[str], shop: Shop, other_shop: Shop
 ) -> None:
     shop.control.set_tokens("shpat_another")

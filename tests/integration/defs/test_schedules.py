@@ -84,7 +84,7 @@ def test_a_tick_that_is_evaluated_twice_asks_for_the_same_runs(location: Locatio
     assert keys[0] == keys[1] != later
 
 
-def test_who_is_in_a_run_that_is_still_at_work_is_left_out(location: Location) -> None:
+def test_tenants_in_an_unfinished_run_are_left_out(location: Location) -> None:
     register(location.installation, "acme", "globex")
     job = location.definitions.resolve_job_def(SYNC_JOB)
     config = {"ops": {"extract_tenants": {"config": {"tenants": ["acme"]}}}}
@@ -108,7 +108,7 @@ def test_a_history_comes_in_a_run_of_its_own_behind_all_others(
     assert priorities["backfill"] < priorities["routine"]
 
 
-def test_histories_take_turns_so_that_those_who_fail_every_time_keep_nobody_waiting(
+def test_histories_take_turns_so_that_failing_ones_do_not_hold_up_the_rest(
     location: Location, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(schedules, "HISTORIES_A_TICK", 2)
@@ -130,7 +130,7 @@ def test_a_history_waits_while_its_tenants_points_of_the_month_are_used_up(locat
     assert tick(location, "hourly_sync") == []
 
 
-def test_the_day_turns_once_for_each_tenant_whose_shop_has_passed_midnight(location: Location, shop: Shop) -> None:
+def test_the_marts_of_each_shop_are_updated_once_after_its_midnight(location: Location, shop: Shop) -> None:
     location.connect(shop)
     assert location.run(SYNC_JOB, "extract_tenants", tenants=[]).success
     assert tick(location, "daily_rollover") == []
@@ -144,7 +144,7 @@ def test_the_day_turns_once_for_each_tenant_whose_shop_has_passed_midnight(locat
     assert tick(location, "daily_rollover") == []
 
 
-def test_an_hour_without_news_asks_each_store_once_and_records_nothing(location: Location, shop: Shop) -> None:
+def test_an_hour_without_changes_asks_each_store_once_and_records_nothing(location: Location, shop: Shop) -> None:
     location.connect(shop)
     assert location.run(SYNC_JOB, "extract_tenants", tenants=[]).success
     shop.control.reset_stats()

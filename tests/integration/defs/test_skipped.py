@@ -1,4 +1,4 @@
-"""Whoever is no active tenant any more when a run begins, or while it is at work, is skipped: that is no failure."""
+"""Tenants that are inactive when a run starts, or become so during the run, are skipped without a failure."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def remove(location: Location, handle: str) -> None:
         remove_tenant(connection, handle)
 
 
-def safe_message(location: Location) -> str:
+def last_log(location: Location) -> str:
     """What the log of the last run says."""
     (run, *_) = location.instance.get_runs(limit=1)
     return "\n".join(entry.user_message for entry in location.instance.all_logs(run.run_id))
@@ -43,35 +43,35 @@ def safe_message(location: Location) -> str:
 
 @pytest.fixture
 def pair(location: Location, shop: Shop, other_shop: Shop) -> list[str]:
-    """Two tenants that were read, of whom the first goes."""
+    """Two tenants that were read."""
     location.connect(shop, other_shop)
     assert location.run(SYNC_JOB, "extract_tenants").success
     return [shop.handle, other_shop.handle]
 
 
 @pytest.mark.parametrize(("go", "status"), [(suspend, "suspended"), (remove, "removed")])
-def test_whoever_went_before_a_run_began_is_skipped(
+def test_a_tenant_that_became_inactive_before_a_run_started_is_skipped(
     location: Location, pair: list[str], go: Callable[[Location, str], None], status: str
 ) -> None:
-    gone, stays = pair
-    go(location, gone)
+    inactive, stays = pair
+    go(location, inactive)
     for job, op in (
         (SYNC_JOB, "extract_tenants"),
         (RECONCILE_JOB, "reconcile_tenants"),
         (TRANSFORM_JOB, "build_marts"),
     ):
-        assert location.run(job, op, tenants=[gone, stays, "nobody"]).success
-        assert f"{gone} is {status}: skipped." in safe_message(location)
-        assert "nobody is unknown: skipped." in safe_message(location)
-    assert location.run(SYNC_JOB, "extract_tenants", tenants=[gone]).success
-    assert "None of the requested tenants is active" in safe_message(location)
+        assert location.run(job, op, tenants=[inactive, stays, "unknown-store"]).success
+        assert f"{inactive} is {status}: skipped." in last_log(location)
+        assert "unknown-store is unknown: skipped." in last_log(location)
+    assert location.run(SYNC_JOB, "extract_tenants", tenants=[inactive]).success
+    assert "None of the requested tenants is active" in last_log(location)
     assert location.installation.query("select * from ops.run_failures") == []
 
 
-def test_of_whoever_is_removed_while_a_run_is_at_work_nothing_is_written_any_more(
+def test_nothing_is_written_of_a_tenant_that_is_removed_during_a_run(
     location: Location, pair: list[str], shop: Shop, other_shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gone, stays = pair
+    inactive, stays = pair
     orders = "select count(*) from marts.fct_orders where tenant_id = %s"
     before = location.installation.value(orders, stays)
     for each in (shop, other_shop):
@@ -80,20 +80,20 @@ def test_of_whoever_is_removed_while_a_run_is_at_work_nothing_is_written_any_mor
 
     def remove_first(syncer: Syncer, log: dg.DagsterLogManager) -> Syncer:
         """By now the run has chosen its tenants."""
-        remove(location, gone)
+        remove(location, inactive)
         return read(syncer, log)
 
     monkeypatch.setattr(sync, "logging_progress", remove_first)
 
-    assert location.run(SYNC_JOB, "extract_tenants", tenants=[gone, stays]).success
+    assert location.run(SYNC_JOB, "extract_tenants", tenants=[inactive, stays]).success
 
-    assert f"{gone} is removed: skipped." in safe_message(location)
+    assert f"{inactive} is removed: skipped." in last_log(location)
     for table in [f"raw.{table.name}" for table in RAW_TABLES] + ["ops.sync_state", "ops.changes", "marts.fct_orders"]:
-        assert location.installation.value(f"select count(*) from {table} where tenant_id = %s", gone) == 0
+        assert location.installation.value(f"select count(*) from {table} where tenant_id = %s", inactive) == 0
     assert location.installation.value(orders, stays) == before + 1
 
 
-def backfill(location: Location, first: str, last: str, gone: str, *selection: dg.AssetKey) -> dg.DagsterRun:
+def backfill(location: Location, first: str, last: str, inactive: str, *selection: dg.AssetKey) -> dg.DagsterRun:
     """A run of a backfill of a range of partitions, one of which is deleted while the run waits in the queue."""
     job = location.definitions.resolve_implicit_global_asset_job_def().get_subset(asset_selection=set(selection))
     one = {"dagster/partition": first}
@@ -101,7 +101,7 @@ def backfill(location: Location, first: str, last: str, gone: str, *selection: d
     run = location.instance.create_run_for_job(
         job, tags=one if first == last else many, asset_selection=frozenset(selection)
     )
-    suspend(location, gone)
+    suspend(location, inactive)
     align_partitions(location.instance, location.installation.database)
     execute_run(InMemoryJob(job), run, location.instance, raise_on_error=False)
     found = location.instance.get_run_by_id(run.run_id)
@@ -122,12 +122,12 @@ def test_a_backfill_whose_partition_was_deleted_lands_the_others_and_records_not
     location: Location, pair: list[str], asset: dg.AssetKey, place: int
 ) -> None:
     first, last = location.instance.get_dynamic_partitions("tenants")
-    gone, stays = ((first, last), (last, first))[place]
+    inactive, stays = ((first, last), (last, first))[place]
 
-    run = backfill(location, first, last, gone, asset)
+    run = backfill(location, first, last, inactive, asset)
 
-    assert run.status is dg.DagsterRunStatus.SUCCESS, safe_message(location)
-    assert f"{gone} is suspended: skipped." in safe_message(location)
+    assert run.status is dg.DagsterRunStatus.SUCCESS, last_log(location)
+    assert f"{inactive} is suspended: skipped." in last_log(location)
     records = location.instance.get_records_for_run(
         run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
     ).records
@@ -135,7 +135,7 @@ def test_a_backfill_whose_partition_was_deleted_lands_the_others_and_records_not
 
 
 def test_a_run_of_one_partition_that_was_deleted_does_nothing_and_says_so(location: Location, pair: list[str]) -> None:
-    gone, _ = pair
-    run = backfill(location, gone, gone, gone, RAW_ORDERS, dg.AssetKey(["raw", "customers"]))
-    assert run.status is dg.DagsterRunStatus.SUCCESS, safe_message(location)
-    assert "None of the requested tenants is active" in safe_message(location)
+    inactive, _ = pair
+    run = backfill(location, inactive, inactive, inactive, RAW_ORDERS, dg.AssetKey(["raw", "customers"]))
+    assert run.status is dg.DagsterRunStatus.SUCCESS, last_log(location)
+    assert "None of the requested tenants is active" in last_log(location)

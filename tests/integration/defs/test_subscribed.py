@@ -1,4 +1,4 @@
-"""What a store that was subscribed tells of, from its cart to the marts: sandbox and gateway are real processes."""
+"""The webhooks of a subscribed store, from its cart to the marts: sandbox and gateway are real processes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SECONDS = 60
 
 @pytest.fixture
 def subscribed(location: Location, shop: Shop, tmp_path: Path) -> Iterator[Location]:
-    """A store that is synced, and sends its webhooks to a gateway since it was told so by the Admin API."""
+    """A store that is synced, and subscribed to send its webhooks to a gateway."""
     location.connect(shop)
     assert location.run(SYNC_JOB, "extract_tenants").success
     with GatewayProcess(location.installation.database.url, tmp_path) as gateway:
@@ -65,7 +65,7 @@ def test_a_cart_is_abandoned_when_time_passes_and_no_longer_when_it_is_ordered(
     assert [row[3:] for row in subscribed.installation.query(query)] == [(False, None)]
 
 
-def test_a_shop_in_another_time_zone_has_its_marts_made_anew(subscribed: Location, shop: Shop) -> None:
+def test_a_shop_in_another_time_zone_has_its_marts_rebuilt(subscribed: Location, shop: Shop) -> None:
     shop.control.update_shop(timezone="Pacific/Kiritimati")
     take_events(subscribed, shop)
     assert subscribed.installation.value("select iana_timezone from marts.dim_tenants") == "Pacific/Kiritimati"

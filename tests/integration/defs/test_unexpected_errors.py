@@ -1,4 +1,4 @@
-"""An error that nobody foresaw tells nothing of a person, wherever it is written down."""
+"""An unexpected error contains no personal data, wherever it is written."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def test_a_row_that_the_database_refuses_is_quoted_in_no_log(
     refuse("public.notes")
     assert not notes.execute_in_process(instance=location.instance, raise_on_error=False).success
 
-    told = installation.value("select string_agg(event, ' ') from dagster.event_logs")
-    assert told.count("new row for relation customers violates check constraint refused") >= 2
-    assert "new row for relation notes violates check constraint refused" in told
+    events = installation.value("select string_agg(event, ' ') from dagster.event_logs")
+    assert events.count("new row for relation customers violates check constraint refused") >= 2
+    assert "new row for relation notes violates check constraint refused" in events
     assert {place for place in traces(location) if not place.startswith("raw.")} == set()
     server_log = Path(installation.value("show data_directory"), "server.log").read_text()
     for log in (caplog.text, *capfd.readouterr(), server_log):

@@ -1,4 +1,4 @@
-"""A mart's page shows a tenant's figures: plots and tables, where somebody looks at them."""
+"""A mart's page previews a tenant's figures in plots and tables."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def heights(markdown: str) -> list[int]:
     return [int(height) for height in re.findall(r"V(\d+)h1", path.attrib["d"])]
 
 
-def test_bars_are_as_high_as_their_values_and_negative_ones_go_down() -> None:
+def test_bars_have_the_height_of_their_values_and_negative_ones_go_down() -> None:
     assert heights(bars("sales", [0, 50, 100, -98])) == [50, 25, 0, 99]
     assert heights(bars("sales", [0, 0])) == [0, 0]
 
