@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from xeno_pipeline.raw.copy_format import NULL, InvalidValueError, amount, bigint, instant, text
@@ -20,14 +20,6 @@ _GID = "gid://shopify/"
 _LONGEST_GID = 255
 _SAFE_DIGITS = 19
 """A number with fewer digits certainly fits into 64 bits."""
-
-_PREFIXES = {
-    kind: (f"{_GID}{kind}/", len(f"{_GID}{kind}/"))
-    for kind in (
-        *("Shop", "Customer", "Order", "LineItem", "Refund", "OrderTransaction", "Fulfillment"),
-        *("Product", "ProductVariant", "AbandonedCheckout", "AbandonedCheckoutLineItem"),
-    )
-}
 
 _PLAIN_GID = re.compile(rf"{_GID}[A-Za-z]{{1,100}}/[0-9]{{1,100}}")
 
@@ -72,13 +64,19 @@ def object_id(node: Node, kind: str) -> str:
 
 def gid_number(gid: str, kind: str) -> str:
     """The number in a gid of a kind."""
-    prefix, length = _PREFIXES[kind]
+    prefix, length = _prefix_of(kind)
     if not gid.startswith(prefix):
         raise InvalidValueError(f"is no id of a {kind}")
     number = gid[length:]
     if number.isdecimal() and len(number) < _SAFE_DIGITS and number.isascii() and number[0] != "0":
         return number
     return any_gid_number(gid)
+
+
+@cache
+def _prefix_of(kind: str) -> tuple[str, int]:
+    prefix = f"{_GID}{kind}/"
+    return prefix, len(prefix)
 
 
 def text_gid(gid: str) -> str:
