@@ -206,7 +206,7 @@
     is more than a run of dbt: it drops its keys itself.)
 #}
 {% macro drop_stale_keys() %}
-    {% if not execute or is_transform() or makes_relations() %}
+    {% if not makes_models() or is_transform() or makes_relations() %}
         {{ return("") }}
     {% endif %}
     {% set made = (

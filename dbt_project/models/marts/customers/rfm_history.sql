@@ -15,7 +15,7 @@ with
     ),
 
     recorded as (
-        {% if is_incremental() %}
+        {% if flags.WHICH == "compile" or is_incremental() %}
             select history.*
             from {{ this }} history
             join {{ stale("tenants") }} stale_tenants using (tenant_id)
