@@ -19,6 +19,7 @@ PICTURES = PROJECT_DIR / "docs" / "pictures"
 PAGES = {
     "graph": ("/asset-groups", ("raw", "marts")),
     "mart": ("/assets/marts/revenue_daily?view=overview", ("revenue_daily", "Columns")),
+    "lineage": ("/assets/marts/revenue_daily?view=overview", ("Sale.totalAmount.shopMoney.amount",)),
     "partitions": ("/assets/marts/revenue_daily?view=partitions&partition=aurora-outdoor", ("Net sales by day",)),
     "retention": ("/assets/marts/cohort_retention?view=partitions&partition=aurora-outdoor", ("ordered again",)),
     "runs": ("/runs", ("sync", "events", "Success")),

@@ -7,6 +7,11 @@
     other tenants' rows, stay untouched. What is made from the rows that change becomes stale with them. No shared
     relation is altered, so transforms of disjoint tenants run side by side, and a reader sees each table before or
     after, never between.
+
+    Full joins in models. The planner may take thousands of stale rows for one, because it knows only the average over
+    tenants, and then chooses a nested loop over a CTE, which is quadratic. A full join cannot be a nested loop: it is a
+    hash or merge join. So some models write a left join of two CTEs as a full join with a condition that the left row is
+    there (`coalesce(products.is_there, false)`).
 #}
 {% macro get_incremental_scoped_sql(arg_dict) %}
     {% set target = arg_dict["target_relation"] %}
@@ -25,8 +30,8 @@
     {% endset %}
 
     {#
-        Nobody else analyses a temporary table. Even so the planner may take thousands of stale rows for one (tenants
-        differ in size, and it knows their average): with an index, what it then does is slower and not quadratic.
+        Autovacuum does not analyze a temporary table. Even so the planner may take thousands of stale rows for one
+        (tenants differ in size, and it knows their average). With an index, that is slower but not quadratic.
     #}
     create unique index on {{ selected }} ({{ key | join(", ") }})
     ;
@@ -71,7 +76,7 @@
     {% endif %}
 {% endmacro %}
 
-{# Note the keys of what is made from changed rows of a relation. #}
+{# Mark the keys of what is made from changed rows of a relation. #}
 {% macro mark_stale(marks, changed) %}
     {% for kind, columns in marks | dictsort %}
         insert into stale.{{ kind }}

@@ -1,35 +1,45 @@
 {#
-    What is stale: the keys of rows that a run makes anew.
+    Stale keys: the keys of rows that a run builds again. docs/contribute/stale-keys.md follows one order through them.
 
-    Schema `stale` has a table for each kind of key. A run begins by noting what changed in raw (`note_changes`);
-    from there staleness travels with the rows themselves: the strategy `scoped` notes, in the transaction that
-    changes rows of a table, the keys of whatever is made from them (`marks`), as the rows were and as they are. So
-    a run that dies halfway forgets nothing. The keys of a tenant go when all its marts are made.
+    The variable `stale_keys` declares their kinds; schema `stale` has a table for each. A run begins by marking what
+    changed in raw (`mark_changed_objects`). From there staleness travels with the rows themselves: the strategy
+    `scoped` marks, in the transaction that changes rows of a table, the keys of whatever is made from them (`marks`),
+    as the rows were and as they are. So a run that dies halfway forgets nothing. The keys of a tenant are deleted when
+    all its marts are made.
 
-    A model says by `meta` which keys it is made by, and what it makes stale:
+    A model says by `meta` by which keys its rows are built, and which keys it makes stale:
 
         meta={"stale": "orders", "marks": {"days": ["happened_on"]}}
 #}
+{# The columns of a kind of key besides tenant_id. The kind `scope` stands for all tenants of the run. #}
 {% macro key_columns(kind) %}
     {{
         return(
-            {
-                "orders": ["order_id"],
-                "renumbered_orders": ["order_id"],
-                "customers": ["customer_id"],
-                "days": ["date_day"],
-                "product_months": ["product_id", "month"],
-                "products": ["product_id"],
-                "checkouts": ["checkout_id"],
-                "carts": ["cart_number"],
-                "tenants": [],
-                "scope": [],
-            }[kind]
+            []
+            if kind == "scope"
+            else var("stale_keys")[kind]["columns"].keys() | list
         )
     }}
 {% endmacro %}
 
-{# The stale keys of a kind that this run is to make anew, as a relation; of kind `scope`, all of its tenants. #}
+{# A hook for the start of a run that makes the relations: the tables of kinds that are new. #}
+{% macro create_stale_key_tables() %}
+    {% if not makes_models() or not makes_relations() %} {{ return("") }} {% endif %}
+    {% for kind, declared in var("stale_keys").items() %}
+        create table if not exists stale.{{ kind }} (
+            tenant_id text not null,
+        {% for column, type in declared["columns"].items() %}
+            {{ column }} {{ type }} not null,
+        {% endfor %}
+            primary key ({{ (["tenant_id"] + key_columns(kind)) | join(", ") }})
+        )
+        ;
+        comment on table stale.{{ kind }} is {{ quoted(declared["description"]) }}
+        ;
+    {% endfor %}
+{% endmacro %}
+
+{# The stale keys of a kind in this run's tenants, as a relation; of the kind `scope`, all of its tenants. #}
 {% macro stale(kind) -%}
     {%- if kind == "scope" -%} {{ transform_scope() }}
     {%- else -%}
@@ -49,8 +59,8 @@
     {% if execute and kind and kind != "scope" %} analyze stale.{{ kind }} {% endif %}
 {% endmacro %}
 
-{# A hook for the start of a run: note as stale what changed in raw since the marts of its tenants were made. #}
-{% macro note_changes() %}
+{# A hook for the start of a run: mark as stale what changed in raw since the marts of its tenants were made. #}
+{% macro mark_changed_objects() %}
     {% if not makes_models() or makes_relations() %} {{ return("") }} {% endif %}
     {% if load_relation(
         api.Relation.create(schema="marts", identifier="fct_orders")
@@ -64,45 +74,45 @@
     begin
     ;
 
-    {# Of tables so small nobody knows the size, and every model reads them. #}
+    {# Autovacuum never analyzes tables this small, and every model reads them. #}
     analyze ops.tenants,
     ops.transforms,
     ops.changes
     ;
 
     {{
-        note_changed(
+        mark_changed(
             "orders", "orders", [source("shopify", "orders"), "marts.fct_orders"]
         )
     }}
     {{
-        note_changed(
+        mark_changed(
             "customers",
             "customers",
             [source("shopify", "customers"), "intermediate.int_customers"],
         )
     }}
     {{
-        note_changed(
+        mark_changed(
             "products",
             "products",
             [source("shopify", "products"), "marts.dim_products"],
         )
     }}
     {{
-        note_changed(
+        mark_changed(
             "abandoned_checkouts",
             "checkouts",
             [source("shopify", "abandoned_checkouts"), "intermediate.int_checkouts"],
         )
     }}
     {{
-        note_changed(
+        mark_changed(
             "carts", "carts", [source("shopify", "carts"), "intermediate.int_carts"]
         )
     }}
 
-    {# What was dated too far ahead may be plausible by the shop's new day. #}
+    {# A date too far ahead yesterday may be plausible on the shop's new day. #}
     {% for dated in ["marts.fct_orders", "intermediate.int_refunds"] %}
         insert into stale.orders
         select tenant_id, dated.order_id
@@ -145,7 +155,7 @@
     join customers using (tenant_id, customer_id)
     on conflict do nothing;
 
-    {# Rows without a row in raw: nothing else would make these anew. #}
+    {# Rows without a row in raw: nothing else would mark these. #}
     insert into stale.days
     select tenant_id, date_day from intermediate.int_daily_sales
     where tenant_id in (select tenant_id from {{ transform_scope() }} where is_whole)
@@ -171,10 +181,10 @@
 {% endmacro %}
 
 {#
-    Note the changed objects of a kind; where all of them changed, or all of the tenant is to be made anew, these are
-    all that raw has and all that the marts have.
+    Mark the changed objects of a kind. Where all of them changed, or all of the tenant is rebuilt, these are all that
+    raw has and all that the marts have.
 #}
-{% macro note_changed(object, kind, holders) %}
+{% macro mark_changed(object, kind, holders) %}
     {% set key = key_columns(kind)[0] %}
     insert into stale.{{ kind }}
     with
@@ -202,8 +212,8 @@
 {% endmacro %}
 
 {#
-    A hook for the end of a run that is no transform: where it made all marts, nothing is stale any more. (A transform
-    is more than a run of dbt: it drops its keys itself.)
+    A hook for the end of a run that is no transform: where it built all marts, nothing is stale any more. (A transform
+    is more than a run of dbt: it deletes its keys itself.)
 #}
 {% macro drop_stale_keys() %}
     {% if not makes_models() or is_transform() or makes_relations() %}
@@ -223,18 +233,8 @@
     {% endif %}
     begin
     ;
-    {% for kind in [
-        "orders",
-        "renumbered_orders",
-        "customers",
-        "days",
-        "product_months",
-        "products",
-        "checkouts",
-        "carts",
-        "tenants",
-    ] %}
-        {# What a transform of a tenant that is under way has noted since, it makes itself. #}
+    {% for kind in var("stale_keys") %}
+        {# A transform of a tenant that is under way builds what it has marked since. #}
         delete from stale.{{ kind }}
         where
             tenant_id in (select tenant_id from {{ transform_scope() }})
@@ -245,7 +245,7 @@
     ;
 {% endmacro %}
 
-{# Whether this is a command of dbt that makes models; the hooks run with tests and seeds too. #}
+{# Whether this is a command of dbt that builds models; the hooks run with tests and seeds too. #}
 {% macro makes_models() %}
     {{ return(execute and flags.WHICH in ("run", "build")) }}
 {% endmacro %}

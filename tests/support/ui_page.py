@@ -65,6 +65,16 @@ class Page:
 
         self._wait(PAGE_SECONDS).until(clicked, f"there is no button {label} to click")
 
+    def follow(self, label: str) -> None:
+        """Go where the link of that label leads."""
+
+        def found(browser: Chrome) -> str | None:
+            links = browser.find_elements(By.LINK_TEXT, label)
+            return links[0].get_attribute("href") if links else None
+
+        address = self._wait(PAGE_SECONDS).until(found, f"there is no link {label} on {self.browser.current_url}")
+        self.browser.get(str(address))
+
     def images(self) -> list[int]:
         """The widths in pixels of the images in the figures; one that could not be shown has none."""
         widths: list[int] = self.browser.execute_script(

@@ -45,8 +45,9 @@ def build_defs(settings: Settings, *, pipeline: PipelineResource | None = None) 
         settings: where the database and the dbt project's cache are.
         pipeline: what ops and assets work on; by default each process opens its own.
     """
-    manifest = DbtProject(settings).manifest_path
-    models = marts_assets(manifest)
+    project = DbtProject(settings)
+    manifest = project.manifest_path
+    models = marts_assets(manifest, project.column_lineage)
     checks = asset_checks(models, manifest)
     checks_job = dg.define_asset_job(
         CHECKS_JOB,

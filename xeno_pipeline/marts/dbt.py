@@ -28,6 +28,7 @@ from filelock import FileLock
 from xeno_pipeline.database.connection import connection_variables, database_url
 from xeno_pipeline.database.safe_messages import strip_row_values
 from xeno_pipeline.errors import XenoError
+from xeno_pipeline.marts.lineage import Lineage
 from xeno_pipeline.settings import PROJECT_DIR, Settings
 
 DBT_PROJECT_DIR = PROJECT_DIR / "dbt_project"
@@ -54,6 +55,9 @@ _SESSION = {
 """Settings of a transform's database sessions."""
 
 _NOT_PASSED = ("error", "fail", "runtime error")
+
+_WITHOUT_DATABASE = ("--no-introspect", "--no-populate-cache")
+"""Options of a command that is to connect to nothing."""
 
 _SOURCES = ("dbt_project.yml", "models", "macros", "seeds", "tests")
 _ONE_AT_A_TIME = threading.Lock()  # dbt keeps its flags and adapters in globals of the process
@@ -102,7 +106,7 @@ class NodeResult:
 
 
 NodeSink = Callable[[str, int, int], None]
-"""Told the name of a node that is done, how many are, and of how many."""
+"""Called for each node that is done, with its name, its number and the number of nodes."""
 
 
 class DbtProject:
@@ -147,6 +151,35 @@ class DbtProject:
                 if not manifest.exists():
                     self._parse(parsed)
         return manifest
+
+    @cached_property
+    def column_lineage(self) -> Lineage:
+        """From which columns each column is computed: read off the SQL once for a version of the project, then kept."""
+        name = f"{self.version}-lineage.json"
+        kept = _BAKED / name
+        if not kept.exists():
+            kept = self._settings.home / "dbt" / name
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(kept.with_suffix(".lock")):
+                if not kept.exists():
+                    self._keep_lineage(kept)
+        found: dict[str, dict[str, list[list[str]]]] = orjson.loads(kept.read_bytes())
+        return {
+            relation: {column: [(table, name) for table, name in of] for column, of in columns.items()}
+            for relation, columns in found.items()
+        }
+
+    def _keep_lineage(self, path: Path) -> None:
+        from xeno_pipeline.marts.sql_lineage import column_lineage  # sqlglot is needed once for a version only
+
+        manifest = self.manifest_path
+        with tempfile.TemporaryDirectory(prefix="dbt-", dir=path.parent) as folder:
+            target = Path(folder)
+            shutil.copy(manifest.parent / "partial_parse.msgpack", target)
+            self._run(["compile", "--select", "resource_type:model", *_WITHOUT_DATABASE], target, None, None)
+            found = column_lineage(orjson.loads(manifest.read_bytes()), target / "compiled" / "xeno", DBT_PROJECT_DIR)
+            (target / path.name).write_bytes(orjson.dumps(found))
+            (target / path.name).rename(path)
 
     @cached_property
     def _parse_key(self) -> str:
@@ -196,6 +229,7 @@ class DbtProject:
             The manifest.
         """
         self._parse(_BAKED / self._parse_key)
+        self._keep_lineage(_BAKED / f"{self.version}-lineage.json")
         return self.manifest_path
 
     def _parse(self, into: Path) -> None:

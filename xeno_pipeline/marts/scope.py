@@ -14,7 +14,6 @@ from datetime import date
 from uuid import UUID, uuid4
 
 import psycopg
-from psycopg import sql
 
 from xeno_pipeline.database.connection import Connection, Database
 from xeno_pipeline.database.tenant_lock import TRANSFORM_LOCK_KEY
@@ -28,20 +27,6 @@ _IS_OUTDATED = """
     is distinct from (%(version)s, tenants.iana_timezone, tenants.currency)
     """
 """Whether all of a tenant's marts are to be made anew: the models, its days or its money are others."""
-
-_STALE_KEYS = (
-    *(
-        "orders",
-        "renumbered_orders",
-        "customers",
-        "days",
-        "product_months",
-        "products",
-        "checkouts",
-        "carts",
-        "tenants",
-    ),
-)
 
 
 @dataclass(frozen=True)
@@ -81,7 +66,8 @@ def due_tenants(
             or exists (select from ops.changes where changes.tenant_id = tenants.tenant_id)
             or """
         + " or ".join(
-            f"exists (select from stale.{kind} k where k.tenant_id = tenants.tenant_id)" for kind in _STALE_KEYS
+            f"exists (select from {table} keys where keys.tenant_id = tenants.tenant_id)"
+            for table in _stale_tables(connection)
         )
         + """
         )
@@ -168,10 +154,15 @@ def complete_transform(database: Database, scope: Scope, project_version: str) -
             {"transform_id": scope.transform_id, "version": project_version},
         ).fetchall()
         connection.execute("delete from ops.changes where transform_id = %s", [scope.transform_id])
-        for keys in _STALE_KEYS:
-            statement = sql.SQL("delete from stale.{} where tenant_id = any(%s)").format(sql.Identifier(keys))
-            connection.execute(statement, [list(scope.tenant_ids)])
+        for table in _stale_tables(connection):
+            connection.execute(f"delete from {table} where tenant_id = any(%s)", [list(scope.tenant_ids)])
     return [tenant_id for tenant_id, is_new in made if is_new]
+
+
+def _stale_tables(connection: Connection) -> list[str]:
+    """The tables of stale keys, one a kind; the dbt project's variable `stale_keys` declares them."""
+    tables = "select format('%I.%I', schemaname, tablename) from pg_tables where schemaname = 'stale' order by 1"
+    return [table for (table,) in connection.execute(tables)]
 
 
 def _check_zones(connection: Connection, scope: Scope) -> None:

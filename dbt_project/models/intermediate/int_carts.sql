@@ -59,7 +59,7 @@ cross join
                         0
                     )
             end::numeric(20, 4) as value
-        from jsonb_array_elements(carts.lines) as elements(line)
+        from (select jsonb_array_elements(carts.lines) as line) elements
         cross join
             lateral(select line -> 'line_price_set' -> 'shop_money' as money) shop
     ) lines

@@ -33,6 +33,22 @@ def test_each_tenant_is_a_partition(page: Page) -> None:
     page.photograph("partitions")
 
 
+def test_the_columns_of_a_mart_lead_back_to_fields_of_shopify(page: Page) -> None:
+    page.go("/assets/marts/revenue_daily?view=overview")
+    page.wait_for("Columns", "gross_sales + discounts + returns", "Sale.totalAmount.shopMoney.amount")
+    page.photograph("lineage")
+    for link in (
+        "intermediate.int_daily_sales.net_sales",
+        "marts.fct_sales.net_sales",
+        "intermediate.int_sales.net_sales",
+        "staging.stg_shopify__order_sales.total_amount",
+        "raw.order_sales.total_amount",
+    ):
+        page.follow(link)
+        page.wait_for("Columns", link.rpartition(".")[2])
+    assert "Sale.totalAmount.shopMoney.amount" in page.text()
+
+
 @pytest.mark.parametrize("tenant", TENANTS)
 def test_a_marts_page_shows_the_revenue_of_each_tenant_as_a_plot(page: Page, tenant: str) -> None:
     page.go(f"/assets/marts/revenue_daily?view=partitions&partition={tenant}")

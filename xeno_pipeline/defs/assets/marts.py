@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
 
+from xeno_pipeline.defs.assets.columns import ModelColumns
 from xeno_pipeline.defs.assets.previews import add_previews, draw_previews
 from xeno_pipeline.defs.code_references import references, to_file
 from xeno_pipeline.defs.concurrency import BACKFILL_POOL, lower_cpu_priority
@@ -21,6 +22,7 @@ from xeno_pipeline.defs.partitions import TENANTS
 from xeno_pipeline.defs.resources import PipelineResource
 from xeno_pipeline.defs.tenant_selection import drop_skipped, requested_partitions, select_tenants
 from xeno_pipeline.marts.dbt import DBT_PROJECT_DIR, NodeResult
+from xeno_pipeline.marts.lineage import Lineage
 from xeno_pipeline.marts.transform import TransformReport, TransformRequest, transform
 
 _TENANTS_A_RUN = 50
@@ -32,7 +34,8 @@ extraction fails does not delay another tenant's marts.
 
 
 class _Translator(DagsterDbtTranslator):
-    def __init__(self) -> None:
+    def __init__(self, lineage: Lineage) -> None:
+        self._columns = ModelColumns(lineage)
         # A dbt test's result does not say which tenant it is about; the asset checks do.
         super().__init__(DagsterDbtTranslatorSettings(enable_asset_checks=False))
 
@@ -47,18 +50,20 @@ class _Translator(DagsterDbtTranslator):
             return spec
         relation = "view" if node["config"]["materialized"] == "view" else "table"
         source = references(to_file(DBT_PROJECT_DIR / node["original_file_path"], "dbt model"))
-        return spec.replace_attributes(
+        spec = spec.replace_attributes(
             group_name=spec.key.path[0],
             kinds={"dbt", "postgres", relation},
             metadata={**spec.metadata, **source},
         )
+        return self._columns.describe(spec, node)
 
 
-def marts_assets(manifest: Path) -> dg.AssetsDefinition:
+def marts_assets(manifest: Path, lineage: Lineage) -> dg.AssetsDefinition:
     """The models of a parsed dbt project as assets.
 
     Args:
         manifest: its manifest.json.
+        lineage: the columns that the models' columns are computed from.
     """
 
     @dbt_assets(
@@ -68,7 +73,7 @@ def marts_assets(manifest: Path) -> dg.AssetsDefinition:
         partitions_def=TENANTS,
         backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=_TENANTS_A_RUN),
         pool=BACKFILL_POOL,
-        dagster_dbt_translator=_Translator(),
+        dagster_dbt_translator=_Translator(lineage),
     )
     def models(
         context: dg.AssetExecutionContext, config: TransformConfig, pipeline: PipelineResource

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
+from xeno_pipeline.defs.assets.columns import describe_raw
 from xeno_pipeline.defs.assets.shopify import shopify_key
 from xeno_pipeline.defs.code_references import references, to_file
 from xeno_pipeline.defs.concurrency import BACKFILL_POOL, lower_cpu_priority
@@ -40,7 +41,7 @@ _MAPPING = PROJECT_DIR / "xeno_pipeline" / "raw" / "mapping.py"
 
 def _spec(table: RawTable, stream: str, *, skippable: bool = True) -> dg.AssetSpec:
     parent = f" Each belongs to a row of raw.{table.parent.name}." if table.parent else ""
-    return dg.AssetSpec(
+    spec = dg.AssetSpec(
         raw_key(table.name),
         deps=[shopify_key(stream)],
         group_name="raw",
@@ -51,6 +52,7 @@ def _spec(table: RawTable, stream: str, *, skippable: bool = True) -> dg.AssetSp
         metadata={**references(to_file(_MAPPING, "Mapping of fields to columns"))},
         skippable=skippable,
     )
+    return describe_raw(spec, table)
 
 
 CARTS_ASSET = _spec(raw.CARTS, CARTS, skippable=False)

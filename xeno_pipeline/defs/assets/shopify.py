@@ -6,12 +6,16 @@ from pathlib import Path
 
 import dagster as dg
 
+from xeno_pipeline.defs.assets.columns import describe_source
 from xeno_pipeline.defs.code_references import references, to_file
 from xeno_pipeline.defs.partitions import TENANTS
-from xeno_pipeline.extraction.streams import CARTS, STREAM_NAMES
+from xeno_pipeline.extraction.streams import CARTS, SHOP, STREAM_NAMES, STREAMS
+from xeno_pipeline.raw import tables as raw
+from xeno_pipeline.raw.tables import tree
 from xeno_pipeline.settings import PROJECT_DIR
 
 _SHOPIFY = PROJECT_DIR / "xeno_pipeline" / "shopify"
+_ROOTS = {SHOP: raw.SHOPS, CARTS: raw.CARTS, **{stream.name: stream.root for stream in STREAMS}}
 
 
 def shopify_key(stream: str) -> dg.AssetKey:
@@ -20,7 +24,7 @@ def shopify_key(stream: str) -> dg.AssetKey:
 
 
 def _spec(stream: str, origin: str) -> dg.AssetSpec:
-    return dg.AssetSpec(
+    spec = dg.AssetSpec(
         shopify_key(stream),
         group_name="shopify",
         kinds={"shopify"},
@@ -29,6 +33,7 @@ def _spec(stream: str, origin: str) -> dg.AssetSpec:
         description=f"{stream.replace('_', ' ').capitalize()} of each store, {origin}.",
         metadata={**references(to_file(_query(stream), "What is read"))},
     )
+    return describe_source(spec, tree(_ROOTS[stream]))
 
 
 def _query(stream: str) -> Path:

@@ -1,0 +1,63 @@
+"""Every column of a mart leads back to fields of Shopify, or to the pipeline's own tables."""
+
+from __future__ import annotations
+
+import pytest
+from graphql import GraphQLEnumType, GraphQLScalarType, build_schema, get_named_type
+
+from tests.support.marts.warehouse import Warehouse
+from xeno_pipeline.marts.lineage import Lineage, origins
+from xeno_pipeline.raw.origins import fields_of
+from xeno_pipeline.raw.tables import CARTS, RAW_TABLES, RawTable
+from xeno_pipeline.settings import PROJECT_DIR
+
+
+@pytest.fixture
+def lineage(warehouse: Warehouse) -> Lineage:
+    return warehouse.project.column_lineage
+
+
+def test_every_model_has_a_lineage_of_its_columns(warehouse: Warehouse, lineage: Lineage) -> None:
+    columns = warehouse.query(
+        """
+        select table_schema || '.' || table_name, column_name from information_schema.columns
+        where table_schema in ('staging', 'intermediate', 'marts')
+        """
+    )
+    assert sorted(set(columns) - {(relation, column) for relation, of in lineage.items() for column in of}) == []
+    without = [f"{relation}.{column}" for relation, of in lineage.items() for column in of if not of[column]]
+    assert len(without) < 25, "numbers of rows and literals alone come from no column"
+    assert "marts.revenue_daily.net_sales" not in without
+
+
+def test_net_sales_come_from_the_amounts_of_shopifys_ledger(lineage: Lineage) -> None:
+    assert {("raw.order_sales", name) for name in ("total_amount", "discount_amount", "tax_amount")} <= origins(
+        lineage, ("marts.revenue_daily", "net_sales")
+    )
+    assert {relation.split(".")[0] for of in lineage for relation, _ in origins(lineage, (of, "tenant_id"))} <= {
+        "raw",
+        "ops",
+    }
+
+
+def test_a_lineage_is_kept_for_the_version_of_the_project(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = warehouse.project.column_lineage
+    again = type(warehouse.project)(warehouse.project._settings)
+    monkeypatch.setattr(again, "_run", None)
+    assert again.column_lineage == kept
+
+
+@pytest.mark.parametrize("table", RAW_TABLES, ids=lambda table: table.name)
+def test_every_column_of_raw_names_the_field_it_comes_from(table: RawTable) -> None:
+    own = {"tenant_id", "query_version", *({"updated_at"} if table.name == "shops" else ())}
+    assert fields_of(table.name).keys() == set(table.copied_columns) - own
+    if table is not CARTS:
+        schema = build_schema((PROJECT_DIR / "shopify_sandbox" / "data" / "schema.graphql").read_text())
+        for path in fields_of(table.name).values():
+            kind, *fields = path.split(".")
+            of = schema.type_map[kind]
+            for field in fields:
+                of = get_named_type(of.fields[field].type)
+            assert not fields or isinstance(of, GraphQLScalarType | GraphQLEnumType), path
