@@ -1,7 +1,7 @@
 # Every target sets itself up: a bare machine needs Python 3.11 to 3.13, make and a shell.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test test-slow lint format bench lock clean
+.PHONY: help install demo dev test test-slow lint format bench lock clean dbt-docs
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -40,6 +40,9 @@ lint: install ## ruff, SQL formatting, layers, mypy
 	$(BIN)/sqlfmt --check --quiet dbt_project
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
+
+dbt-docs: install ## dbt's documentation of the models, built, served on loopback and opened in a browser
+	$(BIN)/python -m scripts.dbt_docs
 
 format: install ## Format Python and SQL
 	$(BIN)/ruff check --fix .

@@ -172,12 +172,12 @@ class DbtProject:
     def _keep_lineage(self, path: Path) -> None:
         from xeno_pipeline.marts.sql_lineage import column_lineage  # sqlglot is needed once for a version only
 
-        manifest = self.manifest_path
         with tempfile.TemporaryDirectory(prefix="dbt-", dir=path.parent) as folder:
             target = Path(folder)
-            shutil.copy(manifest.parent / "partial_parse.msgpack", target)
-            self._run(["compile", "--select", "resource_type:model", *_WITHOUT_DATABASE], target, None, None)
-            found = column_lineage(orjson.loads(manifest.read_bytes()), target / "compiled" / "xeno", DBT_PROJECT_DIR)
+            command = ["compile", "--select", "resource_type:model", *_WITHOUT_DATABASE]
+            self._run(command, target, None, None, self._manifest())
+            manifest = orjson.loads(self.manifest_path.read_bytes())
+            found = column_lineage(manifest, target / "compiled" / "xeno", DBT_PROJECT_DIR)
             (target / path.name).write_bytes(orjson.dumps(found))
             (target / path.name).rename(path)
 
@@ -203,9 +203,7 @@ class DbtProject:
         Raises:
             DbtError: it could not begin.
         """
-        parsed = (self.manifest_path.parent / _PARSED).read_bytes()
-        manifest = Manifest.from_msgpack(parsed)  # dbt changes it while it runs
-        manifest.build_flat_graph()  # type: ignore[no-untyped-call]  # the macros' `graph`; only a parse makes it
+        manifest = self._manifest()
         self._settings.home.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="dbt-", dir=self._settings.home) as target:
             result = self._run(arguments, Path(target), transform_id, on_node, manifest)
@@ -232,6 +230,23 @@ class DbtProject:
         self._keep_lineage(_BAKED / f"{self.version}-lineage.json")
         return self.manifest_path
 
+    def write_docs(self, folder: Path) -> None:
+        """Write dbt's documentation of the models into a folder, as a site that needs no other file.
+
+        Raises:
+            DbtError: dbt could not read the database.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="dbt-", dir=folder.parent) as target:
+            self._run(["docs", "generate", "--static", "--no-compile"], Path(target), None, None, self._manifest())
+            (Path(target) / "static_index.html").rename(folder / "index.html")
+
+    def _manifest(self) -> Manifest:
+        """The parsed project; read each time, because dbt changes it while it runs."""
+        manifest = Manifest.from_msgpack((self.manifest_path.parent / _PARSED).read_bytes())
+        manifest.build_flat_graph()  # type: ignore[no-untyped-call]  # the macros' `graph`; only a parse makes it
+        return manifest
+
     def _parse(self, into: Path) -> None:
         into.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="dbt-", dir=into.parent) as target:
@@ -248,16 +263,15 @@ class DbtProject:
         manifest: Manifest | None,
     ) -> Any:
         """Invoke dbt with its artifacts in `target`; what it returns depends on the command. No manifest: it parses."""
-        command, *options = arguments
         place = ["--project-dir", str(DBT_PROJECT_DIR), "--profiles-dir", str(DBT_PROJECT_DIR)]
         artifacts = ["--target-path", str(target), "--log-path", str(target), "--log-level-file", "none"]
         manners = ["--log-level", "none", "--no-use-colors", "--no-send-anonymous-usage-stats", "--no-version-check"]
         callbacks = [_listener(on_node)] if on_node else []
         with _ONE_AT_A_TIME, _environment(database_url(self._settings), transform_id):
-            outcome = dbtRunner(manifest, callbacks).invoke([command, *place, *artifacts, *manners, *options])
+            outcome = dbtRunner(manifest, callbacks).invoke([*arguments, *place, *artifacts, *manners])
         if outcome.exception is not None:
             reason = strip_row_values(str(outcome.exception)).splitlines()
-            raise DbtError(f"dbt {command} could not run: {' '.join(reason[:3])}")
+            raise DbtError(f"dbt {arguments[0]} could not run: {' '.join(reason[:3])}")
         return outcome.result
 
 
