@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -238,6 +239,7 @@ class DbtProject:
         """
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="dbt-", dir=folder.parent) as target:
+            shutil.copy(self.manifest_path, target)
             self._run(["docs", "generate", "--static", "--no-compile"], Path(target), None, None, self._manifest())
             (Path(target) / "static_index.html").rename(folder / "index.html")
 
