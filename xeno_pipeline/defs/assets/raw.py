@@ -36,7 +36,7 @@ STREAM_OF_TABLE = {table.name: stream for stream, tables in TABLES_OF_STREAM.ite
 _TENANTS_A_RUN = 10
 """How many tenants a backfill's run reads: several shops are waited for at once."""
 
-_MAPPING = PROJECT_DIR / "xeno_pipeline" / "raw" / "mapping.py"
+_ORIGINS = PROJECT_DIR / "xeno_pipeline" / "raw" / "origins.py"
 
 
 def _spec(table: RawTable, stream: str, *, skippable: bool = True) -> dg.AssetSpec:
@@ -49,7 +49,7 @@ def _spec(table: RawTable, stream: str, *, skippable: bool = True) -> dg.AssetSp
         tags={"xeno/stream": stream},
         partitions_def=TENANTS,
         description=f"{table.name.replace('_', ' ').capitalize()} as Shopify has them, one row each.{parent}",
-        metadata={**references(to_file(_MAPPING, "Mapping of fields to columns"))},
+        metadata={**references(to_file(_ORIGINS, "From which field each column comes"))},
         skippable=skippable,
     )
     return describe_raw(spec, table)
