@@ -11,7 +11,9 @@ from typing import Any
 
 from tests.support.installation import Installation
 from tests.support.nodes import OPENED, Node
-from xeno_pipeline.raw.load import Completeness, Load, TableCounts
+from xeno_pipeline.raw.completeness import Completeness
+from xeno_pipeline.raw.counts import TableCounts
+from xeno_pipeline.raw.load import Load
 from xeno_pipeline.raw.mapping import RowMapping
 from xeno_pipeline.raw.tables import RawTable
 from xeno_pipeline.tenants import registry

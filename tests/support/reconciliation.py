@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from tests.support.installation import Installation
-from xeno_pipeline.extraction.reconciliation import ReconcileOptions, reconcile_tenants
+from xeno_pipeline.extraction.reconciliation import reconcile_tenants
 from xeno_pipeline.extraction.reconciliation_results import Reconciliation, latest_of
 from xeno_pipeline.extraction.report import StreamResult
+from xeno_pipeline.extraction.stream_reconciliation import ReconcileOptions
 from xeno_pipeline.extraction.sync import Syncer
 from xeno_pipeline.tenants.registry import Tenant
 

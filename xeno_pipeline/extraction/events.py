@@ -22,12 +22,14 @@ from xeno_pipeline.extraction import inbox
 from xeno_pipeline.extraction.inbox import PendingEvent
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult, empty_report
 from xeno_pipeline.extraction.state import load_state
-from xeno_pipeline.extraction.stream_sync import StreamSync, UnloadableError
+from xeno_pipeline.extraction.stream_loader import UnloadableError
+from xeno_pipeline.extraction.stream_sync import StreamSync
 from xeno_pipeline.extraction.streams import CARTS, SHOP, STREAMS, Stream
 from xeno_pipeline.extraction.sync import Syncer
 from xeno_pipeline.extraction.visibility import too_old
 from xeno_pipeline.raw import tables as raw
-from xeno_pipeline.raw.load import Load, TableCounts
+from xeno_pipeline.raw.counts import TableCounts
+from xeno_pipeline.raw.load import Load
 from xeno_pipeline.raw.mapping import RowMapping
 from xeno_pipeline.raw.redaction import redact_customer
 from xeno_pipeline.raw.suppression import load_suppressed

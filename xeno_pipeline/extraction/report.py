@@ -10,7 +10,7 @@ from typing import Any
 from xeno_pipeline.database.safe_messages import safe_message
 from xeno_pipeline.errors import UnexpectedError, XenoError
 from xeno_pipeline.extraction.streams import Stream
-from xeno_pipeline.raw.load import TableCounts
+from xeno_pipeline.raw.counts import TableCounts
 from xeno_pipeline.raw.tables import tree
 from xeno_pipeline.shopify.usage import Usage
 

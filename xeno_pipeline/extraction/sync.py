@@ -34,7 +34,8 @@ from xeno_pipeline.extraction.stream_sync import StreamSync
 from xeno_pipeline.extraction.streams import SHOP, STREAMS, Stream, check_streams
 from xeno_pipeline.raw import tables as raw
 from xeno_pipeline.raw.copy_format import without_nul
-from xeno_pipeline.raw.load import Load, TableCounts
+from xeno_pipeline.raw.counts import TableCounts
+from xeno_pipeline.raw.load import Load
 from xeno_pipeline.raw.mapping import RowMapping
 from xeno_pipeline.shopify.client import ShopifyClient
 from xeno_pipeline.shopify.oauth import App

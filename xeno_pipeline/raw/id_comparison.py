@@ -14,7 +14,9 @@ from psycopg import sql
 
 from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.raw import merge as merging
-from xeno_pipeline.raw.load import Completeness, check_deletions, ids_of, lock, mark_changed
+from xeno_pipeline.raw.changes import ids_of, mark_changed
+from xeno_pipeline.raw.completeness import Completeness, check_deletions
+from xeno_pipeline.raw.load import lock
 from xeno_pipeline.raw.tables import CUSTOMERS, RawTable
 
 SeenId = tuple[int, datetime | None, int | None, str | None]
@@ -127,7 +129,7 @@ class IdComparison:
             deleted = self.connection.execute(merging.tombstone_missing(self.root), bound).fetchone()
             assert deleted is not None
             mark_changed(self.connection, self.tenant_id, self.root, "select id from changed_roots")
-            self.connection.execute(merging.unlist_missing(self.root), bound)
+            self.connection.execute(merging.clear_missing(self.root), bound)
         return int(deleted[0])
 
     def _bound(self, complete: Completeness) -> dict[str, object]:

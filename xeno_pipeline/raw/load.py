@@ -1,8 +1,8 @@
-"""Loading rows into the raw tables: streamed, idempotent, newest wins, all of a load or nothing of it.
+"""Loading rows into the raw tables: streamed, idempotent, newest wins, all or nothing.
 
-Where a tenant has no rows yet they are copied straight into the raw tables; else into temporary twins, and
-merged from there set by set. Everything happens in the caller's transaction, so that a cursor written in it
-moves with the rows. Its lock on (tenant, root table) keeps two loads apart for no longer than they write.
+If a tenant has no rows yet, rows are copied straight into the raw tables. Otherwise they are copied into temporary
+tables (staged) and merged from there, table by table. Everything happens in the caller's transaction, so that a cursor
+written in it moves with the rows. A lock on (tenant, root table) serialises the writing of two loads.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import psycopg
@@ -18,71 +18,17 @@ from psycopg import sql
 
 from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.database.tenant_lock import lock_against_removal
-from xeno_pipeline.errors import XenoError
 from xeno_pipeline.raw import merge as merging
+from xeno_pipeline.raw.changes import ALL_OBJECTS, ids_of, mark_changed
+from xeno_pipeline.raw.completeness import Completeness, check_deletions
 from xeno_pipeline.raw.copy import REFUSALS, Row, copy_rows
+from xeno_pipeline.raw.counts import TableCounts
 from xeno_pipeline.raw.set_aside import Refusals, Refused, forget
 from xeno_pipeline.raw.suppression import Suppressed, load_suppressed
 from xeno_pipeline.raw.tables import KINDS, RawTable, tree
 
-ALL_OBJECTS = 0
-"""The id under which a change of all objects of a kind is noted."""
-
 RowSource = Callable[[Suppressed, Callable[[Refused], None]], Iterable[Row]]
-"""Makes the rows of a load without what tells of suppressed persons, and tells of the records that do not fit."""
-
-_MOST_GONE = 0.01
-"""The share of a stream that may disappear between two complete reads without a question."""
-
-
-class TooManyDeletionsError(XenoError):
-    """A complete read lacks more objects than disappear in the normal course of things."""
-
-
-@dataclass
-class TableCounts:
-    """What a load did to one table, in rows."""
-
-    read: int = 0
-    inserted: int = 0
-    updated: int = 0
-    deleted: int = 0
-    """Rows removed, and roots marked as gone."""
-    set_aside: int = 0
-    """Objects that do not fit, told of their root table; and records of which nobody can say what they belong to."""
-
-    @property
-    def changed(self) -> int:
-        """Rows that are not as they were."""
-        return self.inserted + self.updated + self.deleted
-
-    def __iadd__(self, other: TableCounts) -> TableCounts:
-        self.read += other.read
-        self.inserted += other.inserted
-        self.updated += other.updated
-        self.deleted += other.deleted
-        self.set_aside += other.set_aside
-        return self
-
-
-@dataclass(frozen=True)
-class Completeness:
-    """Says that a read holds everything its token can see, so that what it lacks is gone.
-
-    Args:
-        visible_since: objects created before this instant could not be seen (None: all could).
-        accept: believe it however many are gone.
-        visible_until: objects created at this instant or later could not be seen either (None: all could).
-    """
-
-    visible_since: datetime | None = None
-    accept: bool = False
-    visible_until: datetime | None = None
-
-    def within(self, since: datetime | None, until: datetime | None) -> Completeness:
-        """The same of a read that was confined to what was created from an instant, up to but not including another."""
-        known = [instant for instant in (self.visible_since, since) if instant]
-        return replace(self, visible_since=max(known, default=None), visible_until=until)
+"""Makes the rows of a load without the personal data of suppressed customers, and reports records that do not fit."""
 
 
 @dataclass(frozen=True)
@@ -134,24 +80,24 @@ class Load:
                 with connection.transaction():
                     return self._copy(connection, source)
             except psycopg.errors.UniqueViolation:
-                pass  # an object came twice: the merge sorts that out
+                pass  # an object came twice: the merge handles that
         return self._merge(connection, source)
 
     def mark_deleted(self, connection: Connection, ids: Collection[int]) -> int:
-        """Mark roots as gone that Shopify said it deleted, in the connection's current transaction.
+        """Mark roots as deleted that Shopify announced as deleted, in the connection's current transaction.
 
         A load of what was read before this moment does not bring them back.
 
         Returns:
-            How many of them were there.
+            How many of them were live.
         """
         lock(connection, self.tenant_id, self.root)
         bound = {"tenant": self.tenant_id, "ids": list(ids), "now": datetime.now(UTC)}
-        buried = connection.execute(merging.tombstone(self.root), bound).fetchall()
-        if buried:
-            mark_changed(connection, self.tenant_id, self.root, ids_of(buried))
+        deleted = connection.execute(merging.tombstone(self.root), bound).fetchall()
+        if deleted:
+            mark_changed(connection, self.tenant_id, self.root, ids_of(deleted))
         forget(connection, self.tenant_id, self.root, ids)
-        return len(buried)
+        return len(deleted)
 
     def _is_first(self, connection: Connection) -> bool:
         found = " or ".join(
@@ -166,35 +112,36 @@ class Load:
         copied, refusals = source.copy(connection, {t.name: _target("raw", t.name, t) for t in tables})
         counts = {name: TableCounts(read=count, inserted=count) for name, count in copied.items()}
         if refusals.count:
-            self._drop_from_raw(connection, refusals, tables, counts)
-        self._unlist_read(connection, refusals, "raw")
+            self._delete_refused_from_raw(connection, refusals, tables, counts)
+        self._clear_read(connection, refusals, "raw")
         if copied:
             mark_changed(connection, self.tenant_id, self.root, f"values ({ALL_OBJECTS}::bigint)")
         return counts
 
-    def _drop_from_raw(
+    def _delete_refused_from_raw(
         self,
         connection: Connection,
         refusals: Refusals,
         tables: Iterable[RawTable],
         counts: dict[str, TableCounts],
     ) -> None:
-        """Take out again, of what was copied into the raw tables, all of the objects that are to be set aside."""
+        """Delete the rows of objects to be set aside from the raw tables that they were copied into."""
         bound = {"tenant": self.tenant_id}
         set_aside = self._set_aside(connection, refusals, "raw")
-        # Without statistics of the rows that have just come, the planner would look for each parent by itself.
+        # Without statistics of the new rows, the planner would look up each parent in turn.
         connection.execute("set local enable_nestloop = off")
         for table in tables:
-            drop = merging.drop_refused(f"raw.{table.name}") if table is self.root else merging.drop_parentless(table)
-            dropped = connection.execute(drop, bound).rowcount
+            is_root = table is self.root
+            delete = merging.delete_refused(f"raw.{table.name}") if is_root else merging.delete_parentless(table)
+            deleted = connection.execute(delete, bound).rowcount
             if table.name in counts:
-                counts[table.name].inserted -= dropped
+                counts[table.name].inserted -= deleted
         connection.execute("set local enable_nestloop = on")
         connection.execute("drop table refused")
         counts.setdefault(self.root.name, TableCounts()).set_aside = set_aside
 
     def _merge(self, connection: Connection, source: _Source) -> dict[str, TableCounts]:
-        """Copy the rows into temporary twins, and merge these."""
+        """Copy the rows into temporary tables, and merge these."""
         tables = tree(self.root)
         connection.execute(merging.CREATE_CHANGED_ROOTS)
         for table in tables:
@@ -204,15 +151,15 @@ class Load:
         counts = {table.name: TableCounts(read=copied[table.name]) for table in tables}
         if copied or self.complete or refusals.count:
             if self.complete:
-                connection.execute(merging.note_seen(self.root))
+                connection.execute(merging.create_seen(self.root))
             if refusals.count:
                 counts[self.root.name].set_aside = self._set_aside(connection, refusals, "staged")
                 if self.complete:
-                    connection.execute(merging.see_refused())
-                connection.execute(merging.drop_refused(f"staged_{self.root.name}"), {"tenant": self.tenant_id})
+                    connection.execute(merging.add_refused_to_seen())
+                connection.execute(merging.delete_refused(f"staged_{self.root.name}"), {"tenant": self.tenant_id})
                 connection.execute("drop table refused")
-            self._unlist_read(connection, refusals, "staged")
-            self._drop_repeated_and_stale(connection, tables)
+            self._clear_read(connection, refusals, "staged")
+            self._delete_repeated_and_stale(connection, tables)
             self._apply(connection, tables, counts, refusals)
             mark_changed(connection, self.tenant_id, self.root, "select distinct id from changed_roots")
             connection.execute("drop table if exists seen")
@@ -220,7 +167,7 @@ class Load:
         return counts
 
     def _set_aside(self, connection: Connection, refusals: Refusals, where: str) -> int:
-        """Put what was refused on the list, and into the temporary table `refused`.
+        """Record what was refused in `ops.set_aside`, and in the temporary table `refused`.
 
         Args:
             connection: in the transaction of the load.
@@ -248,28 +195,28 @@ class Load:
         }
         connection.execute(merging.CREATE_REFUSED, columns)
         connection.execute(merging.describe_refused(self.root, _place(where, self.root)), bound)
-        connection.execute(merging.list_refused(self.root), bound)
+        connection.execute(merging.insert_set_aside(self.root), bound)
         if refusals.lost:
             lost = {"records": refusals.lost, "reason": refusals.lost_reason}
-            connection.execute(merging.LIST_UNIDENTIFIED, {**bound, **lost})
+            connection.execute(merging.INSERT_UNIDENTIFIED, {**bound, **lost})
         return len(roots) + refusals.lost
 
-    def _unlist_read(self, connection: Connection, refusals: Refusals, where: str) -> None:
-        """Take off the list what was read in a good shape."""
+    def _clear_read(self, connection: Connection, refusals: Refusals, where: str) -> None:
+        """Delete from `ops.set_aside` what was read and fits."""
         bound = {"tenant": self.tenant_id, "read_at": self.read_at, "object": self.root.name}
-        connection.execute(merging.unlist_read(self.root, _place(where, self.root)), bound)
+        connection.execute(merging.clear_read(self.root, _place(where, self.root)), bound)
         if self.is_history and not refusals.lost:
-            connection.execute(merging.UNLIST_UNIDENTIFIED, bound)
+            connection.execute(merging.CLEAR_UNIDENTIFIED, bound)
 
-    def _drop_repeated_and_stale(self, connection: Connection, tables: Iterable[RawTable]) -> None:
-        """Leave in the twins one row per object, and only objects that are not older than what is there."""
+    def _delete_repeated_and_stale(self, connection: Connection, tables: Iterable[RawTable]) -> None:
+        """Leave one staged row per object, and no object that is older than the one in raw."""
         for table in tables:
             connection.execute(f"analyze staged_{table.name}")
-            connection.execute(merging.drop_repeated(table))
+            connection.execute(merging.delete_repeated(table))
             if table.parent is None:
-                connection.execute(merging.drop_stale(table), {"tenant": self.tenant_id})
+                connection.execute(merging.delete_stale(table), {"tenant": self.tenant_id})
             else:
-                connection.execute(merging.drop_orphans(table))
+                connection.execute(merging.delete_staged_parentless(table))
 
     def _apply(
         self,
@@ -278,7 +225,7 @@ class Load:
         counts: Mapping[str, TableCounts],
         refusals: Refusals,
     ) -> None:
-        """Bring the raw tables to what the twins hold; what a lost record may stand for is not missing."""
+        """Merge the staged rows into the raw tables. If records without an id were read, none counts as absent."""
         bound = {"tenant": self.tenant_id, "read_at": self.read_at}
         for table in tables:
             inserted, updated = _one_row(connection, merging.upsert(table), bound)
@@ -298,29 +245,9 @@ class Load:
         }
         missing, live = _one_row(connection, merging.count_missing(self.root), bound)
         check_deletions(self.tenant_id, self.root, missing, live, complete=complete)
-        (gone,) = _one_row(connection, merging.tombstone_missing(self.root), bound)
-        connection.execute(merging.unlist_missing(self.root), bound)
-        return gone
-
-
-def check_deletions(tenant_id: str, root: RawTable, missing: int, live: int, *, complete: Completeness) -> None:
-    """Do nothing where no more is gone than in the normal course of things, or however much is accepted.
-
-    Args:
-        tenant_id: whose objects they are.
-        root: their table.
-        missing: how many are gone.
-        live: of how many.
-        complete: what was read.
-
-    Raises:
-        TooManyGoneError: it is more than one per cent.
-    """
-    if missing > _MOST_GONE * live and not complete.accept:
-        raise TooManyDeletionsError(
-            f"{tenant_id}: {missing:,} of {live:,} {root.name} are no longer at Shopify, more than one per cent; "
-            "none of them was marked as gone. If they really are, run it again with --accept-deletions."
-        )
+        (deleted,) = _one_row(connection, merging.tombstone_missing(self.root), bound)
+        connection.execute(merging.clear_missing(self.root), bound)
+        return deleted
 
 
 def lock(connection: Connection, tenant_id: str, root: RawTable) -> None:
@@ -331,39 +258,6 @@ def lock(connection: Connection, tenant_id: str, root: RawTable) -> None:
     """
     lock_against_removal(connection, tenant_id)
     connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{root.name}/{tenant_id}"])
-
-
-def mark_changed(connection: Connection, tenant_id: str, root: RawTable, ids: str) -> None:
-    """Note which roots changed, for the next transform of the tenant, and when.
-
-    Args:
-        connection: in the transaction that changes them, and holds the lock on them.
-        tenant_id: whose they are.
-        root: their table.
-        ids: a query of one column.
-    """
-    connection.execute(
-        f"""
-        with
-            changed (id) as ({ids}),
-            noted as (
-                insert into ops.changes (tenant_id, object, object_id)
-                select %(tenant)s, %(object)s, id from changed
-                on conflict (tenant_id, object, object_id) do update set transform_id = null
-                where changes.transform_id is not null
-            )
-        insert into ops.last_changes
-        select %(tenant)s, %(object)s, now() where exists (select from changed)
-        on conflict (tenant_id, object) do update
-        set changed_at = greatest(last_changes.changed_at, excluded.changed_at)
-        """,
-        {"tenant": tenant_id, "object": root.name},
-    )
-
-
-def ids_of(rows: Iterable[tuple[int, ...]]) -> str:
-    """The query of one column for the ids in the first place of some rows; of one row at least."""
-    return "values " + ", ".join(f"({row[0]}::bigint)" for row in rows)
 
 
 @dataclass(frozen=True)

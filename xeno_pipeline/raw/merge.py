@@ -1,8 +1,8 @@
-"""The SQL that merges staged rows into the raw tables, made from what the tables declare.
+"""The SQL that merges staged rows into the raw tables, generated from the tables' declarations.
 
-Staged rows lie in temporary twins, `staged_<table>`; the ids of root rows that a merge changed gather in
-`changed_roots`, those that a complete read has seen in `seen`, those that are to be set aside in `refused`.
-`%(tenant)s` and `%(read_at)s` are bound by whoever runs the statements.
+Its temporary tables: `staged_<table>` holds the staged rows, `changed_roots` the ids of root rows that the merge
+changed, `seen` those in a complete read, `refused` those to be set aside. The caller binds `%(tenant)s` and
+`%(read_at)s`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from xeno_pipeline.raw.tables import RawTable
 CREATE_CHANGED_ROOTS = "create temporary table changed_roots (id bigint not null) on commit drop"
 
 
-def note_seen(root: RawTable) -> str:
-    """Note the ids of the staged roots, before any of them is dropped: what a read has seen exists, however old."""
+def create_seen(root: RawTable) -> str:
+    """Keep the ids of the staged roots before any of them is deleted: all that a read has seen exists, however old."""
     return f"create temporary table seen on commit drop as select distinct id from staged_{root.name}"
 
 
@@ -29,7 +29,7 @@ CREATE_REFUSED = """
 
 
 def describe_refused(root: RawTable, rows: str) -> str:
-    """Note of refused roots what those of their records say that were copied.
+    """Complete refused roots by what their copied rows say.
 
     Args:
         root: their table.
@@ -46,18 +46,18 @@ def describe_refused(root: RawTable, rows: str) -> str:
         """
 
 
-def see_refused() -> str:
-    """Note that refused roots were seen."""
+def add_refused_to_seen() -> str:
+    """Count refused roots as seen."""
     return "insert into seen select id from refused except select id from seen"
 
 
-def drop_refused(rows: str) -> str:
+def delete_refused(rows: str) -> str:
     """Delete copied roots that are refused."""
     return f"delete from {rows} rows using refused where rows.tenant_id = %(tenant)s and rows.id = refused.id"
 
 
-def list_refused(root: RawTable) -> str:
-    """Put refused roots on the list, but for those that have become newer in raw meanwhile."""
+def insert_set_aside(root: RawTable) -> str:
+    """Record refused roots as set aside, except those that raw holds in a newer version by now."""
     return f"""
         insert into ops.set_aside as known
             (tenant_id, object, object_id, gid, reason, first_seen_at, last_seen_at,
@@ -75,7 +75,7 @@ def list_refused(root: RawTable) -> str:
         """
 
 
-LIST_UNIDENTIFIED = """
+INSERT_UNIDENTIFIED = """
     insert into ops.set_aside as known
         (tenant_id, object, object_id, gid, reason, records, first_seen_at, last_seen_at)
     values (%(tenant)s, %(object)s, 0, '', %(reason)s, %(records)s, %(read_at)s, %(read_at)s)
@@ -85,8 +85,8 @@ LIST_UNIDENTIFIED = """
     """
 
 
-def unlist_read(root: RawTable, rows: str) -> str:
-    """Take off the list what was copied, and so fits, unless it was refused by a later read."""
+def clear_read(root: RawTable, rows: str) -> str:
+    """Clear from the list of objects set aside what was copied and so fits, unless a later read refused it."""
     return f"""
         delete from ops.set_aside aside
         where tenant_id = %(tenant)s and object = '{root.name}' and last_seen_at <= %(read_at)s
@@ -94,8 +94,8 @@ def unlist_read(root: RawTable, rows: str) -> str:
         """
 
 
-def unlist_missing(root: RawTable) -> str:
-    """Take off the list what a complete read has not seen (see `count_missing`)."""
+def clear_missing(root: RawTable) -> str:
+    """Clear from the list of objects set aside what a complete read has not seen (see `count_missing`)."""
     return f"""
         delete from ops.set_aside old
         where tenant_id = %(tenant)s and object = '{root.name}' and last_seen_at <= %(read_at)s and object_id <> 0
@@ -110,14 +110,14 @@ def unlist_missing(root: RawTable) -> str:
         """
 
 
-UNLIST_UNIDENTIFIED = """
+CLEAR_UNIDENTIFIED = """
     delete from ops.set_aside
     where tenant_id = %(tenant)s and object = %(object)s and object_id = 0 and last_seen_at <= %(read_at)s
     """
 
 
-def drop_parentless(table: RawTable) -> str:
-    """Delete the rows in raw of which the parent is not there (any more)."""
+def delete_parentless(table: RawTable) -> str:
+    """Delete the rows in raw without a parent."""
     assert table.parent is not None
     return f"""
         delete from raw.{table.name} child
@@ -135,16 +135,16 @@ def owners(table: RawTable, rows: str) -> str:
 
 
 def create_staged(table: RawTable) -> str:
-    """The temporary twin of a table."""
+    """The temporary table for the staged rows of a table."""
     return f"create temporary table staged_{table.name} (like raw.{table.name} including defaults) on commit drop"
 
 
 def drop_temporary(tables: Iterable[RawTable]) -> str:
-    """Drop what a merge of the tables had made."""
+    """Drop the temporary tables of a merge."""
     return "drop table changed_roots, " + ", ".join(f"staged_{table.name}" for table in tables)
 
 
-def drop_repeated(table: RawTable) -> str:
+def delete_repeated(table: RawTable) -> str:
     """Delete all but one staged row of each id: the newest, and of equally new ones the last that came."""
     newness = "updated_at, ctid" if table.parent is None else "ctid"
     return f"""
@@ -154,8 +154,8 @@ def drop_repeated(table: RawTable) -> str:
         """
 
 
-def drop_stale(root: RawTable) -> str:
-    """Delete staged roots that are older than what is there."""
+def delete_stale(root: RawTable) -> str:
+    """Delete staged roots that are older than those in raw."""
     return f"""
         delete from staged_{root.name} staged
         using raw.{root.name} old
@@ -163,8 +163,8 @@ def drop_stale(root: RawTable) -> str:
         """
 
 
-def drop_orphans(table: RawTable) -> str:
-    """Delete staged children whose parent is not staged (any more)."""
+def delete_staged_parentless(table: RawTable) -> str:
+    """Delete staged children whose parent is not staged."""
     assert table.parent is not None
     return f"""
         delete from staged_{table.name} staged
@@ -217,15 +217,15 @@ def delete_missing(table: RawTable) -> str:
         conditions.append(f"{parent}.id = {child}.{ancestor.parent_column}")
         child, ancestor = parent, ancestor.parent
     return f"""
-        with gone as (
+        with deleted as (
             delete from raw.{table.name} old
             using {", ".join(sources)}
             where old.tenant_id = %(tenant)s and {" and ".join(conditions)}
             and not exists (select from staged_{table.name} staged where staged.id = old.id)
             returning root.id as root_id
         ),
-        noted as (insert into changed_roots select distinct root_id from gone)
-        select count(*) from gone
+        noted as (insert into changed_roots select distinct root_id from deleted)
+        select count(*) from deleted
         """
 
 
@@ -247,55 +247,55 @@ def count_missing(root: RawTable) -> str:
 
 
 def tombstone_missing(root: RawTable) -> str:
-    """Mark live roots that a complete read has not `seen` (see `count_missing`) as gone. Returns one row: how many."""
+    """Mark live roots that a complete read has not `seen` as deleted. Returns one row: how many."""
     return f"""
-        with gone as (
-            update raw.{root.name} old set deleted_at = %(read_at)s{_forgotten(root)}
+        with deleted as (
+            update raw.{root.name} old set deleted_at = %(read_at)s{_redaction_on_delete(root)}
             where old.tenant_id = %(tenant)s and old.deleted_at is null and {_MISSING}
             returning old.id
         ),
-        noted as (insert into changed_roots select id from gone)
-        select count(*) from gone
+        noted as (insert into changed_roots select id from deleted)
+        select count(*) from deleted
         """
 
 
 def tombstone(root: RawTable) -> str:
-    """Mark the live roots of `%(ids)s` as gone at `%(now)s`. Returns a row for each: its id."""
+    """Mark the live roots of `%(ids)s` as deleted at `%(now)s`. Returns a row for each: its id."""
     return f"""
-        update raw.{root.name} old set deleted_at = %(now)s{_forgotten(root)}
+        update raw.{root.name} old set deleted_at = %(now)s{_redaction_on_delete(root)}
         where tenant_id = %(tenant)s and id = any(%(ids)s) and deleted_at is null
         returning id
         """
 
 
-def empty(root: RawTable) -> str:
-    """Empty what tells of a person in the roots that are of `%(customer)s` or among `%(ids)s`.
+def redact(root: RawTable) -> str:
+    """Empty the personal data of the roots that belong to `%(customer)s` or are among `%(ids)s`.
 
-    What is left is what a suppressed object is loaded as. Returns a row for each that held something: its id.
+    A suppressed object is loaded with the same columns empty. Returns a row for each that held personal data: its id.
     """
     return f"""
-        update raw.{root.name} old set {_emptied(root)}, loaded_at = now()
+        update raw.{root.name} old set {_redacted_columns(root)}, loaded_at = now()
         where tenant_id = %(tenant)s and ({root.pii.owner} = %(customer)s or id = any(%(ids)s))
-        and exists (select from {_personal_fields(root)} where payload -> field <> 'null')
+        and exists (select from {_pii_fields(root)} where payload -> field <> 'null')
         returning id
         """
 
 
-def _forgotten(root: RawTable) -> str:
-    """Further assignments for an object that is gone: of a person who is, nothing is kept.
+def _redaction_on_delete(root: RawTable) -> str:
+    """Further assignments for a deleted object: of a deleted customer, no personal data is kept.
 
-    Whoever is redacted later may have been merged into another before, and nothing would tell that they are the same.
+    A customer may have been merged into another before a redaction, which would not reach the deleted one.
     """
-    return f", {_emptied(root)}" if root.pii.owner == "id" else ""
+    return f", {_redacted_columns(root)}" if root.pii.owner == "id" else ""
 
 
-def _emptied(root: RawTable) -> str:
+def _redacted_columns(root: RawTable) -> str:
     columns = [f"{column} = null" for column in root.pii.columns]
-    fields = f"select jsonb_object_agg(field, null) from {_personal_fields(root)} where old.payload ? field"
+    fields = f"select jsonb_object_agg(field, null) from {_pii_fields(root)} where old.payload ? field"
     return ", ".join([*columns, f"payload = payload || coalesce(({fields}), '{{}}')"])
 
 
-def _personal_fields(root: RawTable) -> str:
+def _pii_fields(root: RawTable) -> str:
     return "unnest(array[" + ", ".join(f"'{field}'" for field in root.pii.fields) + "]) field"
 
 
@@ -306,8 +306,8 @@ _MISSING = """
     and old.updated_at < %(read_at)s
     and not exists (select from seen where seen.id = old.id)
     """
-"""What is missing from a complete read. Shopify's index lags, so that a read may lack what was created shortly before
-it; and what changed after it began was there then, whatever the read says."""
+"""What is missing from a complete read. Shopify's index lags: a read may lack objects created shortly before it. And an
+object that changed after the read began existed then, whatever the read says."""
 
 
 def _of(alias: str, columns: list[str]) -> str:

@@ -10,8 +10,9 @@ from collections.abc import Collection
 
 from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.raw import tables as raw
-from xeno_pipeline.raw.load import ids_of, lock, mark_changed
-from xeno_pipeline.raw.merge import empty
+from xeno_pipeline.raw.changes import ids_of, mark_changed
+from xeno_pipeline.raw.load import lock
+from xeno_pipeline.raw.merge import redact
 from xeno_pipeline.raw.suppression import suppress
 from xeno_pipeline.raw.tables import RAW_TABLES, RawTable
 
@@ -40,12 +41,12 @@ def redact_customer(connection: Connection, tenant_id: str, customer_id: int, or
     suppressed = {raw.CUSTOMERS: {customer_id}, raw.ORDERS: {*order_ids, *(id_ for (id_,) in orders)}}
     for table, ids in suppressed.items():
         suppress(connection, tenant_id, table, ids)
-    return sum(_empty(connection, table, tenant_id, customer_id, suppressed.get(table, ())) for table in PII_TABLES)
+    return sum(_redact(connection, table, tenant_id, customer_id, suppressed.get(table, ())) for table in PII_TABLES)
 
 
-def _empty(connection: Connection, table: RawTable, tenant_id: str, customer_id: int, ids: Collection[int]) -> int:
+def _redact(connection: Connection, table: RawTable, tenant_id: str, customer_id: int, ids: Collection[int]) -> int:
     bound = {"tenant": tenant_id, "customer": customer_id, "ids": list(ids)}
-    rows = connection.execute(empty(table), bound).fetchall()
+    rows = connection.execute(redact(table), bound).fetchall()
     if rows:
         mark_changed(connection, tenant_id, table, ids_of(rows))
     return len(rows)

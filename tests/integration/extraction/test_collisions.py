@@ -10,8 +10,9 @@ import pytest
 from tests.support.events import reports as read_events
 from tests.support.events import tell
 from tests.support.installation import Installation, Shop, changed
-from xeno_pipeline.extraction.reconciliation import ReconcileOptions, reconcile_tenants
+from xeno_pipeline.extraction.reconciliation import reconcile_tenants
 from xeno_pipeline.extraction.report import Progress, StreamFailure, StreamReport, StreamResult
+from xeno_pipeline.extraction.stream_reconciliation import ReconcileOptions
 from xeno_pipeline.extraction.sync import Syncer, SyncRequest
 from xeno_pipeline.raw.id_comparison import IdComparison, SeenId
 from xeno_pipeline.tenants.registry import Tenant

@@ -13,7 +13,7 @@ from tests.support.installation import Installation, Shop
 from tests.support.reconciliation import found, reconcile
 from xeno_pipeline.extraction.reconciliation_results import due_tenants
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport
-from xeno_pipeline.raw.load import TooManyDeletionsError
+from xeno_pipeline.raw.completeness import TooManyDeletionsError
 from xeno_pipeline.tenants.registry import Tenant
 
 A_WEEK_AGO = timedelta(days=8)

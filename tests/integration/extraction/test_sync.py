@@ -179,7 +179,7 @@ def test_a_history_read_by_an_older_query_is_said_to_be_so(installation: Install
     installation.query("update ops.sync_state set query_version = 1 returning 1")
 
     (note,) = installation.sync(tenant, "products")["products"].notes
-    assert note.endswith("`xeno sync shelf --stream products --full` reads it anew.")
+    assert note.endswith("`xeno sync shelf --stream products --full` reads it again.")
 
     installation.sync(tenant, "products", full=True)
     assert installation.sync(tenant, "products")["products"].notes == []

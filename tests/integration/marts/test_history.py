@@ -11,7 +11,8 @@ import pytest
 from tests.support.installation import Installation, Shop
 from tests.support.marts.store import Store
 from tests.support.marts.warehouse import Warehouse
-from xeno_pipeline.extraction.reconciliation import ReconcileOptions, reconcile_tenants
+from xeno_pipeline.extraction.reconciliation import reconcile_tenants
+from xeno_pipeline.extraction.stream_reconciliation import ReconcileOptions
 from xeno_pipeline.extraction.sync import Syncer
 from xeno_pipeline.monitoring.checks import HISTORY, Finding, evaluate
 from xeno_pipeline.settings import load_settings

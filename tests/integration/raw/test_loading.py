@@ -15,7 +15,8 @@ from tests.support.installation import Installation
 from tests.support.nodes import OPENED, at, order, product
 from tests.support.raw_tables import ALL_GONE, Warehouse, counted, register
 from xeno_pipeline.extraction.state import advance_cursor, load_state, remember_bulk_operation
-from xeno_pipeline.raw.load import Completeness, Load, TooManyDeletionsError
+from xeno_pipeline.raw.completeness import Completeness, TooManyDeletionsError
+from xeno_pipeline.raw.load import Load
 from xeno_pipeline.raw.mapping import Refuse, RowMapping
 from xeno_pipeline.raw.suppression import Suppressed
 from xeno_pipeline.raw.tables import ORDERS, PRODUCTS

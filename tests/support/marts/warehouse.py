@@ -11,7 +11,8 @@ from typing import Any
 from xeno_pipeline.database.connection import Database
 from xeno_pipeline.marts.dbt import DbtProject
 from xeno_pipeline.marts.transform import TransformReport, TransformRequest, transform
-from xeno_pipeline.raw.load import Completeness, Load
+from xeno_pipeline.raw.completeness import Completeness
+from xeno_pipeline.raw.load import Load
 from xeno_pipeline.raw.mapping import RowMapping
 from xeno_pipeline.raw.tables import RawTable
 
