@@ -426,3 +426,48 @@ def test_nothing_is_made_of_a_tenant_that_is_removed_meanwhile(warehouse: Wareho
         )
         for (table,) in warehouse.query(tables, schema):
             assert warehouse.value(f"select count(*) from {schema}.{table} where tenant_id = 'acme'") == 0
+
+
+def test_an_order_that_moves_to_another_customer_is_followed_through_the_stale_keys(warehouse: Warehouse) -> None:
+    """The worked example of docs/contribute/stale-keys.md."""
+    warehouse.register([("acme", "UTC", "EUR")])
+    store = Store("acme")
+    product = store.add_product()
+    first, second = store.add_customer(), store.add_customer()
+    earlier = store.place_order(first, hour=1, product=product)
+    moved = store.place_order(first, hour=30, product=product)
+    store.load(warehouse)
+    warehouse.transform(as_of=TODAY)
+    assert _stale_keys(warehouse) == {}
+
+    store.reassign(moved, second)
+    store.load(warehouse)
+    assert _stale_keys(warehouse) == {}, "a load marks objects as changed, no keys as stale"
+
+    tables = [unique_id.split(".")[2] for unique_id in warehouse.project.tables]
+    warehouse.transform(as_of=TODAY, models=tables, only_due=False)  # keys are deleted by a transform of all models
+
+    assert _stale_keys(warehouse) == {
+        "orders": [f"({moved})"],
+        "renumbered_orders": [f"({earlier})", f"({moved})"],
+        "customers": [f"({first})", f"({second})"],
+        "days": ["(2026-01-02)"],
+        "product_months": [f"({product},2026-01-01)"],
+        "tenants": ["()"],
+    }
+    warehouse.transform(as_of=TODAY)
+    assert _stale_keys(warehouse) == {}
+
+
+def _stale_keys(warehouse: Warehouse) -> dict[str, list[str]]:
+    """By kind, the stale keys of the tenant."""
+    kinds = [kind for (kind,) in warehouse.query("select tablename from pg_tables where schemaname = 'stale'")]
+    found = {
+        kind: [
+            f"({','.join(map(str, row[1:]))})" for row in warehouse.query(f"select * from stale.{kind} order by 1, 2")
+        ]
+        if kind != "tenants"
+        else ["()"] * warehouse.value("select count(*) from stale.tenants")
+        for kind in kinds
+    }
+    return {kind: keys for kind, keys in found.items() if keys}

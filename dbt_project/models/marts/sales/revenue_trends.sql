@@ -8,12 +8,7 @@
 } %}
 
 with
-    days as (
-        select
-            tenant_id,
-            first_sale_on + generate_series(0, last_day - first_sale_on) as date_day
-        from {{ ref("int_tenant_figures") }}
-    ),
+    days as ({{ days_of_tenants() }}),
 
     measured as (
         select
