@@ -74,7 +74,7 @@ class Installation:
     def tenants(self) -> list[Tenant]:
         """All tenants."""
         with self.database.connect() as connection:
-            return registry.every(connection)
+            return registry.list_all(connection)
 
     def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """The rows of a query."""

@@ -21,7 +21,7 @@ def privacy_list(limit: Annotated[int, typer.Option(min=1, help="How many.")] = 
 
     settings = load_settings()
     with open_migrated(settings).connect() as connection:
-        found = requests.every(connection, limit=limit)
+        found = requests.list_all(connection, limit=limit)
     for request in found:
         echo(f"{request}, of {request.received_at:%Y-%m-%d}: {request.summary(settings.exports_folder)}")
     if not found:

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from xeno_pipeline.raw.set_aside import SetAside
     from xeno_pipeline.tenants.registry import Tenant
     from xeno_pipeline.tenants.subscriptions import Registration
-    from xeno_pipeline.tenants.usage import Usage
+    from xeno_pipeline.tenants.usage import TenantUsage
 
 _MOST_SET_ASIDE = 20
 
 
-def show_tenants(tenants: Iterable[Tenant], used: Mapping[str, Usage] | None = None) -> None:
+def show_tenants(tenants: Iterable[Tenant], used: Mapping[str, TenantUsage] | None = None) -> None:
     """Print the tenants as a table, with the API points that they used where these are given."""
     facts = ("tenant", "shop", "currency", "time zone", "plan", "status", "sees all orders")
     table = make_table(*facts, *(("points today", "this month", "limit") if used else ()))
@@ -34,7 +34,7 @@ def show_tenants(tenants: Iterable[Tenant], used: Mapping[str, Usage] | None = N
     out.print(table)
 
 
-def _points(usage: Usage) -> tuple[str, str, str]:
+def _points(usage: TenantUsage) -> tuple[str, str, str]:
     limit = "none" if usage.monthly_limit is None else f"{usage.monthly_limit:,}"
     return f"{usage.today:,.0f}", f"{usage.month:,.0f}", limit
 
@@ -51,7 +51,7 @@ def show_reconciliations(found: Sequence[Reconciliation]) -> None:
     out.print(table)
 
 
-def show_tenant(tenant: Tenant, states: Mapping[str, SyncState], used: Mapping[str, Usage]) -> None:
+def show_tenant(tenant: Tenant, states: Mapping[str, SyncState], used: Mapping[str, TenantUsage]) -> None:
     """Print one tenant, and how far each of its streams was read."""
     show_tenants([tenant], used)
     echo(f"domain {tenant.shop_domain}, API {tenant.api_url}, {tenant.shop_gid}")

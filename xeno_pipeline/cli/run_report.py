@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from xeno_pipeline.cli.terminal import echo, make_table, out, print_error, warn
 from xeno_pipeline.database.safe_messages import safe_message
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult
-from xeno_pipeline.tenants.apart import Failures
+from xeno_pipeline.tenants.bisection import Failures
 
 if TYPE_CHECKING:
     from xeno_pipeline.marts.transform import TransformReport  # it brings dbt, which takes a second to import

@@ -140,7 +140,7 @@ def tenant_list() -> None:
     from xeno_pipeline.tenants import registry, usage
 
     with open_migrated(load_settings()).connect() as connection:
-        tenants, used = registry.every(connection), usage.by_tenant(connection)
+        tenants, used = registry.list_all(connection), usage.by_tenant(connection)
     if tenants:
         show_tenants(tenants, used)
     else:

@@ -13,7 +13,7 @@ from xeno_pipeline.defs.tenant_selection import skipped_tenants
 from xeno_pipeline.extraction.report import StreamFailure, StreamResult
 from xeno_pipeline.marts.transform import TransformReport
 from xeno_pipeline.tenants import run_failures
-from xeno_pipeline.tenants.apart import Failures
+from xeno_pipeline.tenants.bisection import Failures
 
 FAILED_TENANTS = "failed_tenants"
 """The metadata entry of a `Failure` that has the reason by tenant. Alerts read it."""
@@ -28,14 +28,14 @@ def stream_failures(results: Sequence[StreamResult], others: Failures) -> Failur
             reasons = failures.reasons.setdefault(result.tenant_id, [])
             if (sentence := f"{result.tenant_id}: {reason}") not in reasons:
                 reasons.append(sentence)
-    failures.take_over(others)
+    failures.merge(others)
     return failures
 
 
 def transform_failures(report: TransformReport) -> Failures:
     """The failures of a transform and of the steps after it."""
     failures = Failures({tenant_id: [str(error)] for tenant_id, error in report.failures.items()})
-    failures.take_over(report.afterwards)
+    failures.merge(report.afterwards)
     return failures
 
 
@@ -67,7 +67,7 @@ def store_failures(
             run_failures.clear_failures(connection, job, some)
 
     succeeded = sorted(set(tenant_ids) - failures.reasons.keys())
-    failures.apart(succeeded, "clearing its failures in ops.run_failures", clear)
+    failures.bisect(succeeded, "clearing its failures in ops.run_failures", clear)
 
 
 def build_failure(failures: Failures) -> dg.Failure:

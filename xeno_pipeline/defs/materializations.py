@@ -15,7 +15,7 @@ from xeno_pipeline.defs.dagster_internals import (
     write_materialization_batch,
 )
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult
-from xeno_pipeline.tenants.apart import Failures
+from xeno_pipeline.tenants.bisection import Failures
 
 Metadata = dict[str, dg.MetadataValue | str | int | float]
 

@@ -12,7 +12,7 @@ from xeno_pipeline.defs.instance import open_instance
 from xeno_pipeline.defs.run_requests import UNFINISHED
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants import registry
-from xeno_pipeline.tenants.apart import Failures
+from xeno_pipeline.tenants.bisection import Failures
 
 TENANTS = dg.DynamicPartitionsDefinition(name="tenants")
 """One partition for each active tenant; its key is the tenant's handle."""
@@ -36,7 +36,7 @@ def align_partitions(instance: dg.DagsterInstance, database: Database, failures:
         wanted = [tenant.tenant_id for tenant in registry.active(connection)]
     known = set(instance.get_dynamic_partitions("tenants"))
     missing = [handle for handle in wanted if handle not in known]
-    failures.apart(missing, "adding its partition", partial(instance.add_dynamic_partitions, "tenants"))
+    failures.bisect(missing, "adding its partition", partial(instance.add_dynamic_partitions, "tenants"))
     superfluous = known.difference(wanted)
     for handle in superfluous - (_named_by_runs(instance) if superfluous else set()):
         with failures.guard(handle, "deleting its partition"):

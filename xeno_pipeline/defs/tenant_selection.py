@@ -15,7 +15,7 @@ from xeno_pipeline.defs.dagster_internals import planned_partitions
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport, StreamResult
 from xeno_pipeline.marts.transform import TransformReport
 from xeno_pipeline.tenants import registry
-from xeno_pipeline.tenants.apart import Failures
+from xeno_pipeline.tenants.bisection import Failures
 from xeno_pipeline.tenants.registry import Tenant
 
 

@@ -94,7 +94,7 @@ def usable_port(wanted: int) -> int:
 def _known(database: Database, specs: list[StoreSpec]) -> list[Tenant]:
     handles = {spec.handle for spec in specs}
     with database.connect() as connection:
-        return [tenant for tenant in registry.every(connection) if tenant.tenant_id in handles]
+        return [tenant for tenant in registry.list_all(connection) if tenant.tenant_id in handles]
 
 
 def _serving(database: Database, specs: list[StoreSpec]) -> str | None:

@@ -47,7 +47,7 @@ from xeno_pipeline.shopify.pagination import Node, Pager
 from xeno_pipeline.shopify.records import changed_at
 from xeno_pipeline.shopify.retry import RetryPolicy
 from xeno_pipeline.shopify.usage import Usage
-from xeno_pipeline.tenants.apart import Failures
+from xeno_pipeline.tenants.bisection import Failures
 from xeno_pipeline.tenants.credentials import CredentialError
 from xeno_pipeline.tenants.offboarding import uninstall
 from xeno_pipeline.tenants.registry import Tenant

@@ -74,7 +74,7 @@ class HistoryReader:
     def read(self, state: SyncState) -> StreamReport:
         """Read the history: in bulk, or in pages where Shopify refuses the query or bulk operations keep failing."""
         with self.loader.database.connect() as connection:
-            usage.refuse_history(connection, self._tenant_id)
+            usage.check_history_allowed(connection, self._tenant_id)
         report = self.loader.new_report("bulk", state)
         try:
             self._read_in_bulk(state, report)

@@ -26,8 +26,8 @@ from xeno_pipeline.shopify.errors import AccessDeniedError, BulkDeniedError, Slo
 from xeno_pipeline.shopify.ids import number
 from xeno_pipeline.shopify.pagination import Node, Page, Pager
 from xeno_pipeline.shopify.queries import operation
-from xeno_pipeline.tenants.onboarding import withheld
 from xeno_pipeline.tenants.registry import Tenant
+from xeno_pipeline.tenants.scopes import missing_scopes
 
 _NODES_A_LOAD = 500
 _PROGRESS_EVERY = 5_000
@@ -144,7 +144,7 @@ class StreamLoader:
     def explain_denial(self, denial: BulkDeniedError) -> AccessDeniedError:
         """The reason for which a bulk operation was denied: Shopify does not state it."""
         needed = " and ".join((", ".join(self.stream.scopes[:-1]), self.stream.scopes[-1])).removeprefix(" and ")
-        missing = withheld(self.stream.scopes, self.tenant.access_scopes)
+        missing = missing_scopes(self.stream.scopes, self.tenant.access_scopes)
         if missing:
             remedy = f"and lacks {', '.join(missing)}: grant the app what is missing, and approve it in the store."
         elif self.stream.is_personal:

@@ -1,1 +1,1 @@
-"""The web process that Shopify's webhooks come to: each is verified, kept, and only then acknowledged."""
+"""The web process that receives Shopify's webhooks: each is verified, stored, and only then acknowledged."""

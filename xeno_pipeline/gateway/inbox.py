@@ -1,7 +1,7 @@
-"""Putting events into the inbox: many deliveries at once, one transaction for all that are waiting.
+"""Storing events in the inbox, in batches: one transaction for all events that are waiting.
 
-A commit costs the disk the same for one row as for hundreds. So while one transaction commits, what comes meanwhile
-gathers, and is the next one. Nobody is answered before the transaction that holds his event has committed.
+A commit costs the disk the same for one row as for hundreds. While one transaction commits, further events queue up and
+become the next batch. A delivery gets its response only after the transaction with its event has committed.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from xeno_pipeline.shopify.webhooks import Event
 
 log = logging.getLogger(__name__)
 
-_MOST_AT_ONCE = 500
-_MOST_BYTES_AT_ONCE = 2 << 20
-"""Of carts, beyond the first: a transaction of fifty carts of 500 lines each took longer than anybody waits."""
+_MAX_BATCH_EVENTS = 500
+_MAX_BATCH_BYTES = 2 << 20
+"""Except for the first event: a transaction of fifty carts of 500 lines each exceeded Shopify's time-out."""
 
-_A_CLASS_OF_BYTES = 64 << 10
-_SECONDS_TO_CONNECT = 2
-_SECONDS_TO_WRITE = 2.0
+_SIZE_CLASS_BYTES = 64 << 10
+_CONNECT_TIMEOUT_SECONDS = 2
+_WRITE_TIMEOUT_SECONDS = 2.0
 _ATTEMPTS = 2
-"""The first one may find that the connection it has is no more."""
+"""The first one may find its connection closed."""
 
 _INSERT = """
     with sent as (
@@ -55,16 +55,16 @@ _INSERT = """
         join ops.tenants
             on tenants.status <> 'removed'
             and (
-                -- The signature covers the body alone: where that names the shop's domain, as all but Shopify's samples
-                -- do (they bear another shop's id), the header must agree, or the id. A domain that the shop had before
-                -- may be another's by now, so there it is the id alone.
+                -- The signature covers the body only: where the body names the shop's domain (all do, except Shopify's
+                -- samples, which have another shop's id), it must match the header, or the id must match. A former
+                -- domain may belong to another shop by now, so there only the id counts.
                 tenants.tenant_id = named.named_id
                 and (
                     named.is_current and coalesce(named.named_domain, named.shop_domain) = named.shop_domain
                     or coalesce(named.shop_gid, case when not named.is_current then tenants.shop_gid end)
                     = tenants.shop_gid
                 )
-                -- A shop that was renamed tells so under its new name.
+                -- A renamed shop sends webhooks under its new domain.
                 or named.named_id is null and tenants.shop_gid = named.shop_gid
             )
     ),
@@ -86,7 +86,7 @@ _INSERT = """
 
 
 class Outcome(StrEnum):
-    """What became of a delivery that was right."""
+    """The result of storing a valid delivery."""
 
     STORED = "stored"
     DUPLICATE = "duplicate"
@@ -94,18 +94,18 @@ class Outcome(StrEnum):
 
 
 class InboxUnavailableError(Exception):
-    """The database did not take the event in time."""
+    """The database did not store the event in time."""
 
 
 class UnstorableError(Exception):
-    """The database is there, and refuses a delivery for what is in it; the text is the kind of its error."""
+    """The database rejects the content of a delivery; the text is the kind of its error."""
 
 
 @dataclass(frozen=True, order=True)
 class _Waiting:
-    """An event that waits to be written. The smaller goes first, lest one store's huge carts hold up all others."""
+    """An event in the queue. Small ones go first, so that one store's huge carts do not delay all others."""
 
-    heaviness: int
+    size_class: int
     number: int
     event: Event = field(compare=False)
     payload: bytes | None = field(compare=False)
@@ -118,11 +118,7 @@ class _Waiting:
 
 
 class Inbox:
-    """Takes events, from any number of tasks of one event loop.
-
-    Args:
-        database: where they are kept.
-    """
+    """Stores events from any number of tasks of one event loop."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -132,23 +128,23 @@ class Inbox:
         self._writer: asyncio.Task[None] | None = None
 
     async def put(self, event: Event) -> Outcome:
-        """Keep an event, and return once that is committed.
+        """Store an event; returns once it is committed.
 
         Raises:
-            InboxUnavailableError: it could not be. (It may have been, where only the answer was lost.)
-            UnstorableError: it never can be.
+            InboxUnavailableError: it was not stored, or the database's response was lost.
+            UnstorableError: it can never be stored.
         """
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         try:
             payload = orjson.dumps(event.payload) if event.payload is not None else None
         except orjson.JSONEncodeError as error:
             raise UnstorableError(error_kind(error)) from None
-        heaviness = len(payload or b"") // _A_CLASS_OF_BYTES
-        self._waiting.put_nowait(_Waiting(heaviness, next(self._numbers), event, payload, outcome))
+        size_class = len(payload or b"") // _SIZE_CLASS_BYTES
+        self._waiting.put_nowait(_Waiting(size_class, next(self._numbers), event, payload, outcome))
         return await outcome
 
     async def __aenter__(self) -> Inbox:
-        self._writer = asyncio.create_task(self._write_for_ever())
+        self._writer = asyncio.create_task(self._write_batches())
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -158,22 +154,21 @@ class Inbox:
                 await self._writer
         await self._disconnect()
 
-    async def _write_for_ever(self) -> None:
+    async def _write_batches(self) -> None:
         while True:
             batch = [await self._waiting.get()]
             size = batch[0].size
-            while len(batch) < _MOST_AT_ONCE and size < _MOST_BYTES_AT_ONCE and not self._waiting.empty():
+            while len(batch) < _MAX_BATCH_EVENTS and size < _MAX_BATCH_BYTES and not self._waiting.empty():
                 batch.append(self._waiting.get_nowait())
                 size += batch[-1].size
-            batch = [waiting for waiting in batch if not waiting.outcome.done()]  # its client may have gone
+            batch = [waiting for waiting in batch if not waiting.outcome.done()]  # its client may have disconnected
             if batch:
                 await self._settle(batch)
 
     async def _settle(self, batch: Sequence[_Waiting]) -> None:
-        """Tell each of a batch what became of its event.
+        """Write a batch, and resolve the outcome of each event.
 
-        A batch that is refused for what is in it is halved until the guilty ones stand alone: the others are of other
-        stores, and know nothing of it.
+        A batch that is rejected because of its content is bisected, so that only the events at fault fail.
         """
         parts = [batch]
         while parts:
@@ -184,34 +179,34 @@ class Inbox:
                 outcomes = await self._insert(part)
             except InboxUnavailableError:
                 for waiting in [*part, *(waiting for later in parts for waiting in later)]:
-                    _tell(waiting, InboxUnavailableError())
+                    _resolve(waiting, InboxUnavailableError())
                 return
             except UnstorableError as error:
                 if len(part) == 1:
-                    _tell(part[0], error)
+                    _resolve(part[0], error)
                 else:
                     middle = len(part) // 2
                     parts += [part[middle:], part[:middle]]
             else:
                 for waiting, outcome in zip(part, outcomes, strict=True):
-                    _tell(waiting, outcome)
+                    _resolve(waiting, outcome)
 
     async def _insert(self, events: Sequence[_Waiting]) -> list[Outcome]:
-        """What became of each event.
+        """Insert events in one transaction; returns their outcomes.
 
         Raises:
-            InboxUnavailableError: the database did not take them.
-            UnstorableError: it refuses them for what is in one of them; none was taken.
+            InboxUnavailableError: the database did not store them.
+            UnstorableError: it rejects the content of one of them; none was stored.
         """
         for _ in range(_ATTEMPTS):
             try:
-                async with asyncio.timeout(_SECONDS_TO_WRITE):
+                async with asyncio.timeout(_WRITE_TIMEOUT_SECONDS):
                     return await self._insert_once(events)
             except Exception as error:  # noqa: BLE001 - the one writer outlives whatever happens
                 if is_caused_by_values(error):
                     await self._disconnect(unless_idle=True)
                     raise UnstorableError(error_kind(error)) from None
-                log.warning("the database did not take events", extra={"error": type(error).__name__})
+                log.warning("the database did not store events", extra={"error": type(error).__name__})
                 await self._disconnect()
         raise InboxUnavailableError
 
@@ -220,7 +215,7 @@ class Inbox:
             self._connection = await psycopg.AsyncConnection.connect(
                 self._database.url,
                 autocommit=True,
-                connect_timeout=_SECONDS_TO_CONNECT,
+                connect_timeout=_CONNECT_TIMEOUT_SECONDS,
                 application_name="xeno-gateway",
             )
         columns = zip(*map(_values, events), strict=True)
@@ -243,7 +238,7 @@ class Inbox:
             self._connection = None
 
 
-def _tell(waiting: _Waiting, outcome: Outcome | Exception) -> None:
+def _resolve(waiting: _Waiting, outcome: Outcome | Exception) -> None:
     if waiting.outcome.done():
         return
     if isinstance(outcome, Exception):

@@ -1,15 +1,15 @@
-"""Requests that are not followed."""
+"""Rejected requests."""
 
 from __future__ import annotations
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, not an error of ours
-    """A request that is not followed, with the status and the words that say so.
+class Refusal(Exception):  # noqa: N818 - a response, not an error of ours
+    """A rejected request.
 
     Args:
         status: the HTTP status.
-        outcome: what the log and the figures call it.
-        text: what whoever asked is told.
+        outcome: its name in the log and in the metrics.
+        text: the body of the response.
     """
 
     def __init__(self, status: int, outcome: str, text: str) -> None:

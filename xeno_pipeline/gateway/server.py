@@ -12,7 +12,7 @@ from xeno_pipeline.database.connection import Database, DatabaseUnavailableError
 from xeno_pipeline.database.migrate import open_migrated
 from xeno_pipeline.errors import UsageError, XenoError
 from xeno_pipeline.gateway.app import Gateway
-from xeno_pipeline.gateway.oauth import connecting_by
+from xeno_pipeline.gateway.oauth import oauth_config
 from xeno_pipeline.gateway.signatures import Signatures
 from xeno_pipeline.gateway.telemetry import log_json
 from xeno_pipeline.settings import Settings
@@ -20,32 +20,30 @@ from xeno_pipeline.tenants.credentials import load_key_ring
 
 log = logging.getLogger(__name__)
 
-_REQUESTS_AT_ONCE = 256
-"""Further ones are answered 503 unread, so that memory is bounded whatever comes."""
+_MAX_CONCURRENT_REQUESTS = 256
+"""Further ones get a 503 unread, which bounds memory."""
 
 
 class PortTakenError(XenoError):
-    """Something else listens where the gateway is to be."""
+    """The gateway's port is in use."""
 
 
 def serve(settings: Settings, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Args:
-        settings: where the database is, and the app's secrets.
-        host: the address to listen on.
-        port: the port; 0 takes a free one, which the first line of the log tells.
+        port: 0 takes a free one, which is in the first line of the log.
 
     Raises:
-        UsageError: there is no secret to verify webhooks with, or OAuth lacks a setting.
-        PortTakenError: the port is in use, or not to be had.
+        UsageError: there is no secret to verify webhooks with, or a setting of OAuth is missing.
+        PortTakenError: the port is in use, or not permitted.
     """
     database, secrets = _database(settings), app_secrets(settings)
-    connecting = connecting_by(settings, secrets)
+    oauth = oauth_config(settings, secrets)
     signatures = Signatures(database, secrets, partial(load_key_ring, settings))
     if not secrets and not signatures.has_own():
-        raise UsageError("XENO_SHOPIFY_API_SECRET is not set: without the app's secret no webhook can be verified.")
-    app = Gateway(database, signatures, connecting).app()
+        raise UsageError("XENO_SHOPIFY_API_SECRET is not set: webhooks cannot be verified without the app's secret.")
+    app = Gateway(database, signatures, oauth).app()
     try:
         listener = socket.create_server((host, port), backlog=1024)
     except OSError as error:
@@ -57,19 +55,23 @@ def serve(settings: Settings, host: str, port: int) -> None:
     with listener:
         log.info("listening", extra={"host": host, "port": listener.getsockname()[1]})
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, limit_concurrency=_REQUESTS_AT_ONCE, timeout_graceful_shutdown=5
+            app,
+            log_config=None,
+            access_log=False,
+            limit_concurrency=_MAX_CONCURRENT_REQUESTS,
+            timeout_graceful_shutdown=5,
         )
         uvicorn.Server(config).run(sockets=[listener])
 
 
 def app_secrets(settings: Settings) -> list[str]:
-    """The secrets that webhooks of any shop may be signed with."""
+    """The secrets of the installation's app, current one first."""
     given = [settings.shopify_api_secret, settings.shopify_api_secret_previous]
     return [secret.get_secret_value() for secret in given if secret is not None]
 
 
 def _database(settings: Settings) -> Database:
-    """The database; where it is away, the place where it will be again: deliveries are answered 503 until then."""
+    """The database, even if it is not available yet: until then, deliveries get a 503."""
     try:
         return open_migrated(settings)
     except DatabaseUnavailableError:

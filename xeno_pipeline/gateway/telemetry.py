@@ -1,4 +1,4 @@
-"""What the gateway tells of itself: JSON lines, and figures for Prometheus; no secret, nothing of a person."""
+"""The gateway's logs as JSON lines, and its metrics for Prometheus; without secrets and personal data."""
 
 from __future__ import annotations
 
@@ -16,31 +16,29 @@ _STANDARD = set(vars(logging.makeLogRecord({})))
 
 
 class Metrics:
-    """The figures of one gateway."""
+    """The metrics of one gateway."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self.webhooks = Counter(
-            "xeno_webhooks", "Deliveries of webhooks by what became of them.", ["outcome"], registry=self.registry
-        )
+        self.webhooks = Counter("xeno_webhooks", "Webhook deliveries by outcome.", ["outcome"], registry=self.registry)
         self.seconds = Histogram(
             "xeno_webhook_seconds",
-            "From the first byte of a delivery to its answer.",
+            "Seconds from the first byte of a delivery to its response.",
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
             registry=self.registry,
         )
 
     def exposition(self) -> bytes:
-        """The figures in Prometheus's text format."""
+        """The metrics in Prometheus's text format."""
         return generate_latest(self.registry)
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line. Of an exception it tells kind and place: its text might quote what came."""
+    """One JSON object a line. An exception is logged by type and location: its text might quote a payload."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line of a record."""
+        """Format one record."""
         line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -56,14 +54,14 @@ class JsonFormatter(logging.Formatter):
 
 
 class _Lines(logging.StreamHandler[TextIO]):
-    """Writes what one turn of the event loop logs at once: a write for each delivery cost a quarter of taking it."""
+    """Flushes once for each iteration of the event loop: a write for each delivery took a quarter of its time."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
         self._is_due = False
 
     def flush(self) -> None:
-        """Write soon where an event loop runs, else now."""
+        """Flush at the end of the event loop's iteration; at once where none runs."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -79,7 +77,7 @@ class _Lines(logging.StreamHandler[TextIO]):
 
 
 def log_json() -> None:
-    """Send every log record of this process to standard output, a JSON object a line."""
+    """Log to standard output, one JSON object a line."""
     handler = _Lines(sys.stdout)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

@@ -16,7 +16,7 @@ from xeno_pipeline.database.connection import Connection, Database
 from xeno_pipeline.database.safe_messages import safe_message
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.marts.dbt import DbtProject, NodeResult
-from xeno_pipeline.tenants.apart import bisect
+from xeno_pipeline.tenants.bisection import bisect
 
 NOBODY = ""
 """In the place of a tenant where a test fails without any tenant's rows."""

@@ -15,7 +15,7 @@ from xeno_pipeline.errors import XenoError
 from xeno_pipeline.marts.dbt import NO_TENANTS, DbtError, DbtProject, NodeResult, NodeSink
 from xeno_pipeline.marts.scope import Scope, complete_transform, due_tenants, open_scope
 from xeno_pipeline.marts.test_results import NOBODY, FailedTest, judge_tests
-from xeno_pipeline.tenants.apart import Failures, SharedFailureError, bisect
+from xeno_pipeline.tenants.bisection import Failures, SharedFailureError, bisect
 
 
 @dataclass(frozen=True)

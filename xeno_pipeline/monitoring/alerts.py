@@ -20,7 +20,7 @@ from xeno_pipeline.database.retry_queue import Backoff
 from xeno_pipeline.database.safe_messages import safe_message
 from xeno_pipeline.monitoring.channels import Channel, Message, NotDeliveredError
 from xeno_pipeline.monitoring.checks import Finding
-from xeno_pipeline.tenants.apart import bisect
+from xeno_pipeline.tenants.bisection import bisect
 
 _RECOVERS_AFTER = "10 minutes"
 """Without being found; a problem that comes and goes within that time is one alert."""

@@ -1,1 +1,1 @@
-"""Privacy law, obeyed by the system: what Shopify asks for, what is done about it, by when. Knows no Dagster."""
+"""Privacy requests from Shopify's mandatory webhooks: their storage, processing and deadlines. Knows no Dagster."""

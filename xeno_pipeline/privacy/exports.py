@@ -1,4 +1,4 @@
-"""What is held of a customer, as one JSON file for the merchant to hand on. Nobody but its owner can read it."""
+"""Exports of a customer's data: one JSON file for the merchant, readable by its owner only."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from xeno_pipeline.raw.tables import RawTable, tree
 Rows = list[dict[str, Any]]
 
 
-def held_of(connection: Connection, request: PrivacyRequest) -> dict[str, Rows]:
-    """Every raw row of a request's customer, by table; tables without any are left out.
+def customer_rows(connection: Connection, request: PrivacyRequest) -> dict[str, Rows]:
+    """Every raw row of a request's customer, by table; empty tables are left out.
 
-    That is the customer, the orders (those the request names besides) and checkouts with all that belongs to them, and
-    the carts that became one of the orders.
+    These are the customer, their orders (and those that the request names) and checkouts with all children, and the
+    carts that became one of the orders.
     """
     held: dict[str, Rows] = {}
     for root in PII_TABLES:
@@ -39,15 +39,10 @@ def held_of(connection: Connection, request: PrivacyRequest) -> dict[str, Rows]:
 
 
 def write_export(folder: Path, request: PrivacyRequest, held: dict[str, Rows]) -> str:
-    """Write the file of a request, as a whole or not at all.
+    """Write the file of a data request atomically; returns its path relative to the folder.
 
     Args:
-        folder: XENO_HOME/exports.
-        request: a data request.
-        held: see `held_of`.
-
-    Returns:
-        The file's name below the folder.
+        held: see `customer_rows`.
     """
     name = f"{request.tenant_id}/data-request-{request.id}.json"
     document = {
@@ -71,7 +66,7 @@ def write_export(folder: Path, request: PrivacyRequest, held: dict[str, Rows]) -
 
 
 def delete_export(folder: Path, request: PrivacyRequest) -> None:
-    """Delete the file of a request, where it is still there."""
+    """Delete the file of a request, if it exists."""
     if request.export_file is not None:
         (folder / request.export_file).unlink(missing_ok=True)
 
@@ -82,7 +77,7 @@ def delete_exports(folder: Path, tenant_id: str) -> None:
 
 
 def _below(table: RawTable, condition: str) -> str:
-    """The condition for rows of a table whose root meets one."""
+    """The condition for rows of a table whose root row meets a condition."""
     if table.parent is None:
         return condition
     parents = (

@@ -1,7 +1,7 @@
-"""The privacy requests, `ops.privacy_requests`: an audit that outlives what it asks to be erased, and the work to do.
+"""Privacy requests, `ops.privacy_requests`: a retry queue, and an audit trail that outlives the erased data.
 
-A request is *done* when nothing of what it asks for is left to do, in the marts and in files too. Until then it stays
-due, however often it fails: there is no giving up, only an alert when its deadline comes near.
+A request is *done* when it is fulfilled completely, in the marts and in files too. Until then it is retried without
+limit; an alert is raised when its deadline comes near.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from xeno_pipeline.errors import UsageError
 from xeno_pipeline.shopify.privacy import PrivacyDelivery
 
 EXPORTS_LIVE = timedelta(days=30)
-"""From the request on; then the file is deleted."""
+"""How long after the request its file is deleted."""
 
 _BACKOFF = Backoff(first_seconds=60, longest_seconds=6 * 3600)
 
@@ -32,8 +32,8 @@ _IS_DUE = "done_at is null and due_at <= now()"
 _IS_EXPIRED = "export_file is not null and received_at < now() - %(exports_live)s"
 
 
-class Kept(StrEnum):
-    """What became of a privacy webhook at the gateway."""
+class StoreResult(StrEnum):
+    """The result of storing a privacy webhook."""
 
     STORED = "stored"
     DUPLICATE = "duplicate"
@@ -42,12 +42,12 @@ class Kept(StrEnum):
 
 @dataclass(frozen=True)
 class PrivacyRequest:
-    """One row of the audit.
+    """One request.
 
     Args:
-        tenant_id: whose customer, or who; None where the shop was unknown.
-        outcome: what was done so far; None where nothing was.
-        export_file: below the folder of exports; None where there is none any more.
+        tenant_id: None where the shop was unknown.
+        outcome: what was done so far.
+        export_file: relative to the folder of exports.
     """
 
     id: int
@@ -66,32 +66,32 @@ class PrivacyRequest:
 
     @property
     def days_left(self) -> float:
-        """Until the deadline, in days; negative after it."""
+        """Days until the deadline; negative after it."""
         return (self.deadline_at - datetime.now(UTC)) / timedelta(days=1)
 
     def summary(self, exports_folder: Path) -> str:
-        """What became of it, or how long there is time, for people."""
-        told = [self.outcome or "waiting"]
+        """Its outcome, and the time that is left, for people."""
+        parts = [self.outcome or "waiting"]
         if self.done_at is not None:
-            told.append(f"done {self.done_at:%Y-%m-%d}")
+            parts.append(f"done {self.done_at:%Y-%m-%d}")
         else:
-            told.append(f"{self.days_left:.0f} days left" if self.days_left >= 0 else "overdue")
+            parts.append(f"{self.days_left:.0f} days left" if self.days_left >= 0 else "overdue")
         if self.export_file is not None:
-            told.append(f"file: {exports_folder / self.export_file}")
-        return "; ".join(told) + (f". {self.error}" if self.error else ".")
+            parts.append(f"file: {exports_folder / self.export_file}")
+        return "; ".join(parts) + (f". {self.error}" if self.error else ".")
 
     def __str__(self) -> str:
         return f"{self.tenant_id or self.shop_domain}: privacy request {self.id} ({self.kind})"
 
 
-def keep(connection: Connection, request: PrivacyDelivery) -> Kept:
-    """Write a request down, in the caller's transaction; of a shop that is unknown or removed nothing is to be done."""
+def store(connection: Connection, request: PrivacyDelivery) -> StoreResult:
+    """Store a request in the caller's transaction; one of an unknown or removed shop is done at once."""
     delivery = request.delivery
     known = connection.execute(
         """
         select tenant_id from ops.tenants
         where status <> 'removed' and (shop_domain = %(shop_domain)s or shop_gid = %(shop_gid)s)
-        order by shop_domain = %(shop_domain)s desc  -- one that was renamed may be known by its former name alone
+        order by shop_domain = %(shop_domain)s desc  -- a renamed shop may be known by its former domain only
         limit 1
         """,
         {"shop_domain": delivery.shop_domain, "shop_gid": f"gid://shopify/Shop/{request.shop_id}"},
@@ -116,17 +116,17 @@ def keep(connection: Connection, request: PrivacyDelivery) -> Kept:
         },
     ).rowcount
     if not stored:
-        return Kept.DUPLICATE
-    return Kept.STORED if known else Kept.UNKNOWN_SHOP
+        return StoreResult.DUPLICATE
+    return StoreResult.STORED if known else StoreResult.UNKNOWN_SHOP
 
 
 def due(connection: Connection) -> list[PrivacyRequest]:
-    """The requests to work on, the oldest first."""
+    """The requests that are due, oldest first."""
     return _requests(connection, f"where {_IS_DUE} order by id")
 
 
 def get(connection: Connection, request_id: int) -> PrivacyRequest:
-    """The request of that number.
+    """The request with that id.
 
     Raises:
         UsageError: there is none.
@@ -138,22 +138,22 @@ def get(connection: Connection, request_id: int) -> PrivacyRequest:
 
 
 def open_requests(connection: Connection, request_ids: Collection[int]) -> list[PrivacyRequest]:
-    """Those of the requests that are not done, whether they are due or not."""
+    """Those of the requests that are not done, due or not."""
     return _requests(connection, "where id = any(%(ids)s) and done_at is null order by id", ids=list(request_ids))
 
 
-def every(connection: Connection, *, limit: int) -> list[PrivacyRequest]:
+def list_all(connection: Connection, *, limit: int) -> list[PrivacyRequest]:
     """The requests that are not done, the nearest deadline first, then the newest of the others."""
     return _requests(connection, "order by done_at is not null, done_at desc, deadline_at limit %(limit)s", limit=limit)
 
 
 def with_expired_export(connection: Connection) -> list[PrivacyRequest]:
-    """The requests whose file has lived long enough."""
+    """The requests whose file must be deleted."""
     return _requests(connection, f"where {_IS_EXPIRED}", exports_live=EXPORTS_LIVE)
 
 
-def exported_of(connection: Connection, tenant_id: str, customer_id: int) -> list[PrivacyRequest]:
-    """The requests by which there is a file about a customer."""
+def with_export_of(connection: Connection, tenant_id: str, customer_id: int) -> list[PrivacyRequest]:
+    """The requests that have a file about a customer."""
     return _requests(
         connection,
         "where tenant_id = %(tenant_id)s and customer_id = %(customer_id)s and export_file is not null",
@@ -162,8 +162,8 @@ def exported_of(connection: Connection, tenant_id: str, customer_id: int) -> lis
     )
 
 
-def work(connection: Connection) -> tuple[list[str], tuple[int, int] | None]:
-    """The tenants that there is something to do for, and of that the oldest request with how often it was tried."""
+def pending_work(connection: Connection) -> tuple[list[str], tuple[int, int] | None]:
+    """The tenants with due requests or expired files, and the oldest of these requests with its attempts."""
     rows = connection.execute(
         f"""
         select coalesce(tenant_id, shop_domain), min(array[id, attempts]) from ops.privacy_requests
@@ -175,8 +175,10 @@ def work(connection: Connection) -> tuple[list[str], tuple[int, int] | None]:
     return [row[0] for row in rows], (oldest[0], oldest[1]) if oldest else None
 
 
-def note_outcome(connection: Connection, request: PrivacyRequest, outcome: str, export_file: str | None = None) -> None:
-    """Write down what is done, in the transaction that does it; what a dead run did before is not forgotten."""
+def record_outcome(
+    connection: Connection, request: PrivacyRequest, outcome: str, export_file: str | None = None
+) -> None:
+    """Record what was done, in the transaction that does it; the outcome of an interrupted run is kept."""
     connection.execute(
         """
         update ops.privacy_requests set outcome = coalesce(outcome, %s), export_file = coalesce(%s, export_file)
@@ -187,7 +189,7 @@ def note_outcome(connection: Connection, request: PrivacyRequest, outcome: str, 
 
 
 def mark_done(connection: Connection, request_ids: Collection[int]) -> None:
-    """Note that nothing is left to do."""
+    """Record that requests are fulfilled."""
     connection.execute(
         "update ops.privacy_requests set done_at = now(), error = null where id = any(%s)", [list(request_ids)]
     )
@@ -205,7 +207,7 @@ def record_failure(connection: Connection, request_id: int, error: str) -> None:
 
 
 def reopen_redactions(connection: Connection) -> None:
-    """Have every redaction of a customer done again: a backup brings back what was in it."""
+    """Repeat every redaction of a customer, after a restored backup brought their data back."""
     connection.execute(
         """
         update ops.privacy_requests set done_at = null, outcome = null, due_at = now()
@@ -215,12 +217,12 @@ def reopen_redactions(connection: Connection) -> None:
 
 
 def mark_export_deleted(connection: Connection, request: PrivacyRequest) -> None:
-    """Note that the file of a request is no more."""
+    """Record that the file of a request was deleted."""
     connection.execute("update ops.privacy_requests set export_file = null where id = %s", [request.id])
 
 
-def forget_tenant(connection: Connection, tenant_id: str) -> None:
-    """Leave of a removed tenant's requests what was asked and what was done, without whom it was about."""
+def anonymize_tenant(connection: Connection, tenant_id: str) -> None:
+    """Erase the customers' ids from a removed tenant's requests, and close the open ones."""
     connection.execute(
         """
         update ops.privacy_requests

@@ -1,4 +1,4 @@
-"""The apps that stores are connected through: the installation's, and those that are a tenant's own."""
+"""The Shopify apps that stores are connected through: the installation's, and tenants' own."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def installation_app(settings: Settings) -> App | None:
 
 
 def store_app(connection: Connection, ring: KeyRing, tenant_id: str, client_id: str | None, secret: str) -> None:
-    """Keep the secret of a tenant's own app, in place of the one before; without a client id, the one known stays."""
+    """Store the secret of a tenant's own app, replacing the old one; without a client id, the stored one is kept."""
     key_id, sealed = ring.seal(tenant_id, secret, Purpose.APP_SECRET)
     connection.execute(
         """
@@ -46,14 +46,14 @@ def load_app(connection: Connection, ring: KeyRing, tenant_id: str) -> App:
     ).fetchone()
     if row is None:
         raise CredentialError(
-            f"{tenant_id}: no app of its own is known; "
-            f"name one with `xeno tenant set-app-secret {tenant_id} --client-id ID`."
+            f"{tenant_id}: no app of its own is registered; "
+            f"register one with `xeno tenant set-app-secret {tenant_id} --client-id ID`."
         )
     return App(row[0], ring.open(tenant_id, row[1], row[2], Purpose.APP_SECRET))
 
 
-def bringing_client_id(connection: Connection, tenant_id: str) -> str | None:
-    """The client id of a tenant's own app where it brings the tenant's tokens; else None."""
+def own_app_client_id(connection: Connection, tenant_id: str) -> str | None:
+    """The client id of a tenant's own app, if that app issues the tenant's tokens."""
     row = connection.execute(
         """
         select client_id from ops.tenant_apps join ops.tenant_credentials using (tenant_id)
@@ -65,9 +65,9 @@ def bringing_client_id(connection: Connection, tenant_id: str) -> str | None:
 
 
 def own_secrets(connection: Connection, ring: KeyRing) -> Mapping[str, str]:
-    """The secrets of tenants' own apps, by the domains of the shop whose webhooks they sign, former ones too.
+    """The secrets of tenants' own apps, by the current and former domains of the shop whose webhooks they sign.
 
-    One that cannot be decrypted is left out, and told of in the log: it concerns no other tenant.
+    One that cannot be decrypted is logged and left out, so that it affects no other tenant.
     """
     rows = connection.execute(
         """

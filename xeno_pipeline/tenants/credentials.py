@@ -25,11 +25,11 @@ _NONCE_BYTES = 12
 
 
 class CredentialError(XenoError):
-    """A secret cannot be read: it is missing, or its key is."""
+    """A secret is missing, or cannot be decrypted."""
 
 
 class Purpose(StrEnum):
-    """What a secret is for; sealed for one purpose, it does not open for another."""
+    """What a secret is for; sealed for one purpose, it cannot be opened for another."""
 
     TOKEN = "token"  # noqa: S105 - names of secrets, not secrets
     REFRESH_TOKEN = "refresh token"  # noqa: S105
@@ -37,15 +37,15 @@ class Purpose(StrEnum):
 
 
 _REMEDIES = {
-    Purpose.TOKEN: "give it anew with `xeno tenant set-token {}`",
+    Purpose.TOKEN: "set it again with `xeno tenant set-token {}`",
     Purpose.REFRESH_TOKEN: "connect the store again at the gateway's /auth/install?shop={}.myshopify.com",
-    Purpose.APP_SECRET: "give it anew with `xeno tenant set-app-secret {}`",
+    Purpose.APP_SECRET: "set it again with `xeno tenant set-app-secret {}`",
 }
 _SEALED = {
     "tenant_credentials": {"sealed_token": Purpose.TOKEN, "sealed_refresh_token": Purpose.REFRESH_TOKEN},
     "tenant_apps": {"sealed_secret": Purpose.APP_SECRET},
 }
-"""The tables of ops and their columns that hold secrets; those of a row lie under one key."""
+"""The tables of ops and their columns that hold secrets; those of a row are sealed with one key."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class SealedSecret:
 
 
 def sealed_secrets(connection: Connection) -> list[SealedSecret]:
-    """All secrets that are stored."""
+    """All stored secrets."""
     return [
         SealedSecret(tenant_id, purpose, key_id, sealed)
         for table, columns in _SEALED.items()
@@ -117,12 +117,12 @@ def sealed_secrets(connection: Connection) -> list[SealedSecret]:
 
 
 def key_file(settings: Settings) -> Path:
-    """Where the keys are kept that XENO_ENCRYPTION_KEYS does not name."""
+    """The file of the keys, unless XENO_ENCRYPTION_KEYS holds them."""
     return settings.home / "encryption.keys"
 
 
 def load_key_ring(settings: Settings) -> KeyRing:
-    """The keys from XENO_ENCRYPTION_KEYS, else from a file in XENO_HOME, which is made the first time.
+    """The keys from XENO_ENCRYPTION_KEYS, else from a file in XENO_HOME, which is created the first time.
 
     Raises:
         UsageError: the keys are not `id:base64` pairs of 32 bytes.
@@ -141,7 +141,7 @@ def rotate(settings: Settings, connection: Connection) -> tuple[str, int]:
     """Seal every secret under a new key (of the key file), or under the first of XENO_ENCRYPTION_KEYS.
 
     Returns:
-        The id of the key that seals now, and the number of secrets sealed anew.
+        The id of the key that seals now, and the number of resealed secrets.
     """
     ring = load_key_ring(settings)
     if settings.encryption_keys is None:
@@ -154,7 +154,7 @@ def rotate(settings: Settings, connection: Connection) -> tuple[str, int]:
 
 
 def _reseal(connection: Connection, ring: KeyRing, table: str, columns: Mapping[str, Purpose]) -> int:
-    """Seal the secrets of a table under the ring's current key; returns how many were under another."""
+    """Reseal the secrets of a table with the ring's current key; returns how many had another."""
     names = {"table": sql.Identifier("ops", table), "columns": sql.SQL(", ").join(map(sql.Identifier, columns))}
     stale = sql.SQL("select tenant_id, key_id, {columns} from {table} where key_id <> %s for update").format(**names)
     updates = sql.SQL(", ").join(sql.SQL("{} = %s").format(sql.Identifier(column)) for column in columns)
@@ -166,14 +166,14 @@ def _reseal(connection: Connection, ring: KeyRing, table: str, columns: Mapping[
             for column, value in zip(columns, sealed, strict=True)
             if value is not None
         }
-        anew = {column: ring.seal(tenant_id, secret, columns[column])[1] for column, secret in opened.items()}
-        connection.execute(update, [ring.current, *(anew.get(column) for column in columns), tenant_id])
-        count += len(anew)
+        resealed = {column: ring.seal(tenant_id, secret, columns[column])[1] for column, secret in opened.items()}
+        connection.execute(update, [ring.current, *(resealed.get(column) for column in columns), tenant_id])
+        count += len(resealed)
     return count
 
 
 def _binding(tenant_id: str, purpose: Purpose) -> bytes:
-    """What ties a sealed secret to its tenant and purpose: copied into another's place, it does not open."""
+    """The associated data that binds a secret to its tenant and purpose: copied to another row, it cannot be opened."""
     return f"xeno-pipeline/tenant-{purpose}/{tenant_id}".encode()
 
 
@@ -184,7 +184,7 @@ def _new_key() -> str:
 
 
 def _write_keys(path: Path, pairs: list[str]) -> None:
-    """Replace the key file as a whole: half a key file would lose every token."""
+    """Replace the key file atomically: a partial key file would lose every token."""
     draft = path.with_suffix(".new")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -206,5 +206,5 @@ def _parse(pairs: list[str], source: str) -> dict[str, bytes]:
             raise UsageError(f"{source} must hold `id:base64` pairs of {_KEY_BYTES} random bytes each, every id once.")
         keys[key_id] = key
     if not keys:
-        raise UsageError(f"{source} holds no key; restore it from a backup, or remove it and give every token anew.")
+        raise UsageError(f"{source} holds no key; restore it from a backup, or remove it and set every token again.")
     return keys

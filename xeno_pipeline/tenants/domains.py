@@ -1,4 +1,4 @@
-"""Where a tenant's store is, and the domains that it is known by: a store may be renamed, its tenant stays the same."""
+"""Renamed stores: a tenant keeps its id when its store moves to another myshopify.com domain."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class OtherShopError(XenoError):
-    """What answers is another shop than the one that was meant."""
+    """The shop at an address is not the expected one."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Place:
 
     Args:
         api_url: the root of its Admin API.
-        host: the domain that leads there.
-        shop_domain: what it says that its domain is.
+        host: the domain of that URL.
+        shop_domain: the domain that the shop itself reports.
     """
 
     api_url: str
@@ -42,18 +42,13 @@ class Place:
 
 @dataclass(frozen=True)
 class Follower:
-    """Follows a tenant's store that was renamed (`shopify.client.Mover`): to the same shop alone, and writes it down.
+    """Follows a renamed store to the same shop's new domain, and records the move (`shopify.client.Mover`).
 
-    The token goes to hosts of myshopify.com alone, and what comes from there is used once its shop is known to be the
-    tenant's.
+    The token is sent to hosts of myshopify.com only, and nothing is loaded from there before the shop's id is verified.
 
     Args:
-        database: where the tenant is registered.
-        tenant: whose store.
-        token: of the store.
-        urls: where stores are, see `store_url`.
-        retry_policy: how long to try.
-        on_close: told what it cost.
+        urls: the template of stores' URLs, see `store_url`.
+        on_close: called with the API points that were used.
     """
 
     database: Database
@@ -64,25 +59,22 @@ class Follower:
     on_close: Callable[[Usage], None] = lambda _: None
 
     def follow(self, domain: str) -> str:
-        """The root of the API to go on with; the tenant is there from now on.
-
-        Args:
-            domain: that the store's address leads to.
+        """Move the tenant to the domain that its store redirects to; returns the new root of the API.
 
         Raises:
-            OtherShopError: the shop there is another; nothing was changed.
-            StoreUnavailableError: it leads on and on, or back.
-            ShopifyError: the shop there cannot be asked.
+            OtherShopError: another shop is there; nothing was changed.
+            StoreUnavailableError: the redirects do not end.
+            ShopifyError: the shop cannot be queried there.
         """
         place = self.find(domain)
-        reason = f"its former address leads to {place.host}, where the same shop answers"
+        reason = f"its former address leads to {place.host}, where the same shop responds"
         with self.database.connect() as connection:
             if relocate(connection, self.tenant, place, reason):
-                log.warning("%s: its store was renamed; it is read at %s now.", self.tenant.tenant_id, place.host)
+                log.warning("%s: its store was renamed to %s.", self.tenant.tenant_id, place.host)
         return place.api_url
 
     def find(self, domain: str) -> Place:
-        """Where the tenant's shop is, for who was led to a domain; nothing is written. Errors are those of `follow`."""
+        """Find the tenant's shop from a domain that it redirects to, without recording it. Raises as `follow` does."""
         urls = [self.tenant.api_url]
         for _ in range(MOST_REDIRECTS):
             url = store_url(self.urls, domain)
@@ -105,36 +97,34 @@ class Follower:
                 client.close()
             if shop["id"] != self.tenant.shop_gid:
                 raise OtherShopError(
-                    f"{self.tenant.tenant_id}: its address leads to {domain}, where another shop answers "
-                    f"({shop['id']}, {shop['myshopifyDomain']}) than the one that was registered "
-                    f"({self.tenant.shop_gid}); nothing was changed. Name the store's address with "
+                    f"{self.tenant.tenant_id}: its address redirects to {domain}, where another shop responds "
+                    f"({shop['id']}, {shop['myshopifyDomain']}) than the registered one "
+                    f"({self.tenant.shop_gid}); nothing was changed. Set the store's address with "
                     f"`xeno tenant set-domain {self.tenant.tenant_id} DOMAIN`."
                 )
             return Place(url, domain, shop["myshopifyDomain"])
         raise StoreUnavailableError(
             self.tenant.tenant_id,
             "Shop",
-            f"was redirected in a circle, or too often, the last time to {domain}; nothing was changed. Name the "
+            f"was redirected in a circle, or too often, the last time to {domain}; nothing was changed. Set the "
             f"store's address with `xeno tenant set-domain {self.tenant.tenant_id} DOMAIN`.",
         )
 
 
 def relocate(connection: Connection, tenant: Tenant, place: Place, reason: str) -> bool:
-    """Read a tenant's store at another place from now on, in the caller's transaction; all its domains stay known.
+    """Change where a tenant's store is, in the caller's transaction; its former domains stay registered.
 
     Args:
         connection: not in autocommit mode.
-        tenant: whose shop was found there.
-        place: where.
         reason: for the audit log.
 
     Returns:
-        Whether that is new.
+        Whether anything changed.
 
     Raises:
-        UnknownTenantError: it is no tenant any more.
+        UnknownTenantError: the tenant was removed.
     """
-    known = registry.get(connection, tenant.tenant_id, to_change=True)
+    known = registry.get(connection, tenant.tenant_id, for_update=True)
     if known.shop_gid != tenant.shop_gid or (known.api_url, known.shop_domain) == (place.api_url, place.shop_domain):
         return False
     registry.move(connection, known.tenant_id, place.api_url)

@@ -1,4 +1,4 @@
-"""What a tenant's store is read with: a token, how it came about, and the next one when it has ended."""
+"""A tenant's access token: its kind, and its renewal when it expires."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from xeno_pipeline.tenants.credentials import CredentialError, KeyRing, Purpose
 from xeno_pipeline.tenants.registry import Tenant
 
 _MARGIN = timedelta(minutes=5)
-"""A token is renewed so long before it ends."""
+"""How long before its expiry a token is renewed."""
 
 _LOCK = "select pg_advisory_lock(hashtextextended('renew token ' || %s, 0))"
 _LOCK_TIMEOUT = "set lock_timeout = '100s'"
-"""Longer than a renewal takes that meets nothing but silence."""
+"""Longer than a renewal takes to time out."""
 
 
 class GrantKind(StrEnum):
-    """How a token came about, and so how the next one will."""
+    """How a token was issued, and how the next one will be."""
 
     PERMANENT = "permanent"
     EXPIRING = "expiring"
@@ -38,10 +38,8 @@ class Grant:
     """A tenant's access token.
 
     Args:
-        kind: how it came about.
-        token: the token.
-        expires_at: when it ends; None: never.
-        refresh_token: of an expiring one: brings the next pair.
+        expires_at: None: never.
+        refresh_token: of an expiring token: obtains the next pair.
     """
 
     kind: GrantKind
@@ -51,27 +49,27 @@ class Grant:
 
     @classmethod
     def permanent(cls, token: str) -> Grant:
-        """Of a token that never ends."""
+        """Of a token that never expires."""
         return cls(GrantKind.PERMANENT, token)
 
     @classmethod
     def authorized(cls, issued: IssuedToken) -> Grant:
-        """Of what came for an authorization code, or for the refresh token of such a grant."""
+        """Of a token issued for an authorization code, or by refreshing such a grant."""
         kind = GrantKind.PERMANENT if issued.refresh_token is None else GrantKind.EXPIRING
         return cls(kind, issued.token, issued.expires_at, issued.refresh_token)
 
     @classmethod
     def of_own_app(cls, issued: IssuedToken) -> Grant:
-        """Of what came for client credentials."""
+        """Of a token issued for client credentials."""
         return cls(GrantKind.CLIENT_CREDENTIALS, issued.token, issued.expires_at)
 
     def lasts(self, length: timedelta) -> bool:
-        """Whether the token lasts for some time yet."""
+        """Whether the token is still valid after that time."""
         return self.expires_at is None or datetime.now(UTC) + length < self.expires_at
 
 
 def store_grant(connection: Connection, ring: KeyRing, tenant_id: str, grant: Grant) -> None:
-    """Keep a tenant's grant, in place of the one before: a pair of tokens is written as one."""
+    """Store a tenant's grant, replacing the old one; a pair of tokens is written atomically."""
     key_id, token = ring.seal(tenant_id, grant.token)
     refresh_token = None
     if grant.refresh_token is not None:
@@ -89,19 +87,16 @@ def store_grant(connection: Connection, ring: KeyRing, tenant_id: str, grant: Gr
 
 
 def has_grant(connection: Connection, tenant_id: str) -> bool:
-    """Whether there is a token to read a tenant's store with."""
+    """Whether a token is stored for the tenant."""
     query = "select from ops.tenant_credentials where tenant_id = %s"
     return connection.execute(query, [tenant_id]).fetchone() is not None
 
 
-def load_grant(connection: Connection, ring: KeyRing, tenant_id: str, *, to_replace: bool = False) -> Grant:
+def load_grant(connection: Connection, ring: KeyRing, tenant_id: str, *, for_update: bool = False) -> Grant:
     """A tenant's grant.
 
     Args:
-        connection: to the database.
-        ring: the keys it is sealed with.
-        tenant_id: whose.
-        to_replace: nobody else replaces it until the transaction ends.
+        for_update: whether to lock it until the transaction ends.
 
     Raises:
         CredentialError: there is none, or it cannot be decrypted.
@@ -110,9 +105,9 @@ def load_grant(connection: Connection, ring: KeyRing, tenant_id: str, *, to_repl
         select kind, key_id, sealed_token, expires_at, sealed_refresh_token
         from ops.tenant_credentials where tenant_id = %s
         """
-    row = connection.execute(query + "for update" * to_replace, [tenant_id]).fetchone()
+    row = connection.execute(query + "for update" * for_update, [tenant_id]).fetchone()
     if row is None:
-        raise CredentialError(f"{tenant_id}: no token is stored; give one with `xeno tenant set-token {tenant_id}`.")
+        raise CredentialError(f"{tenant_id}: no token is stored; set one with `xeno tenant set-token {tenant_id}`.")
     kind, key_id, token, expires_at, sealed_refresh = row
     refresh_token = None
     if sealed_refresh is not None:
@@ -121,21 +116,18 @@ def load_grant(connection: Connection, ring: KeyRing, tenant_id: str, *, to_repl
 
 
 class RenewingToken:
-    """A tenant's access token, for as long as it is read: one that ends is replaced, by one process at a time.
+    """A tenant's access token, renewed when it expires, by one process at a time.
 
-    Whoever renews holds an advisory lock of a session, in no transaction, while Shopify is asked: it makes nobody wait
-    but who would otherwise ask Shopify for the same, and ends with its process. The new pair is committed before it is
-    used, since Shopify takes the old refresh token again only until then.
+    The process that renews it holds a session-level advisory lock, outside any transaction, during the request to
+    Shopify: only processes that would request the same have to wait, and the lock ends with its process. The new pair
+    is committed before it is used, because Shopify accepts the old refresh token again only until then.
 
     Args:
-        database: where the grant is.
-        ring: the keys it is sealed with.
-        tenant: whose.
-        app: the installation's app, with which expiring tokens are refreshed; None where there is none.
-        urls: where stores are, see `store_url`.
+        app: the installation's app, which refreshes expiring tokens.
+        urls: the template of stores' URLs, see `store_url`.
 
     Raises:
-        CredentialError: the tenant has no grant that can be read.
+        CredentialError: the tenant has no readable grant.
     """
 
     def __init__(
@@ -154,7 +146,7 @@ class RenewingToken:
         """The token to send now.
 
         Raises:
-            CredentialError, ShopifyError: it has ended, and there is no next one.
+            CredentialError, ShopifyError: it has expired and cannot be renewed.
         """
         with self._lock:
             if not self._grant.lasts(_MARGIN):
@@ -166,10 +158,10 @@ class RenewingToken:
             return self._grant.token
 
     def replace_rejected(self, rejected: str) -> str | None:
-        """Another token than the one that the store refused; None where there is no other.
+        """A token in place of the one that the store rejected; None where there is no other.
 
         Raises:
-            CredentialError, ShopifyError: there was to be another one, but it could not be had.
+            CredentialError, ShopifyError: it could not be renewed.
         """
         with self._lock:
             if self._grant.token == rejected:
@@ -177,14 +169,14 @@ class RenewingToken:
             return self._grant.token if self._grant.token != rejected else None
 
     def _renew(self) -> None:
-        """Take over the grant that is stored, after replacing it where it is the one that we had."""
+        """Load the stored grant, after renewing it unless another process has."""
         tenant_id = self._tenant.tenant_id
         with self._database.connect(autocommit=True) as connection:
             connection.execute(_LOCK_TIMEOUT)
             try:
                 connection.execute(_LOCK, [tenant_id])
             except psycopg.errors.LockNotAvailable:
-                problem = "is being renewed by another process, which does not get it: try again later."
+                problem = "is being renewed by another process, which takes too long: try again later."
                 raise OverloadedError(tenant_id, "the access token", problem) from None
             stored = load_grant(connection, self._ring, tenant_id)
             if stored.token == self._grant.token and stored.kind is not GrantKind.PERMANENT:
@@ -192,21 +184,21 @@ class RenewingToken:
         self._grant = stored
 
     def _replace(self, connection: Connection, stored: Grant) -> Grant:
-        """Have Shopify issue the next token, and keep it unless another grant was stored meanwhile."""
+        """Request the next token, and store it unless another grant was stored in the meantime."""
         tenant_id = self._tenant.tenant_id
         issued = self._next(connection, stored)
         with connection.transaction():
-            meanwhile = load_grant(connection, self._ring, tenant_id, to_replace=True)
-            if meanwhile.token != stored.token:
-                return meanwhile
+            current = load_grant(connection, self._ring, tenant_id, for_update=True)
+            if current.token != stored.token:
+                return current
             store_grant(connection, self._ring, tenant_id, issued)
         return issued
 
     def _next(self, connection: Connection, stored: Grant) -> Grant:
-        """The next token, from the store or from where its address leads to.
+        """Request the next token from the store, following redirects of a renamed store.
 
-        A refresh token opens no other shop. Nothing is read with what comes from there before the shop is known to be
-        the tenant's: its address still leads there when the token is used, see `domains.Follower`.
+        A refresh token is valid for its own shop only. The new token is not used before the shop's id is verified, as
+        the old address still redirects by then (`domains.Follower`).
         """
         return follow_redirects(self._tenant.api_url, self._urls, lambda url: self._issued(connection, stored, url))
 
@@ -216,12 +208,12 @@ class RenewingToken:
             return Grant.of_own_app(request_token(tenant_id, url, load_app(connection, self._ring, tenant_id)))
         if self._app is None:
             raise CredentialError(
-                f"{tenant_id}: its token has ended; "
-                "set XENO_SHOPIFY_API_KEY and XENO_SHOPIFY_API_SECRET, with which it is refreshed."
+                f"{tenant_id}: its token has expired; "
+                "set XENO_SHOPIFY_API_KEY and XENO_SHOPIFY_API_SECRET to refresh it."
             )
         try:
             return Grant.authorized(refresh(tenant_id, url, self._app, stored.refresh_token))
         except GrantRefusedError as error:
-            problem = "was refused a new token: the store has uninstalled the app, or was not read for 90 days. "
+            problem = "was refused a new token: the store has uninstalled the app, or was not synced for 90 days. "
             remedy = f"Connect it again at the gateway's /auth/install?shop={self._tenant.shop_domain}."
             raise GrantRefusedError(tenant_id, "the access token", problem + remedy) from error

@@ -1,7 +1,7 @@
-"""Taking leave of a tenant.
+"""Off-boarding tenants.
 
-Where its store uninstalls the app, it is suspended and its token forgotten. Where it is removed, all of its rows, its
-token, its BI role and its state go; a tombstone without data stays.
+A tenant whose store uninstalls the app is suspended, and its token deleted. Removing a tenant deletes all of its rows,
+its token, its BI role and its state; a tombstone without data remains.
 """
 
 from __future__ import annotations
@@ -16,18 +16,17 @@ from xeno_pipeline.database.tenant_lock import lock_for_removal
 from xeno_pipeline.tenants import audit, registry
 
 _SCHEMAS = ("ops", "raw", "stale", "intermediate", "marts")
-_OUTLIVE = ("ops.tenants", "ops.audit_log", "ops.privacy_requests")
-"""The tombstone, and what was done to the tenant."""
+_KEPT = ("ops.tenants", "ops.audit_log", "ops.privacy_requests")
+"""The tombstone, and the records of what was done."""
 
 
 def uninstall(connection: Connection, handle: str, happened_at: datetime) -> bool:
-    """Suspend a tenant whose store has uninstalled the app, and forget its token, in the caller's transaction.
+    """Suspend a tenant whose store has uninstalled the app, and delete its token, in the caller's transaction.
 
     Args:
         connection: not in autocommit mode.
-        handle: the tenant.
-        happened_at: when it was uninstalled. Where the store was connected after that, nothing is done: such news may
-            come hours late.
+        happened_at: when it was uninstalled; ignored where the store was connected after that, since webhooks may be
+            hours late.
 
     Returns:
         Whether it is suspended now.
@@ -51,10 +50,10 @@ def uninstall(connection: Connection, handle: str, happened_at: datetime) -> boo
 
 
 def remove_tenant(connection: Connection, handle: str) -> int:
-    """Delete everything of a tenant but its handle and its shop's id, once nobody writes rows of it.
+    """Delete everything of a tenant except its handle and its shop's id, after waiting for writers to finish.
 
     Returns:
-        The number of rows deleted, those of ops apart.
+        The number of deleted rows, without those of `ops`.
 
     Raises:
         UnknownTenantError: there is none of that handle.
@@ -81,7 +80,7 @@ def remove_tenant(connection: Connection, handle: str) -> int:
 
 
 def _tenant_tables(connection: Connection) -> list[tuple[str, str]]:
-    """The tables that hold a tenant's rows, but for those that outlive it."""
+    """The tables whose rows are deleted with their tenant."""
     return connection.execute(
         """
         select table_schema, table_name
@@ -90,5 +89,5 @@ def _tenant_tables(connection: Connection) -> list[tuple[str, str]]:
         where table_schema = any(%s) and table_type = 'BASE TABLE' and column_name = 'tenant_id'
         and table_schema || '.' || table_name <> all(%s)
         """,
-        [list(_SCHEMAS), list(_OUTLIVE)],
+        [list(_SCHEMAS), list(_KEPT)],
     ).fetchall()

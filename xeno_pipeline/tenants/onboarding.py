@@ -1,8 +1,8 @@
-"""Connecting a store: its token is tried, its facts are read from itself, and it becomes a tenant."""
+"""Connecting stores: verify the token, read the store's properties, and register it as a tenant."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,38 +17,33 @@ from xeno_pipeline.shopify.shop_domains import SHOPIFY_URLS, InvalidShopError, f
 from xeno_pipeline.shopify.transport import is_loopback
 from xeno_pipeline.shopify.usage import Usage
 from xeno_pipeline.tenants import backfills, registry, usage
-from xeno_pipeline.tenants.apps import bringing_client_id, store_app
+from xeno_pipeline.tenants.apps import own_app_client_id, store_app
 from xeno_pipeline.tenants.credentials import KeyRing
 from xeno_pipeline.tenants.domains import Follower, OtherShopError, Place, relocate
 from xeno_pipeline.tenants.grants import Grant, RenewingToken, store_grant
 from xeno_pipeline.tenants.registry import Tenant
-
-NEEDED_SCOPES = ("read_customers", "read_orders", "read_products")
+from xeno_pipeline.tenants.scopes import REQUIRED_SCOPES, missing_scopes
 
 
 class MissingScopeError(XenoError):
-    """The token does not reach what the pipeline reads."""
+    """The token lacks access scopes that the pipeline needs."""
 
 
 def connect_store(database: Database, ring: KeyRing, *, handle: str, api_url: str | None, token: str) -> Tenant:
-    """Register a store as a tenant, after its token was tried.
+    """Register a store as a tenant, after verifying its token.
 
     Args:
-        database: where tenants are registered.
-        ring: the keys that the token is sealed with.
-        handle: the store's handle.
         api_url: the root of its Admin API; None for the one at myshopify.com.
-        token: an Admin API access token.
 
     Raises:
-        UsageError: handle or URL is none.
-        TenantExistsError: the store is registered already.
-        OtherShopError: the shop that answers has another handle.
-        MissingScopeError: the token lacks a scope that nothing works without.
-        ShopifyError: the store cannot be reached, or refuses the token.
+        UsageError: the handle or the URL is invalid.
+        TenantExistsError: the store is already registered.
+        OtherShopError: the shop there has another handle.
+        MissingScopeError: the token lacks a required scope.
+        ShopifyError: the store cannot be reached, or rejects the token.
     """
     url = _new_store_url(database, handle, api_url)
-    tenant = _tried(handle, url, token)
+    tenant = _verify_new_store(handle, url, token)
     with database.connect() as connection:
         registry.add(connection, tenant)
         store_grant(connection, ring, handle, Grant.permanent(token))
@@ -56,16 +51,14 @@ def connect_store(database: Database, ring: KeyRing, *, handle: str, api_url: st
 
 
 def connect_by_own_app(database: Database, ring: KeyRing, *, handle: str, api_url: str | None, app: App) -> Tenant:
-    """Register a store as a tenant by an app of its own organisation, whose client credentials bring its tokens.
-
-    Args and errors are those of `connect_store`; besides:
+    """Register a store as a tenant by an app of its own organisation, whose client credentials obtain its tokens.
 
     Raises:
-        GrantRefusedError: Shopify gives that app no token for this store.
+        GrantRefusedError: Shopify issues no token for this store to that app. Others as `connect_store` does.
     """
     url = _new_store_url(database, handle, api_url)
     issued = request_token(handle, url, app)
-    tenant = _tried(handle, url, issued.token)
+    tenant = _verify_new_store(handle, url, issued.token)
     with database.connect() as connection:
         registry.add(connection, tenant)
         store_app(connection, ring, handle, app.client_id, app.secret)
@@ -74,24 +67,21 @@ def connect_by_own_app(database: Database, ring: KeyRing, *, handle: str, api_ur
 
 
 def connect_authorized(database: Database, ring: KeyRing, *, handle: str, api_url: str, issued: IssuedToken) -> Tenant:
-    """Make a store that a merchant has let the app into a tenant, or resume the one it was; its sync is requested.
+    """Register a store whose merchant has authorized the app, or resume its tenant, and request a backfill.
 
-    A store that was renamed is the tenant that it was.
+    A renamed store keeps its tenant.
 
     Args:
-        database: where tenants are registered.
-        ring: the keys that tokens are sealed with.
-        handle: the store's handle.
         api_url: the root of its Admin API.
-        issued: what came for the code.
+        issued: the token for the authorization code.
 
     Raises:
-        OtherShopError: the shop that answers has another handle, or is another than the tenant was.
-        MissingScopeError: the token lacks a scope that nothing works without.
-        ShopifyError: the store cannot be reached, or refuses the token.
-        RolesNotPermittedError: the owner may not let the role of its BI tool log in again.
+        OtherShopError: the shop there has another handle, or is not the tenant's.
+        MissingScopeError: the token lacks a required scope.
+        ShopifyError: the store cannot be reached, or rejects the token.
+        RolesNotPermittedError: the owner may not enable the role of its BI tool.
     """
-    tenant = _tried(handle, _checked_url(api_url), issued.token)
+    tenant = _verify_new_store(handle, _checked_url(api_url), issued.token)
     with database.connect() as connection:
         known = registry.find_by_shop(connection, tenant.shop_gid) or registry.find(connection, handle)
         if known is None:
@@ -109,39 +99,37 @@ def connect_authorized(database: Database, ring: KeyRing, *, handle: str, api_ur
 def set_domain(
     database: Database, ring: KeyRing, *, handle: str, domain: str, app: App | None, urls: str = SHOPIFY_URLS
 ) -> Tenant:
-    """Read a tenant's store, which was renamed, at another domain, after its token was tried there.
+    """Change the domain of a tenant whose store was renamed, after verifying its token there.
 
     Args:
-        database: where the tenant is registered.
-        ring: the keys that its token is sealed with.
         handle: the tenant; that stays its id.
-        domain: of its shop now: `new-name.myshopify.com`.
-        app: the installation's app, with which expiring tokens are refreshed.
-        urls: where stores are, see `store_url`.
+        domain: the shop's current one: `new-name.myshopify.com`.
+        app: the installation's app, which refreshes expiring tokens.
+        urls: the template of stores' URLs, see `store_url`.
 
     Raises:
-        UsageError: the domain is none.
+        UsageError: the domain is invalid.
         UnknownTenantError: there is no such tenant.
-        OtherShopError: another shop answers there.
-        MissingScopeError, CredentialError, ShopifyError: it cannot be read there; nothing was changed.
+        OtherShopError: another shop is there.
+        MissingScopeError, CredentialError, ShopifyError: the store cannot be queried there; nothing was changed.
     """
     try:
         url = store_url(urls, domain.lower())
     except InvalidShopError:
-        raise UsageError(f"{domain!r} is no store's domain: it is written as new-name.myshopify.com is.") from None
+        raise UsageError(f"{domain!r} is not a store's domain; expected one like new-name.myshopify.com.") from None
     with database.connect() as connection:
         known = registry.get(connection, handle)
-    there = replace(known, api_url=url)
-    token = RenewingToken(database, ring, there, app, urls)
+    moved = replace(known, api_url=url)
+    token = RenewingToken(database, ring, moved, app, urls)
     client = ShopifyClient(tenant=handle, api_url=url, token=token, retry_policy=RetryPolicy.INTERACTIVE)
     try:
         facts = read_facts(client, handle, url)
     finally:
         client.close()
-    check_same_shop(there, facts)
+    check_same_shop(moved, facts)
     with database.connect() as connection:
         place = Place(url, domain.lower(), facts.shop_domain)
-        relocate(connection, known, place, "`xeno tenant set-domain`, and the same shop answers there")
+        relocate(connection, known, place, "`xeno tenant set-domain`, and the same shop responds there")
         registry.update_facts(connection, facts)
         return registry.get(connection, handle)
 
@@ -155,31 +143,28 @@ def replace_app(
     client_id: str | None = None,
     urls: str = SHOPIFY_URLS,
 ) -> Tenant:
-    """Give a tenant a new secret of its own app, after it was tried where tokens hang on it.
+    """Replace the secret of a tenant's own app, after verifying it if the app issues the tenant's tokens.
 
     Args:
-        database: where the tenant is registered.
-        ring: the keys that the secret is sealed with.
-        handle: the tenant.
-        secret: what the app signs webhooks with.
-        client_id: of the app, with which it brings tokens too; None leaves it as it is.
-        urls: where stores are, see `store_url`.
+        secret: signs the app's webhooks.
+        client_id: with it the app issues tokens, too; None keeps the stored one.
+        urls: the template of stores' URLs, see `store_url`.
 
     Raises:
         UnknownTenantError: there is no such tenant.
-        OtherShopError, MissingScopeError, ShopifyError: the app brings no token that the store can be read with.
+        OtherShopError, MissingScopeError, ShopifyError: the app issues no usable token for the store.
     """
     with database.connect() as connection:
         known = registry.get(connection, handle)
-        client_id = client_id or bringing_client_id(connection, handle)
+        client_id = client_id or own_app_client_id(connection, handle)
         if client_id is None:
             store_app(connection, ring, handle, None, secret)
             return known
     app = App(client_id, secret)
     issued = follow_redirects(known.api_url, urls, lambda url: request_token(handle, url, app))
-    tenant, place = _tried_again(database, known, issued.token, urls)
+    tenant, place = _verify_known_store(database, known, issued.token, urls)
     with database.connect() as connection:
-        _keep_facts(connection, known, tenant, place)
+        _store_facts(connection, known, tenant, place)
         registry.record_connection(connection, handle)
         store_app(connection, ring, handle, client_id, secret)
         store_grant(connection, ring, handle, Grant.of_own_app(issued))
@@ -187,19 +172,19 @@ def replace_app(
 
 
 def replace_token(database: Database, ring: KeyRing, *, handle: str, token: str, urls: str = SHOPIFY_URLS) -> Tenant:
-    """Give a tenant a new token, after it was tried.
+    """Replace a tenant's token, after verifying the new one.
 
     Raises:
         UnknownTenantError: there is no such tenant.
-        OtherShopError: the token is of another shop.
-        MissingScopeError: the token lacks a scope that nothing works without.
-        ShopifyError: the store cannot be reached, or refuses the token.
+        OtherShopError: the token is another shop's.
+        MissingScopeError: the token lacks a required scope.
+        ShopifyError: the store cannot be reached, or rejects the token.
     """
     with database.connect() as connection:
         known = registry.get(connection, handle)
-    tenant, place = _tried_again(database, known, token, urls)
+    tenant, place = _verify_known_store(database, known, token, urls)
     with database.connect() as connection:
-        _keep_facts(connection, known, tenant, place)
+        _store_facts(connection, known, tenant, place)
         registry.record_connection(connection, handle)
         store_grant(connection, ring, handle, Grant.permanent(token))
     return tenant
@@ -214,20 +199,14 @@ def open_client(
     retry_policy: RetryPolicy | None = None,
     urls: str = SHOPIFY_URLS,
 ) -> ShopifyClient:
-    """A client of the tenant's store, whose token is renewed whenever it ends; closing it records what it cost.
-
-    Where the store was renamed it is followed, and the tenant with it.
+    """A client of the tenant's store that renews its token, follows renames, and records its usage when it is closed.
 
     Args:
-        database: where the tenant's grant is.
-        ring: the keys it is sealed with.
-        tenant: whose store.
-        app: the installation's app (`apps.installation_app`), with which expiring tokens are refreshed.
-        retry_policy: how long its calls keep trying.
-        urls: where stores are, see `store_url`.
+        app: the installation's app (`apps.installation_app`), which refreshes expiring tokens.
+        urls: the template of stores' URLs, see `store_url`.
 
     Raises:
-        CredentialError: the tenant has no token that can be read.
+        CredentialError: the tenant has no readable token.
     """
 
     def record(spent: Usage) -> None:
@@ -246,24 +225,24 @@ def open_client(
 
 
 def read_facts(client: ShopifyClient, handle: str, api_url: str) -> Tenant:
-    """What the store tells of itself and of the token's scopes.
+    """Query the store's properties and the token's scopes.
 
     Raises:
-        MissingScopeError: the token lacks a scope that nothing works without.
-        ShopifyError: the store cannot be reached, or refuses the token.
+        MissingScopeError: the token lacks a required scope.
+        ShopifyError: the store cannot be reached, or rejects the token.
     """
     tenant = tenant_from(client.execute(operation("Shop")).data, handle, api_url)
-    missing = withheld(NEEDED_SCOPES, tenant.access_scopes)
+    missing = missing_scopes(REQUIRED_SCOPES, tenant.access_scopes)
     if missing:
         raise MissingScopeError(
             f"{handle}: the token lacks the access scope{'s' * (len(missing) > 1)} {', '.join(missing)}; "
-            "grant the app what is missing, approve it in the store, and try again."
+            "grant them to the app, approve the change in the store, and try again."
         )
     return tenant
 
 
 def tenant_from(data: Mapping[str, Any], handle: str, api_url: str) -> Tenant:
-    """Read the answer of the query `Shop`."""
+    """Parse the response to the query `Shop`."""
     shop = data["shop"]
     return Tenant(
         tenant_id=handle,
@@ -279,70 +258,64 @@ def tenant_from(data: Mapping[str, Any], handle: str, api_url: str) -> Tenant:
 
 
 def check_same_shop(known: Tenant, facts: Tenant) -> None:
-    """Do nothing where what a store told of itself is of the shop that the tenant is.
+    """Check that a store is the tenant's shop, so that another shop's data is never loaded as the tenant's.
 
     Raises:
-        OtherShopError: it is of another: its data must never come to lie among the tenant's.
+        OtherShopError: it is another shop.
     """
     if facts.shop_gid != known.shop_gid:
         raise OtherShopError(
-            f"{known.tenant_id}: what answers at {known.api_url} is another shop ({facts.shop_domain}) than the one "
-            "that was registered; nothing was changed. Correct the address or the token."
+            f"{known.tenant_id}: the store at {known.api_url} is another shop ({facts.shop_domain}) than the "
+            "registered one; nothing was changed. Correct the address or the token."
         )
 
 
 def history_warning(tenant: Tenant) -> str | None:
-    """What to say, loudly, of a token that does not see all orders."""
+    """The warning about a token without access to all orders."""
     if tenant.sees_all_orders:
         return None
     return (
         f"{tenant.tenant_id}: without the access scope read_all_orders Shopify shows only the orders of the last "
-        "60 days, and says nothing of the rest. Every figure will lack what is older. Request the scope, "
+        "60 days. All figures will lack older orders. Request the scope, "
         f"approve it in the store, and run `xeno sync {tenant.tenant_id} --full`."
     )
 
 
-def withheld(wanted: Iterable[str], granted: Iterable[str]) -> list[str]:
-    """The scopes that were wanted and not granted; to write is to read."""
-    granted = set(granted)
-    return sorted(set(wanted) - granted - {scope.replace("write_", "read_", 1) for scope in granted})
-
-
-def _tried(handle: str, url: str, token: str) -> Tenant:
-    """What the store that answers there tells of itself; it is the one that was meant."""
-    tenant = _facts(handle, url, token)
-    its_handle = tenant.shop_domain.partition(".")[0]
-    if its_handle != handle:
+def _verify_new_store(handle: str, url: str, token: str) -> Tenant:
+    """Query the properties of the store at a URL, and check that it has the expected handle."""
+    tenant = _query_facts(handle, url, token)
+    actual_handle = tenant.shop_domain.partition(".")[0]
+    if actual_handle != handle:
         raise OtherShopError(
-            f"{handle}: what answers at {url} is the store {its_handle} ({tenant.shop_domain}); nothing was "
-            f"registered. Correct the address, or add the store as {its_handle!r}."
+            f"{handle}: the store at {url} is {actual_handle} ({tenant.shop_domain}); nothing was "
+            f"registered. Correct the address, or add the store as {actual_handle!r}."
         )
     return tenant
 
 
-def _tried_again(database: Database, known: Tenant, token: str, urls: str) -> tuple[Tenant, Place | None]:
-    """What the store of a tenant tells of itself to a new token; it is the one that it was, though it may have moved.
+def _verify_known_store(database: Database, known: Tenant, token: str, urls: str) -> tuple[Tenant, Place | None]:
+    """Query the properties of a tenant's store with a new token, and check that it is the same shop.
 
     Returns:
-        Its facts, and where it is by now if that is another place.
+        The properties, and the store's new place if it was renamed.
     """
     place = None
     try:
-        tenant = _facts(known.tenant_id, known.api_url, token)
+        tenant = _query_facts(known.tenant_id, known.api_url, token)
     except MovedError as moved:
         place = Follower(database, known, token, urls, RetryPolicy.INTERACTIVE).find(moved.domain)
-        tenant = _facts(known.tenant_id, place.api_url, token)
+        tenant = _query_facts(known.tenant_id, place.api_url, token)
     check_same_shop(known, tenant)
     return tenant, place
 
 
-def _keep_facts(connection: Connection, known: Tenant, tenant: Tenant, place: Place | None) -> None:
+def _store_facts(connection: Connection, known: Tenant, tenant: Tenant, place: Place | None) -> None:
     if place is not None:
-        relocate(connection, known, place, "its former address leads there, and the same shop answers")
+        relocate(connection, known, place, "its former address redirects there, and the same shop responds")
     registry.update_facts(connection, tenant)
 
 
-def _facts(handle: str, url: str, token: str) -> Tenant:
+def _query_facts(handle: str, url: str, token: str) -> Tenant:
     client = ShopifyClient(tenant=handle, api_url=url, token=token, retry_policy=RetryPolicy.INTERACTIVE)
     try:
         return read_facts(client, handle, url)
@@ -351,17 +324,17 @@ def _facts(handle: str, url: str, token: str) -> Tenant:
 
 
 def _new_store_url(database: Database, handle: str, api_url: str | None) -> str:
-    """Where the Admin API of a store is that is not registered yet."""
+    """The URL of the Admin API of a store that is not registered yet."""
     registry.check_handle(handle)
     url = _checked_url(api_url or SHOPIFY_URLS.format(handle=handle))
     with database.connect() as connection:
-        registry.refuse_known(connection, handle)
+        registry.check_not_registered(connection, handle)
     return url
 
 
 def _checked_url(url: str) -> str:
     if not url.startswith(("https://", "http://")):
-        raise UsageError(f"{url!r} is no API URL: it begins with https://, as https://acme.myshopify.com does.")
+        raise UsageError(f"{url!r} is not an API URL; expected one like https://acme.myshopify.com.")
     if url.startswith("http://") and not is_loopback(url):
-        raise UsageError(f"{url!r} would send the token in clear text: use https://.")
+        raise UsageError(f"{url!r} would send the token unencrypted: use https://.")
     return url.rstrip("/")

@@ -29,7 +29,7 @@ class TenantExistsError(XenoError):
 
 
 class UnusableFactsError(XenoError):
-    """What a store tells of itself cannot be worked with."""
+    """A store's properties cannot be processed."""
 
 
 class TenantNotActiveError(XenoError):
@@ -38,7 +38,7 @@ class TenantNotActiveError(XenoError):
 
 @dataclass(frozen=True)
 class Tenant:
-    """One Shopify store, by its handle, with the facts it told of itself."""
+    """One Shopify store, with the properties that it reports."""
 
     tenant_id: str
     shop_gid: str
@@ -58,22 +58,22 @@ class Tenant:
 
 
 def check_handle(handle: str) -> str:
-    """The handle itself.
+    """Validate a store's handle, and return it.
 
     Raises:
-        UsageError: it is no handle.
+        UsageError: it is not a valid handle.
     """
     if HANDLE.fullmatch(handle):
         return handle
     hint = f" Did you mean {handle.split('.')[0]!r}?" if HANDLE.fullmatch(handle.split(".")[0]) else ""
     raise UsageError(
-        f"{handle!r} is no store handle: it is what stands before .myshopify.com, of small letters, digits "
+        f"{handle!r} is not a store handle: that is the part before .myshopify.com, of lower-case letters, digits "
         f"and hyphens.{hint}"
     )
 
 
-def refuse_known(connection: Connection, handle: str, shop_gid: str | None = None) -> None:
-    """Do nothing where neither the handle nor the shop is registered; a removed one may come back.
+def check_not_registered(connection: Connection, handle: str, shop_gid: str | None = None) -> None:
+    """Check that neither the handle nor the shop is registered; a removed one may come back.
 
     Raises:
         TenantExistsError: one of them is.
@@ -87,18 +87,18 @@ def refuse_known(connection: Connection, handle: str, shop_gid: str | None = Non
     ).fetchone()
     if known is not None:
         hint = " Use `xeno tenant resume` to read it again." if known[1] == "suspended" else ""
-        raise TenantExistsError(f"{known[0]}: this store is registered already ({known[1]}).{hint}")
+        raise TenantExistsError(f"{known[0]}: this store is already registered ({known[1]}).{hint}")
 
 
 def add(connection: Connection, tenant: Tenant) -> None:
-    """Register a tenant, in place of the tombstone where it was one before.
+    """Register a tenant, replacing the tombstone of its former registration.
 
     Raises:
         TenantExistsError: the handle, or the shop under another handle, is registered already.
         UnusableFactsError: see `check_facts`.
     """
     connection.execute("lock table ops.tenants in share row exclusive mode")  # two may be adding the same store
-    refuse_known(connection, tenant.tenant_id, tenant.shop_gid)
+    check_not_registered(connection, tenant.tenant_id, tenant.shop_gid)
     check_facts(connection, tenant)
     connection.execute(
         "delete from ops.tenants where tenant_id = %s or shop_gid = %s", [tenant.tenant_id, tenant.shop_gid]
@@ -114,7 +114,7 @@ def add(connection: Connection, tenant: Tenant) -> None:
 
 
 def update_facts(connection: Connection, tenant: Tenant) -> None:
-    """Take over what the store tells of itself now.
+    """Store the current properties of a tenant's store.
 
     Raises:
         UnusableFactsError: see `check_facts`.
@@ -137,10 +137,10 @@ def update_facts(connection: Connection, tenant: Tenant) -> None:
 
 
 def check_facts(connection: Connection, tenant: Tenant) -> None:
-    """Do nothing where the shop's time zone is known: its days are counted there.
+    """Check that the shop's time zone is known, by which its days are determined.
 
     Raises:
-        UnusableFactsError: it is not, by PostgreSQL or by Python.
+        UnusableFactsError: PostgreSQL or Python does not know it.
     """
     try:
         check_zone(connection, tenant.tenant_id, tenant.iana_timezone)
@@ -149,25 +149,25 @@ def check_facts(connection: Connection, tenant: Tenant) -> None:
 
 
 def move(connection: Connection, handle: str, api_url: str) -> None:
-    """Read a tenant's store at another address from now on."""
+    """Change the URL of a tenant's Admin API."""
     connection.execute(
         "update ops.tenants set api_url = %s, updated_at = now() where tenant_id = %s", [api_url, handle]
     )
 
 
 def rename(connection: Connection, handle: str, shop_domain: str) -> None:
-    """Know a tenant's shop by another domain from now on, and by the one before too."""
-    before = connection.execute("select shop_domain from ops.tenants where tenant_id = %s", [handle]).fetchone()
-    if before is None or before[0] == shop_domain:
+    """Change the domain of a tenant's shop; the former one stays registered."""
+    former = connection.execute("select shop_domain from ops.tenants where tenant_id = %s", [handle]).fetchone()
+    if former is None or former[0] == shop_domain:
         return
-    add_domain(connection, handle, before[0])
+    add_domain(connection, handle, former[0])
     connection.execute(
         "update ops.tenants set shop_domain = %s, updated_at = now() where tenant_id = %s", [shop_domain, handle]
     )
 
 
 def add_domain(connection: Connection, handle: str, domain: str) -> None:
-    """Know a tenant by one more domain, whoever was known by it before; whose current one it is comes first."""
+    """Register a further domain of a tenant, taking it from another; current domains of shops have precedence."""
     connection.execute(
         """
         insert into ops.tenant_domains (domain, tenant_id) values (%s, %s)
@@ -178,21 +178,21 @@ def add_domain(connection: Connection, handle: str, domain: str) -> None:
 
 
 def find_by_domain(connection: Connection, domain: str) -> Tenant | None:
-    """The tenant that is known by a domain, its shop's current one or a former one; None where there is none."""
+    """The tenant with this current or former domain."""
     query = "select tenant_id from ops.known_domains where domain = %s order by tenant_id"
     row = connection.execute(query, [domain.lower()]).fetchone()
     return find(connection, row[0]) if row else None
 
 
 def find_by_shop(connection: Connection, shop_gid: str) -> Tenant | None:
-    """The tenant that is a shop, by whatever handle; None where there is none."""
+    """The tenant of a shop, whatever its handle."""
     query = "select tenant_id from ops.tenants where shop_gid = %s and status <> 'removed'"
     row = connection.execute(query, [shop_gid]).fetchone()
     return find(connection, row[0]) if row else None
 
 
 def reconnect(connection: Connection, handle: str, api_url: str) -> None:
-    """Read a tenant at this address from now on, be it suspended or not: its merchant has connected it again.
+    """Resume a tenant, possibly at another URL, whose merchant has connected it again.
 
     Raises:
         RolesNotPermittedError: the owner may not let the role of its BI tool log in again.
@@ -203,7 +203,7 @@ def reconnect(connection: Connection, handle: str, api_url: str) -> None:
 
 
 def record_connection(connection: Connection, handle: str) -> None:
-    """Note that a tenant has the means to read its store again, whatever is told later of the time before."""
+    """Record that a tenant has a working token now: an uninstallation before this moment no longer counts."""
     connection.execute("update ops.tenants set connected_at = clock_timestamp() where tenant_id = %s", [handle])
 
 
@@ -214,18 +214,16 @@ def find(connection: Connection, handle: str) -> Tenant | None:
     return cursor.execute(query, [handle]).fetchone()
 
 
-def get(connection: Connection, handle: str, *, to_change: bool = False) -> Tenant:
+def get(connection: Connection, handle: str, *, for_update: bool = False) -> Tenant:
     """The tenant of that handle.
 
     Args:
-        connection: to the database.
-        handle: the tenant's id.
-        to_change: nobody else changes it until the transaction ends.
+        for_update: whether to lock it until the transaction ends.
 
     Raises:
         UnknownTenantError: there is none, or it was removed.
     """
-    if to_change:
+    if for_update:
         connection.execute("select from ops.tenants where tenant_id = %s for no key update", [handle])
     tenant = find(connection, handle)
     if tenant is None:
@@ -235,8 +233,8 @@ def get(connection: Connection, handle: str, *, to_change: bool = False) -> Tena
     return tenant
 
 
-def every(connection: Connection) -> list[Tenant]:
-    """All tenants but the removed ones, by handle."""
+def list_all(connection: Connection) -> list[Tenant]:
+    """All tenants except removed ones, ordered by handle."""
     cursor = connection.cursor(row_factory=class_row(Tenant))
     query = f"select {_COLUMNS} from ops.tenants where status <> 'removed' order by tenant_id"
     return cursor.execute(query).fetchall()
@@ -250,7 +248,7 @@ def active(connection: Connection, handles: Sequence[str] = ()) -> list[Tenant]:
         TenantNotActiveError: a handle names a suspended one.
     """
     if not handles:
-        return [tenant for tenant in every(connection) if tenant.status == "active"]
+        return [tenant for tenant in list_all(connection) if tenant.status == "active"]
     tenants = [get(connection, handle) for handle in dict.fromkeys(handles)]
     for tenant in tenants:
         if tenant.status != "active":
@@ -262,11 +260,11 @@ def active(connection: Connection, handles: Sequence[str] = ()) -> list[Tenant]:
 
 @dataclass(frozen=True)
 class Selection:
-    """What became of the tenants that a run was asked for.
+    """The tenants that a run was requested for.
 
     Args:
         tenants: the active ones.
-        skipped: why others are left out, by handle.
+        skipped: the status of the others, by handle.
     """
 
     tenants: Sequence[Tenant]
@@ -274,9 +272,9 @@ class Selection:
 
 
 def select(connection: Connection, handles: Sequence[str] = ()) -> Selection:
-    """The active tenants of those handles (all where none are given), and why others are left out.
+    """The active tenants of those handles (all where none are given), and the status of the others.
 
-    A run may begin long after it was asked for: whoever is no active tenant by then is no reason to fail.
+    A run may start long after it was requested; a tenant that is no longer active is no reason to fail.
     """
     if not handles:
         return Selection(active(connection), {})

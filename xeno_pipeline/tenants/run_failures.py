@@ -1,4 +1,4 @@
-"""With which tenants runs failed: `ops.run_failures`, one row for each job and tenant until a run of it does not."""
+"""The tenants that the last run of a job failed for: `ops.run_failures`, one row for each job and tenant."""
 
 from __future__ import annotations
 
@@ -8,14 +8,10 @@ from xeno_pipeline.database.connection import Connection
 
 
 def record_failure(connection: Connection, job: str, run_id: str, tenant_id: str, reason: str) -> None:
-    """Keep why a run failed with a tenant; of one that is unknown or removed nothing is kept.
+    """Record why a run failed for a tenant, unless the tenant is unknown or removed.
 
     Args:
-        connection: to the database.
-        job: the run's.
-        run_id: which run.
-        tenant_id: with whom.
-        reason: why, without the tenant's name and anything personal.
+        reason: without the tenant's name and without personal data.
     """
     connection.execute(
         """
@@ -30,5 +26,5 @@ def record_failure(connection: Connection, job: str, run_id: str, tenant_id: str
 
 
 def clear_failures(connection: Connection, job: str, tenant_ids: Collection[str]) -> None:
-    """Note that a run of a job did not fail with tenants."""
+    """Delete the failures of tenants that a run of the job succeeded for."""
     connection.execute("delete from ops.run_failures where job = %s and tenant_id = any(%s)", [job, list(tenant_ids)])

@@ -1,8 +1,7 @@
-"""The webhook subscriptions of tenants: compared with what they should be, and repaired.
+"""The webhook subscriptions of tenants: compared with the wanted ones, and repaired.
 
-Shopify deletes a subscription when eight deliveries in a row have failed, so what was subscribed once may be no more.
-Ours are those that point to our address, or to the one that we had before; whatever points elsewhere is another
-installation's of the same app, and is left alone.
+Shopify deletes a subscription after eight failed deliveries in a row. Ours are those to our current or former address;
+any other belongs to another installation of the same app, and is left alone.
 """
 
 from __future__ import annotations
@@ -21,18 +20,18 @@ from xeno_pipeline.shopify.subscriptions import TOPICS, Subscription, Subscripti
 from xeno_pipeline.shopify.transport import is_loopback
 from xeno_pipeline.tenants.registry import Tenant
 
-TENANTS_AT_ONCE = 8
+_PARALLEL_TENANTS = 8
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a shop's subscriptions lack, and have too much.
+    """How a shop's subscriptions differ from the wanted ones.
 
     Args:
         missing: topics without a subscription of ours.
-        wrong: ours that point to our former address, or do not deliver whole.
-        surplus: ours that nothing is made of: their topic is not followed, or subscribed twice.
-        foreign: all others.
+        wrong: ours with our former address, or with incomplete payloads.
+        surplus: ours that are not needed: of another topic, or duplicates.
+        foreign: other installations'.
     """
 
     missing: Sequence[str]
@@ -43,15 +42,15 @@ class Comparison:
 
 @dataclass
 class Registration:
-    """What became of a tenant's subscriptions.
+    """The result of repairing a tenant's subscriptions.
 
     Args:
         created, updated, deleted: topics of ours that were repaired.
-        foreign: addresses of others' subscriptions.
+        foreign: addresses of other installations' subscriptions.
         missing: topics that are still not subscribed.
         error: why they are missing, or why nothing could be compared.
-        has_moved: whether none of ours points to our former address any more.
-        has_failed: whether not even the outcome could be written down.
+        has_moved: whether none of ours has our former address any more.
+        has_failed: whether the result could not be stored.
     """
 
     tenant_id: str
@@ -66,26 +65,20 @@ class Registration:
 
 
 def callback_url(public_url: str | None) -> str:
-    """Where webhooks are to be delivered.
+    """The URL that webhooks are delivered to.
 
     Raises:
-        UsageError: there is no public address, or none that Shopify delivers to.
+        UsageError: there is no public URL, or none that Shopify delivers to.
     """
     if public_url is None:
-        raise UsageError("XENO_PUBLIC_URL is not set: Shopify must be told where it reaches the gateway.")
+        raise UsageError("XENO_PUBLIC_URL is not set: Shopify needs the URL of the gateway.")
     if not public_url.startswith("https://") and not is_loopback(public_url):
-        raise UsageError(f"XENO_PUBLIC_URL is {public_url!r}: Shopify delivers to https:// alone.")
+        raise UsageError(f"XENO_PUBLIC_URL is {public_url!r}: Shopify delivers to https:// only.")
     return f"{public_url.rstrip('/')}/webhooks/shopify"
 
 
 def compare(existing: Sequence[Subscription], url: str, former_url: str | None = None) -> Comparison:
-    """How subscriptions differ from one to each topic, at our address.
-
-    Args:
-        existing: what the shop has.
-        url: our address.
-        former_url: the one before, where there was one.
-    """
+    """Compare existing subscriptions with one for each topic, at our address."""
     ours = [subscription for subscription in existing if subscription.uri in (url, former_url)]
     kept: dict[str, Subscription] = {}
     for subscription in sorted(ours, key=lambda each: (each.uri != url, not each.is_whole)):
@@ -102,16 +95,10 @@ def compare(existing: Sequence[Subscription], url: str, former_url: str | None =
 def ensure_subscriptions(
     subscriptions: Subscriptions, tenant_id: str, url: str, former_url: str | None = None
 ) -> Registration:
-    """Repair what is ours in a shop. Others may do the same meanwhile: Shopify takes a topic once for an address.
-
-    Args:
-        subscriptions: of the shop.
-        tenant_id: the tenant.
-        url: our address.
-        former_url: the one before, where there was one.
+    """Repair our subscriptions in a shop; concurrent repairs are harmless, as Shopify rejects duplicates.
 
     Raises:
-        ShopifyError: the shop cannot be reached, or refuses the token.
+        ShopifyError: the shop cannot be reached, or rejects the token.
     """
     found = compare(subscriptions.list_all(), url, former_url)
     done = Registration(tenant_id, foreign=sorted({each.uri for each in found.foreign}))
@@ -141,16 +128,10 @@ def ensure_subscriptions(
 def register(
     database: Database, client_of: Callable[[Tenant, RetryPolicy], ShopifyClient], tenants: Sequence[Tenant], url: str
 ) -> list[Registration]:
-    """Repair the subscriptions of several tenants, side by side, and write down what was found.
-
-    Args:
-        database: where tenants are registered.
-        client_of: opens a client of a tenant's store.
-        tenants: whose.
-        url: our address, of `callback_url`.
+    """Repair the subscriptions of several tenants in parallel, and store the results.
 
     Returns:
-        What became of each; the failure of one is a result like any other.
+        A result for each tenant, failed ones included.
     """
 
     def register_one(tenant: Tenant) -> Registration:
@@ -161,17 +142,17 @@ def register(
                 done = ensure_subscriptions(Subscriptions(client), tenant.tenant_id, url, former_url)
             finally:
                 client.close()
-        except Exception as error:  # noqa: BLE001 - the failure of one is a result like any other
+        except Exception as error:  # noqa: BLE001 - it is in the result
             done = Registration(tenant.tenant_id, error=_reason(tenant, error))
         try:
             with database.connect() as connection:
-                _remember(connection, done, url)
-        except Exception as error:  # noqa: BLE001 - likewise
+                _store_result(connection, done, url)
+        except Exception as error:  # noqa: BLE001 - it is in the result
             done.error = done.error or _reason(tenant, error)
             done.has_failed = True
         return done
 
-    with ThreadPoolExecutor(TENANTS_AT_ONCE, thread_name_prefix="subscriptions") as pool:
+    with ThreadPoolExecutor(_PARALLEL_TENANTS, thread_name_prefix="subscriptions") as pool:
         return list(pool.map(register_one, tenants))
 
 
@@ -181,7 +162,7 @@ def _reason(tenant: Tenant, error: Exception) -> str:
 
 
 def never_compared(connection: Connection) -> dict[str, datetime]:
-    """The active tenants whose subscriptions were never compared, new ones and ones that came back: since when."""
+    """The active tenants whose subscriptions were never compared, with the time they were connected."""
     rows = connection.execute(
         """
         select tenant_id, connected_at from ops.tenants
@@ -200,8 +181,8 @@ def _known_url(database: Database, tenant_id: str) -> str | None:
     return row[0] if row else None
 
 
-def _remember(connection: Connection, done: Registration, url: str) -> None:
-    """Write down what was found. An address is remembered until the subscriptions have left it for the next one."""
+def _store_result(connection: Connection, done: Registration, url: str) -> None:
+    """Store the result; our former address is kept until no subscription has it any more."""
     connection.execute(
         """
         insert into ops.webhook_subscriptions (tenant_id, callback_url, missing, error)

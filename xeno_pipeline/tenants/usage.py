@@ -1,7 +1,7 @@
-"""The API points that tenants use, by day, and the monthly limit at which a tenant's histories wait.
+"""The API points that each tenant uses by day, and its monthly limit, at which loading histories pauses.
 
-Shopify gives each store its points anew all the time, whoever uses them: a limit keeps what this pipeline takes of them
-within what a merchant agreed to. Days and months are UTC's.
+Shopify restores a store's points continuously and all apps share them: the limit keeps the pipeline's share within what
+the merchant agreed to. Days and months are in UTC.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from xeno_pipeline.tenants import registry
 
 
 class LimitReachedError(XenoError):
-    """A tenant has used the points that it may use in a month."""
+    """A tenant has reached its monthly limit of points."""
 
 
 @dataclass(frozen=True)
-class Usage:
+class TenantUsage:
     """The points that a tenant has used.
 
     Args:
         today: since midnight.
         month: since the first of the month.
-        monthly_limit: at how many a month histories wait; None: at none.
+        monthly_limit: at which loading histories pauses; None: no limit.
     """
 
     today: float = 0.0
@@ -33,12 +33,12 @@ class Usage:
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether histories wait for the next month."""
+        """Whether loading histories pauses until the next month."""
         return self.monthly_limit is not None and self.month >= self.monthly_limit
 
 
 def record(connection: Connection, tenant_id: str, points: float, requests: int) -> None:
-    """Add to what a tenant has used today; of one that is removed by now, nothing is kept."""
+    """Add to a tenant's usage of today, unless it was removed."""
     connection.execute(
         """
         insert into ops.api_usage (tenant_id, day, points, requests)
@@ -51,8 +51,8 @@ def record(connection: Connection, tenant_id: str, points: float, requests: int)
     )
 
 
-def by_tenant(connection: Connection, tenant_id: str | None = None) -> dict[str, Usage]:
-    """What each tenant (or one of them) has used, removed ones included."""
+def by_tenant(connection: Connection, tenant_id: str | None = None) -> dict[str, TenantUsage]:
+    """The usage of each tenant, or of one; removed ones are included."""
     rows = connection.execute(
         """
         select
@@ -68,11 +68,11 @@ def by_tenant(connection: Connection, tenant_id: str | None = None) -> dict[str,
         """,
         {"tenant_id": tenant_id},
     ).fetchall()
-    return {row[0]: Usage(*row[1:]) for row in rows}
+    return {row[0]: TenantUsage(*row[1:]) for row in rows}
 
 
-def refuse_history(connection: Connection, tenant_id: str) -> None:
-    """Do nothing as long as a tenant's history may be read.
+def check_history_allowed(connection: Connection, tenant_id: str) -> None:
+    """Check that a tenant's history may be loaded.
 
     Raises:
         LimitReachedError: its points of this month are used up.
@@ -81,18 +81,18 @@ def refuse_history(connection: Connection, tenant_id: str) -> None:
     if usage.is_exhausted:
         raise LimitReachedError(
             f"{tenant_id}: {usage.month:,.0f} of its {usage.monthly_limit:,} API points of this month (UTC) are used, "
-            f"so its history waits for the next one; changes and webhooks are read on. `xeno tenant limit {tenant_id} "
-            "POINTS` raises the limit."
+            f"so loading its history pauses until the next one; changes and webhooks are still loaded. "
+            f"`xeno tenant limit {tenant_id} POINTS` raises the limit."
         )
 
 
 def purge(connection: Connection) -> None:
-    """Delete what is known of days more than 13 months ago: a month is compared with that of the year before."""
+    """Delete usage of more than 13 months ago; until then a month can be compared with the same one a year before."""
     connection.execute("delete from ops.api_usage where day < (now() at time zone 'utc')::date - interval '13 months'")
 
 
 def set_limit(connection: Connection, tenant_id: str, points: int | None) -> None:
-    """Set how many points a month a tenant may use before its histories wait; None: as many as it likes.
+    """Set a tenant's monthly limit of points; None: no limit.
 
     Raises:
         UnknownTenantError: there is no such tenant.

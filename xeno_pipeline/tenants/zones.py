@@ -1,6 +1,6 @@
-"""The time zone of a tenant's shop, in which its days are counted: by PostgreSQL and by Python alike.
+"""The time zone of a tenant's shop, which PostgreSQL and Python must both know.
 
-Each has a database of zones of its own, and one may be older than the other.
+Each has its own time zone database, and one may be older than the other.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from xeno_pipeline.errors import XenoError
 
 
 class UnknownZoneError(XenoError):
-    """A shop's time zone is not known here, so that its days cannot be counted."""
+    """A shop's time zone is unknown, so that its days cannot be determined."""
 
 
 def zone_of(tenant_id: str, name: str) -> ZoneInfo:
@@ -25,12 +25,12 @@ def zone_of(tenant_id: str, name: str) -> ZoneInfo:
     """
     try:
         return ZoneInfo(name)
-    except (OSError, LookupError, ValueError):  # a folder's name, one that is in no database, one that is no path
+    except (OSError, LookupError, ValueError):  # a directory's name, an unknown name, an invalid path
         raise _unknown(tenant_id, name, "Python does not know", "upgrade its package tzdata") from None
 
 
 def check_zone(connection: Connection, tenant_id: str, name: str) -> None:
-    """Do nothing where both PostgreSQL and Python know a tenant's time zone.
+    """Check that both PostgreSQL and Python know a tenant's time zone.
 
     Raises:
         UnknownZoneError: one of them does not.

@@ -28,11 +28,11 @@ def check_one_sentence(said: Said, exit_code: int, pattern: str) -> None:
 @pytest.mark.parametrize(
     ("command", "stdin", "exit_code", "says"),
     [
-        ("tenant add Acme!", "t\n", USAGE, "^'Acme!' is no store handle: "),
+        ("tenant add Acme!", "t\n", USAGE, "^'Acme!' is not a store handle: "),
         ("tenant add acme.myshopify.com", "t\n", USAGE, r"Did you mean 'acme'\?$"),
         ("tenant add acme --token shpat_x", "", USAGE, "^A token on the command line can be seen by others: "),
         ("tenant add acme --token -", "\n", USAGE, "^No token was given: "),
-        ("tenant add acme --token - --api-url http://acme.example", "t\n", USAGE, "would send the token in clear text"),
+        ("tenant add acme --token - --api-url http://acme.example", "t\n", USAGE, "would send the token unencrypted"),
         ("tenant show nobody", "", USAGE, "^There is no tenant 'nobody': "),
         ("tenant remove nobody --yes", "", USAGE, "^There is no tenant 'nobody': "),
         ("sync nobody", "", USAGE, "^There is no tenant 'nobody': "),
@@ -77,7 +77,7 @@ def test_a_store_that_cannot_be_connected_is_not_registered(
         return main("tenant", "add", handle, "--api-url", url)
 
     check_one_sentence(add("nobody", f"{shop.sandbox.url}/nobody"), FAILURE, "^nobody: Shop found no store ")
-    check_one_sentence(add("other", shop.api_url), FAILURE, f"^other: what answers at .* is the store {shop.handle} ")
+    check_one_sentence(add("other", shop.api_url), FAILURE, f"^other: the store at .* is {shop.handle} ")
     with fake_store("acme", api_version="2027-10") as url:
         check_one_sentence(add("acme", url), FAILURE, "answered by version 2027-10 of the Admin API instead of 2026-10")
     with fake_store("acme", ianaTimezone="Mars/Olympus_Mons") as url:
@@ -114,7 +114,7 @@ def test_a_store_that_is_already_there_stays_as_it_is(xeno: Xeno, machine: Insta
 
     said = xeno("tenant", "add", "shelf", "--api-url", shelf.api_url)
 
-    check_one_sentence(said, FAILURE, r"^shelf: this store is registered already \(active\)\.$")
+    check_one_sentence(said, FAILURE, r"^shelf: this store is already registered \(active\)\.$")
     assert machine.tenants() == [known]
 
 

@@ -104,7 +104,7 @@ def test_a_store_that_was_renamed_is_given_its_new_domain(
     wrong = main("tenant", "set-domain", shop.handle, "renamed", **where)
     assert (wrong.exit_code, wrong.err) == (
         2,
-        "'renamed' is no store's domain: it is written as new-name.myshopify.com is.\n",
+        "'renamed' is not a store's domain; expected one like new-name.myshopify.com.\n",
     )
     given = main("tenant", "set-domain", shop.handle, f"{new}.myshopify.com", **where)
     assert (given.exit_code, given.err) == (0, "")

@@ -19,7 +19,7 @@ from tests.support.location import Location
 from tests.support.traces import PERSON, TRACES, traces
 from xeno_pipeline.defs.jobs.names import EVENTS_JOB, PRIVACY_JOB, SYNC_JOB, TRANSFORM_JOB
 from xeno_pipeline.privacy import requests
-from xeno_pipeline.privacy.requests import Kept
+from xeno_pipeline.privacy.requests import StoreResult
 from xeno_pipeline.settings import load_settings
 from xeno_pipeline.shopify.privacy import privacy_delivery_of
 from xeno_pipeline.shopify.webhooks import Delivery
@@ -28,12 +28,12 @@ from xeno_pipeline.tenants import registry
 Marts = Mapping[str, Counter[str]]
 
 
-def ask(location: Location, shop: Shop, topic: str, **payload: Any) -> Kept:
+def ask(location: Location, shop: Shop, topic: str, **payload: Any) -> StoreResult:
     """A privacy webhook, as the gateway keeps it."""
     delivery = Delivery(topic, f"{shop.handle}.myshopify.com", str(uuid4()), None, None)
     body = {"shop_id": 954889, "shop_domain": delivery.shop_domain, **payload}
     with location.installation.database.connect() as connection:
-        return requests.keep(connection, privacy_delivery_of(delivery, json.dumps(body).encode()))
+        return requests.store(connection, privacy_delivery_of(delivery, json.dumps(body).encode()))
 
 
 def person(customer: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import requests
 from tests.support.gateway_process import PREVIOUS_SECRET, GatewayProcess
 from tests.support.installation import Installation
 from tests.support.payloads import CART, ORDER
-from xeno_pipeline.gateway.app import MOST_BYTES
+from xeno_pipeline.gateway.app import MAX_BODY_BYTES
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.registry import Tenant
 
@@ -180,7 +180,7 @@ def test_a_signed_delivery_of_an_unknown_shop_is_answered_200_and_dropped(
 
 
 def test_a_delivery_that_is_too_large_is_answered_413_however_it_comes(gateway: GatewayProcess) -> None:
-    large = b" " * (MOST_BYTES + 1)
+    large = b" " * (MAX_BODY_BYTES + 1)
     assert gateway.deliver(large).status_code == 413
     in_chunks = requests.post(f"{gateway.url}/webhooks/shopify", data=iter([large[:-9], b" " * 99]), timeout=30)
     assert in_chunks.status_code == 413

@@ -95,8 +95,8 @@ def test_where_every_store_has_its_own_app_the_gateway_needs_none(customs: Insta
     ("settings", "says"),
     [
         ({}, "XENO_PUBLIC_URL is not set"),
-        ({"XENO_PUBLIC_URL": "http://xeno.example.com"}, "it is written as https://xeno.example.com is"),
-        ({"XENO_PUBLIC_URL": "xeno.example.com"}, "it is written as https://xeno.example.com is"),
+        ({"XENO_PUBLIC_URL": "http://xeno.example.com"}, "expected a URL like https://xeno.example.com"),
+        ({"XENO_PUBLIC_URL": "xeno.example.com"}, "expected a URL like https://xeno.example.com"),
         (
             {
                 "XENO_PUBLIC_URL": "https://xeno.example.com",

@@ -19,7 +19,7 @@ from tests.support.marts.warehouse import Warehouse
 from xeno_pipeline.defs.assets.previews import draw_previews
 from xeno_pipeline.demo.tables import tenant_summary
 from xeno_pipeline.tenants import registry
-from xeno_pipeline.tenants.apart import Failures
+from xeno_pipeline.tenants.bisection import Failures
 
 TODAY = date(2026, 3, 1)
 _HOURS_UNTIL_TODAY = 24 * 59

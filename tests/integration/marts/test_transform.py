@@ -10,7 +10,7 @@ import pytest
 from tests.support.marts.store import Store
 from tests.support.marts.warehouse import Warehouse, differences
 from xeno_pipeline.marts.test_results import run_tests
-from xeno_pipeline.tenants.apart import SharedFailureError
+from xeno_pipeline.tenants.bisection import SharedFailureError
 from xeno_pipeline.tenants.offboarding import remove_tenant
 
 TODAY = date(2026, 6, 1)

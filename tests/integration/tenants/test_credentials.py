@@ -59,7 +59,7 @@ def test_an_altered_token_does_not_open(place: int) -> None:
     altered = bytearray(sealed)
     altered[place] ^= 1
 
-    with pytest.raises(CredentialError, match="give it anew with `xeno tenant set-token acme`"):
+    with pytest.raises(CredentialError, match="set it again with `xeno tenant set-token acme`"):
         ring.open("acme", key_id, bytes(altered))
 
 
@@ -177,7 +177,7 @@ def test_a_tenant_without_a_token_is_told_how_to_give_one(registered: Installati
     with registered.database.connect() as connection:
         connection.execute("delete from ops.tenant_credentials")
 
-        with pytest.raises(CredentialError, match=r"^shelf: no token is stored; give one with `xeno tenant set-token"):
+        with pytest.raises(CredentialError, match=r"^shelf: no token is stored; set one with `xeno tenant set-token"):
             load_grant(connection, registered.ring, "shelf")
 
 

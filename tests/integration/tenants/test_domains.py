@@ -242,7 +242,7 @@ def test_another_shop_is_named_and_nothing_is_changed(
         ask()
 
     said = str(raised.value)
-    assert said.startswith("acme: its address leads to acme-new.myshopify.com, where another shop answers")
+    assert said.startswith("acme: its address redirects to acme-new.myshopify.com, where another shop responds")
     assert "gid://shopify/Shop/2" in said
     assert "`xeno tenant set-domain acme DOMAIN`" in said
     check_that_nothing_was_changed(installation, acme)
@@ -358,7 +358,7 @@ def test_a_domain_is_set_by_hand_once_the_same_shop_has_answered_there(
 def test_what_is_no_domain_of_a_shop_is_not_set(installation: Installation, shelf: Shop, domain: str) -> None:
     installation.connect(shelf)
 
-    with pytest.raises(UsageError, match="is no store's domain: it is written as new-name"):
+    with pytest.raises(UsageError, match="is not a store's domain; expected one like new-name"):
         set_domain(installation.database, installation.ring, handle="shelf", domain=domain, app=None)
 
 

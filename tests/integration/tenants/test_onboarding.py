@@ -56,9 +56,9 @@ def test_a_store_is_registered_with_what_it_tells_of_itself(installation: Instal
 @pytest.mark.parametrize(
     ("handle", "api_url", "error", "says"),
     [
-        ("Acme!", None, UsageError, "'Acme!' is no store handle"),
-        ("acme", "acme.myshopify.com", UsageError, "is no API URL: it begins with https://"),
-        ("acme", "http://acme.myshopify.com", UsageError, "would send the token in clear text: use https://"),
+        ("Acme!", None, UsageError, "'Acme!' is not a store handle"),
+        ("acme", "acme.myshopify.com", UsageError, "is not an API URL; expected one like https://"),
+        ("acme", "http://acme.myshopify.com", UsageError, "would send the token unencrypted: use https://"),
     ],
 )
 def test_a_wrong_handle_or_address_is_refused_before_anything_is_sent(
@@ -80,7 +80,7 @@ def test_a_wrong_token_is_refused(installation: Installation, shelf: Shop) -> No
 def test_a_missing_scope_is_named(installation: Installation, shop: Shop) -> None:
     shop.control.set_scopes("read_products")
 
-    with pytest.raises(MissingScopeError, match=r"lacks the access scopes read_customers, read_orders; grant the app"):
+    with pytest.raises(MissingScopeError, match=r"lacks the access scopes read_customers, read_orders; grant them"):
         installation.connect(shop)
 
     assert nothing_was_written(installation)
@@ -142,7 +142,7 @@ def test_a_time_zone_that_is_none_is_refused(installation: Installation, zone: s
 
 
 def test_a_handle_at_which_another_shop_answers_is_refused(installation: Installation, shelf: Shop) -> None:
-    with pytest.raises(OtherShopError, match=r"^acme: what answers at .* is the store shelf \(shelf\.myshopify\.com\)"):
+    with pytest.raises(OtherShopError, match=r"^acme: the store at .* is shelf \(shelf\.myshopify\.com\)"):
         connect(installation, "acme", shelf.api_url)
 
     assert nothing_was_written(installation)
@@ -153,7 +153,7 @@ def test_a_store_that_is_there_already_is_left_as_it_is(installation: Installati
     with installation.database.connect() as connection:
         registry.set_status(connection, "shelf", "suspended")
 
-    with pytest.raises(TenantExistsError, match=r"registered already \(suspended\)\. Use `xeno tenant resume`"):
+    with pytest.raises(TenantExistsError, match=r"already registered \(suspended\)\. Use `xeno tenant resume`"):
         installation.connect(shelf, token="shpat_wrong")
 
     assert installation.tenants() == [replace(known, status="suspended")]
@@ -187,7 +187,7 @@ def test_a_token_of_another_shop_is_not_stored(installation: Installation, shelf
         with installation.database.connect() as connection:
             registry.move(connection, "acme", url)
 
-        with pytest.raises(OtherShopError, match=r"^acme: what answers at .* is another shop .* nothing was changed\."):
+        with pytest.raises(OtherShopError, match=r"^acme: the store at .* is another shop .* nothing was changed\."):
             replace_token(installation.database, installation.ring, handle="acme", token="shpat_other")
 
     with installation.database.connect() as connection:

@@ -51,7 +51,7 @@ def test_a_handle_is_small_letters_digits_and_hyphens(handle: str) -> None:
     "handle", ["", "Acme", "-acme", "a" * 61, "acme shop", "acme\n", "../acme", "acme,zulu", "äcme", "acme'--"]
 )
 def test_anything_else_is_no_handle(handle: str) -> None:
-    with pytest.raises(UsageError, match=r"is no store handle: it is what stands before \.myshopify\.com"):
+    with pytest.raises(UsageError, match=r"is not a store handle: that is the part before \.myshopify\.com"):
         check_handle(handle)
 
 
@@ -70,7 +70,7 @@ def test_tenants_are_listed_by_handle(connection: Connection) -> None:
     registry.add(connection, ZULU)
     registry.add(connection, ACME)
 
-    assert registry.every(connection) == registry.active(connection) == [ACME, ZULU]
+    assert registry.list_all(connection) == registry.active(connection) == [ACME, ZULU]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_tenants_are_listed_by_handle(connection: Connection) -> None:
 def test_a_store_is_added_once_by_handle_and_by_shop(connection: Connection, again: Tenant) -> None:
     registry.add(connection, ACME)
 
-    with pytest.raises(TenantExistsError, match=r"^acme: this store is registered already \(active\)\.$"):
+    with pytest.raises(TenantExistsError, match=r"^acme: this store is already registered \(active\)\.$"):
         registry.add(connection, again)
 
 
@@ -90,7 +90,7 @@ def test_a_time_zone_that_the_database_does_not_know_is_refused(connection: Conn
     with pytest.raises(UnusableFactsError):
         registry.update_facts(connection, replace(ACME, iana_timezone=""))
 
-    assert registry.every(connection) == [ACME]
+    assert registry.list_all(connection) == [ACME]
 
 
 def test_a_time_zone_that_python_does_not_know_is_refused_too(connection: Connection) -> None:
@@ -137,7 +137,7 @@ def test_a_suspended_tenant_is_listed_but_not_active(connection: Connection) -> 
 
     suspended = registry.set_status(connection, "acme", "suspended")
 
-    assert registry.every(connection) == [suspended, ZULU]
+    assert registry.list_all(connection) == [suspended, ZULU]
     assert registry.active(connection) == [ZULU]
     with pytest.raises(TenantNotActiveError, match=r"^acme is suspended: `xeno tenant resume acme` resumes it\.$"):
         registry.active(connection, ["zulu", "acme"])
@@ -164,11 +164,11 @@ def test_who_is_no_tenant_is_told_so(connection: Connection) -> None:
 def test_a_removed_store_may_come_back(connection: Connection) -> None:
     registry.add(connection, ACME)
     remove_tenant(connection, "acme")
-    assert registry.every(connection) == []
+    assert registry.list_all(connection) == []
 
     registry.add(connection, ACME)
 
-    assert registry.every(connection) == [ACME]
+    assert registry.list_all(connection) == [ACME]
 
 
 def test_a_removed_store_may_come_back_under_the_handle_it_has_now(connection: Connection) -> None:

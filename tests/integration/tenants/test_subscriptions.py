@@ -136,7 +136,7 @@ def test_the_address_follows_from_the_public_url() -> None:
     assert callback_url("https://xeno.example/") == OURS
     with pytest.raises(UsageError, match="XENO_PUBLIC_URL is not set"):
         callback_url(None)
-    with pytest.raises(UsageError, match="https:// alone"):
+    with pytest.raises(UsageError, match="https:// only"):
         callback_url("http://xeno.example")
 
 

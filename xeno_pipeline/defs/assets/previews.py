@@ -22,7 +22,7 @@ from xeno_pipeline.database.connection import Database
 from xeno_pipeline.defs.assets.charts import bars, grid
 from xeno_pipeline.defs.dagster_internals import latest_materialization_metadata
 from xeno_pipeline.defs.materializations import Metadata
-from xeno_pipeline.tenants.apart import Failures
+from xeno_pipeline.tenants.bisection import Failures
 
 Rows = Sequence[Mapping[str, Any]]
 Previews = dict[tuple[dg.AssetKey, str], Metadata]
@@ -59,7 +59,7 @@ def draw_previews(database: Database, wanted: Iterable[tuple[dg.AssetKey, str]],
     drawn_at = dg.MetadataValue.timestamp(datetime.now(UTC))
     for key, preview, tenant_ids in _by_mart(wanted):
         step = f"the preview of {key.path[-1]}"
-        for rows_of in failures.apart(tenant_ids, step, partial(_read, database, preview)):
+        for rows_of in failures.bisect(tenant_ids, step, partial(_read, database, preview)):
             for tenant_id, rows in rows_of.items():
                 with failures.guard(tenant_id, step):
                     drawn[key, tenant_id] = {preview.name: preview.draw(rows), DRAWN_AT: drawn_at}
@@ -90,7 +90,7 @@ def recent_previews(
     found: Previews = {}
     for key, preview, tenant_ids in _by_mart(wanted):
         step = f"the last preview of {key.path[-1]}"
-        for part in failures.apart(tenant_ids, step, partial(_recent, instance, key, preview)):
+        for part in failures.bisect(tenant_ids, step, partial(_recent, instance, key, preview)):
             found |= part
     return found
 

@@ -23,7 +23,7 @@ from xeno_pipeline.extraction.streams import CARTS, SHOP, STREAMS
 from xeno_pipeline.raw import tables as raw
 from xeno_pipeline.raw.tables import RawTable, tree
 from xeno_pipeline.settings import PROJECT_DIR
-from xeno_pipeline.tenants.apart import Failures
+from xeno_pipeline.tenants.bisection import Failures
 
 TABLES_OF_STREAM: dict[str, tuple[RawTable, ...]] = {
     SHOP: (raw.SHOPS,),

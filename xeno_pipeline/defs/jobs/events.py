@@ -22,7 +22,7 @@ from xeno_pipeline.extraction.events import apply_uninstallations, read_events
 from xeno_pipeline.marts.transform import TransformReport
 from xeno_pipeline.raw.tables import RAW_TABLES
 from xeno_pipeline.tenants import registry
-from xeno_pipeline.tenants.apart import Failures
+from xeno_pipeline.tenants.bisection import Failures
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def purge_inbox(opened: Pipeline, failures: Failures) -> None:
         with opened.database.connect() as connection:
             return inbox.purge(connection, older_than, some)
 
-    failures.apart(tenant_ids, "deleting its old webhooks", purge)
+    failures.bisect(tenant_ids, "deleting its old webhooks", purge)
 
 
 @dg.op(description="Mark the events that the marts show now. Fail the run if a tenant failed.")
@@ -81,7 +81,7 @@ def settle_events(
 
     failures = all_failures(read, report)
     in_marts = [tenant_id for tenant_id in read.to_transform if tenant_id not in report.failures]
-    failures.apart(in_marts, "marking its webhooks as visible in the marts", settle)
+    failures.bisect(in_marts, "marking its webhooks as visible in the marts", settle)
     for tenant_id, error in report.failures.items():
         step = "recording that its webhooks wait for the marts"
         with failures.guard(tenant_id, step), database.connect() as connection:

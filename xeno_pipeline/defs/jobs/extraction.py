@@ -15,7 +15,7 @@ from xeno_pipeline.defs.run_log import log_results
 from xeno_pipeline.defs.tenant_selection import without_skipped
 from xeno_pipeline.extraction.report import StreamReport, StreamResult
 from xeno_pipeline.marts.transform import TransformReport
-from xeno_pipeline.tenants.apart import Failures
+from xeno_pipeline.tenants.bisection import Failures
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def extracted_tenants(results: Sequence[StreamResult]) -> list[str]:
 def all_failures(extracted: Extracted, report: TransformReport) -> Failures:
     """The failures of an extraction, and of the transform after it."""
     failures = stream_failures(extracted.results, extracted.failures)
-    failures.take_over(transform_failures(report))
+    failures.merge(transform_failures(report))
     return failures
 
 

@@ -19,7 +19,7 @@ from xeno_pipeline.marts.transform import TransformReport, TransformRequest
 from xeno_pipeline.privacy import requests
 from xeno_pipeline.privacy.processing import Processor
 from xeno_pipeline.shopify.retry import RetryPolicy
-from xeno_pipeline.tenants.apart import Failures
+from xeno_pipeline.tenants.bisection import Failures
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def settle_privacy_requests(
     }
     done = [*processed.done, *(processed.in_raw.keys() - errors.keys())]
     database, failures = pipeline.open().database, processed.failures
-    failures.take_over(report.afterwards)
+    failures.merge(report.afterwards)
     for id_ in done:
         step = f"marking privacy request {id_} as done"
         with failures.guard(processed.tenants[id_], step), database.connect() as connection:

@@ -17,7 +17,7 @@ from xeno_pipeline.defs.run_log import logging_progress
 from xeno_pipeline.defs.tenant_selection import select_tenants
 from xeno_pipeline.extraction import reconciliation
 from xeno_pipeline.extraction.stream_reconciliation import ReconcileOptions
-from xeno_pipeline.tenants.apart import Failures
+from xeno_pipeline.tenants.bisection import Failures
 
 
 @dg.op(description="Compare the tenants' raw data with Shopify concurrently, and repair what differs.")

@@ -18,7 +18,7 @@ from xeno_pipeline.defs.resources import PipelineResource
 from xeno_pipeline.marts.scope import sweep_dead_transforms
 from xeno_pipeline.monitoring import alerts
 from xeno_pipeline.tenants import registry, usage
-from xeno_pipeline.tenants.apart import Failures
+from xeno_pipeline.tenants.bisection import Failures
 
 _FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
@@ -42,7 +42,7 @@ def purge(context: dg.OpExecutionContext, pipeline: PipelineResource) -> None:
     deleted = delete_runs(context.instance, before, needed)
     context.log.info(f"{deleted:,} runs from before {before:%Y-%m-%d} were deleted, with their events.")
     with opened.database.connect() as connection:
-        tenant_ids = [tenant.tenant_id for tenant in registry.every(connection)]
+        tenant_ids = [tenant.tenant_id for tenant in registry.list_all(connection)]
     finish_run(context, opened.database, RETENTION_JOB, tenant_ids, failures)
     if problems:
         raise dg.Failure("\n".join(problems), allow_retries=False)

@@ -22,7 +22,7 @@ from xeno_pipeline.defs.run_log import logging_progress
 from xeno_pipeline.defs.tenant_selection import select_tenants
 from xeno_pipeline.extraction.report import StreamFailure
 from xeno_pipeline.tenants import backfills
-from xeno_pipeline.tenants.apart import Failures
+from xeno_pipeline.tenants.bisection import Failures
 
 
 @dg.op(description="Read the tenants' streams concurrently. A tenant that fails is reported at the end of the run.")
@@ -33,13 +33,13 @@ def extract_tenants(context: dg.OpExecutionContext, config: ExtractConfig, pipel
     align_partitions(context.instance, opened.database, failures)
     tenants = select_tenants(context.log, opened.database, config.tenants)
     tenant_ids = [tenant.tenant_id for tenant in tenants]
-    failures.apart(tenant_ids, "marking its backfill as started", partial(_update, opened.database, backfills.begin))
+    failures.bisect(tenant_ids, "marking its backfill as started", partial(_update, opened.database, backfills.begin))
     results = logging_progress(opened.syncer, context.log).sync_tenants(tenants, config.request(config.streams))
     if not config.streams:
         failed = {result.tenant_id for result in results if isinstance(result, StreamFailure)}
         done = [tenant_id for tenant_id in tenant_ids if tenant_id not in failed]
         complete = partial(_update, opened.database, backfills.complete)
-        failures.apart(done, "marking its backfill as completed", complete)
+        failures.bisect(done, "marking its backfill as completed", complete)
     tables = list(STREAM_OF_TABLE)
     recorded = record_results(context, opened.database, results, tables, failures, only_changed=not config.full)
     return Extracted(recorded, extracted_tenants(recorded) if config.transform else [], tenant_ids, failures)

@@ -20,7 +20,7 @@ from xeno_pipeline.defs.resources import Pipeline, PipelineResource
 from xeno_pipeline.defs.tenant_selection import drop_skipped, select_tenants
 from xeno_pipeline.marts.test_results import NOBODY
 from xeno_pipeline.marts.transform import TransformReport, TransformRequest, transform
-from xeno_pipeline.tenants.apart import Failures
+from xeno_pipeline.tenants.bisection import Failures
 
 
 def update_marts(
@@ -106,7 +106,7 @@ def transform_job(models: dg.AssetsDefinition) -> dg.JobDefinition:
             rebuild=config.rebuild,
         )
         report = update_marts(context, opened, request, models, redraw_all=True)
-        report.afterwards.take_over(failures)
+        report.afterwards.merge(failures)
         return report
 
     @dg.job(

@@ -10,7 +10,7 @@ from xeno_pipeline.defs.jobs.names import SUBSCRIPTIONS_JOB
 from xeno_pipeline.defs.resources import PipelineResource
 from xeno_pipeline.defs.tenant_selection import select_tenants
 from xeno_pipeline.tenants import subscriptions
-from xeno_pipeline.tenants.apart import Failures
+from xeno_pipeline.tenants.bisection import Failures
 
 NO_PUBLIC_URL = "XENO_PUBLIC_URL is not set, so Shopify sends no webhooks."
 

@@ -27,4 +27,4 @@ def privacy_sensor(context: dg.SensorEvaluationContext, pipeline: PipelineResour
 
 
 def _backlog(connection: Connection) -> Backlog:
-    return Backlog(*requests.work(connection))
+    return Backlog(*requests.pending_work(connection))

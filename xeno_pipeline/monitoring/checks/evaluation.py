@@ -17,8 +17,8 @@ from xeno_pipeline.database.safe_messages import safe_message
 from xeno_pipeline.extraction.streams import STREAM_NAMES
 from xeno_pipeline.monitoring.checks.check import Check, Finding
 from xeno_pipeline.settings import Settings
-from xeno_pipeline.tenants.apart import bisect
-from xeno_pipeline.tenants.onboarding import NEEDED_SCOPES
+from xeno_pipeline.tenants.bisection import bisect
+from xeno_pipeline.tenants.scopes import REQUIRED_SCOPES, configured_scopes
 
 _TENANTS = re.compile(r"\bops\.tenants\b")
 
@@ -34,9 +34,8 @@ def evaluate(connection: Connection, settings: Settings, check: Check) -> list[F
     """
     if check.reads_marts and connection.execute("select from ops.marts_version").fetchone() is None:
         return []
-    configured = {scope.strip() for scope in settings.shopify_scopes.split(",") if scope.strip()}
     parameters = {
-        "scopes": sorted({*NEEDED_SCOPES, *configured}),
+        "scopes": sorted({*REQUIRED_SCOPES, *configured_scopes(settings)}),
         "streams": list(STREAM_NAMES),
         "has_public_url": settings.public_url is not None,
     }

@@ -8,7 +8,7 @@ import pytest
 
 from xeno_pipeline.database.connection import DatabaseUnavailableError
 from xeno_pipeline.errors import XenoError
-from xeno_pipeline.tenants.apart import Failures, SharedFailureError, bisect
+from xeno_pipeline.tenants.bisection import Failures, SharedFailureError, bisect
 
 TENANTS = [f"tenant-{number}" for number in range(8)]
 
@@ -46,6 +46,6 @@ def test_reasons_begin_with_the_tenant_and_quote_nothing() -> None:
     failures = Failures()
     with failures.guard("acme", "its picture of revenue_daily"):
         raise ValueError("jane@example.com")
-    assert failures.apart(["acme", "globex"], "its partition", len) == [2]
-    assert failures.apart([], "nothing", len) == []
+    assert failures.bisect(["acme", "globex"], "its partition", len) == [2]
+    assert failures.bisect([], "nothing", len) == []
     assert failures.reasons == {"acme": ["acme: its picture of revenue_daily failed: ValueError"]}

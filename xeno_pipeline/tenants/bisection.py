@@ -1,4 +1,4 @@
-"""Steps that are done for many tenants: what fails for one fails for that one alone, and names it."""
+"""Work for many tenants at once, bisected where it fails, so that one tenant's failure stays that tenant's."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ T = TypeVar("T")
 
 
 class SharedFailureError(XenoError):
-    """What fails for everybody alike: no tenant is to blame, and halving them finds none."""
+    """A failure with a cause that all tenants share, so that bisecting cannot isolate it."""
 
 
 @dataclass
 class Failures:
-    """With which tenants steps of a run failed, and why.
+    """The tenants that steps of a run failed for, and the reasons.
 
     Args:
         reasons: by tenant, sentences that begin with its handle.
@@ -32,41 +32,38 @@ class Failures:
         return bool(self.reasons)
 
     def add(self, tenant_id: str, step: str, error: BaseException) -> None:
-        """Note that a step failed.
+        """Record that a step failed for a tenant.
 
         Args:
-            tenant_id: with whom.
-            step: what failed, as `its pictures`.
-            error: why.
+            step: names it in the reason, as in `its pictures failed: ...`.
         """
         reason = safe_message(error).removeprefix(f"{tenant_id}: ")
         self.reasons.setdefault(tenant_id, []).append(f"{tenant_id}: {step} failed: {reason}")
 
-    def take_over(self, others: Failures) -> None:
-        """Note what others failed with, too."""
+    def merge(self, others: Failures) -> None:
+        """Add the reasons of other failures."""
         for tenant_id, reasons in others.reasons.items():
             self.reasons.setdefault(tenant_id, []).extend(reasons)
 
     @contextmanager
     def guard(self, tenant_id: str, step: str) -> Iterator[None]:
-        """What fails in this `with` is noted, and stops nothing else; a database that is away fails for everybody."""
+        """Record an exception as a failure of the tenant; a failure that all tenants share is raised."""
         try:
             yield
         except (DatabaseUnavailableError, SharedFailureError):
             raise
-        except Exception as error:  # noqa: BLE001 - it is noted, and told at the end of the run
+        except Exception as error:  # noqa: BLE001 - it is reported at the end of the run
             self.add(tenant_id, step, error)
 
-    def apart(self, tenant_ids: Sequence[str], step: str, work: Callable[[list[str]], T]) -> list[T]:
-        """Do a step for all tenants at once; where that fails, for each half of them, down to those with whom it does.
+    def bisect(self, tenant_ids: Sequence[str], step: str, work: Callable[[list[str]], T]) -> list[T]:
+        """Do a step for all tenants at once, bisecting where it fails; failures of single tenants are recorded.
 
         Args:
-            tenant_ids: for whom; where there are none, nothing is done.
-            step: what it is, as `its pictures`.
-            work: does it for some of them, wholly or not at all.
+            step: see `add`.
+            work: does it for some tenants, atomically.
 
         Returns:
-            What came of each part.
+            The result of each successful part.
         """
         parts, failures = bisect(tenant_ids, work)
         for tenant_id, error in failures.items():
@@ -75,17 +72,16 @@ class Failures:
 
 
 def bisect(tenant_ids: Sequence[str], work: Callable[[list[str]], T]) -> tuple[list[T], dict[str, Exception]]:
-    """Do something for all tenants at once; where that fails, for each half of them, down to single ones.
+    """Do something for all tenants at once; where that fails, for each half of them, down to single tenants.
 
     Args:
-        tenant_ids: for whom; where there are none, nothing is done.
-        work: does it for some of them, wholly or not at all.
+        work: does it for some tenants, atomically.
 
     Returns:
-        What came of each part, and why it failed for single tenants.
+        The result of each successful part, and the error of each tenant that it failed for.
 
     Raises:
-        DatabaseUnavailableError, SharedFailureError: nobody in particular is to blame.
+        DatabaseUnavailableError, SharedFailureError: the cause is shared by all tenants.
     """
     if not tenant_ids:
         return [], {}
@@ -93,7 +89,7 @@ def bisect(tenant_ids: Sequence[str], work: Callable[[list[str]], T]) -> tuple[l
         return [work(list(tenant_ids))], {}
     except (DatabaseUnavailableError, SharedFailureError):
         raise
-    except Exception as error:  # noqa: BLE001 - it is handed on with the tenant it is about
+    except Exception as error:  # noqa: BLE001 - it is returned with its tenant
         if len(tenant_ids) == 1:
             return [], {tenant_ids[0]: error}
     middle = len(tenant_ids) // 2
