@@ -82,6 +82,11 @@ class Page:
         )
         return widths
 
+    def links(self) -> list[str]:
+        """Where the page's links lead."""
+        targets: list[str] = self.browser.execute_script("return [...document.links].map(link => link.href)")
+        return targets
+
     def photograph(self, name: str) -> Path:
         """Take a picture of the page as it is once nothing on it moves or loads.
 

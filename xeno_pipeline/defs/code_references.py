@@ -23,10 +23,15 @@ def references(*sources: dg.LocalFileCodeReference) -> CodeReferences:
     return {METADATA_KEY: _value(sources)}
 
 
-def to_file(path: Path, label: str) -> dg.LocalFileCodeReference:
-    """A link to a file."""
+def to_file(path: Path) -> dg.LocalFileCodeReference:
+    """A link to a file. The UI shows the file's name."""
     with _beta():
-        return dg.LocalFileCodeReference(file_path=str(path), label=label)
+        return dg.LocalFileCodeReference(file_path=str(path))
+
+
+def to_module(module: ModuleType) -> dg.LocalFileCodeReference:
+    """A link to a module."""
+    return to_file(Path(inspect.getfile(module)))
 
 
 def url_of(reference: dg.LocalFileCodeReference, source_url: str) -> str:
@@ -41,9 +46,7 @@ def link_spec(spec: dg.AssetSpec, source_url: str | None) -> dg.AssetSpec:
         return spec
     with _beta():
         linked = [
-            dg.UrlCodeReference(url=url_of(each, source_url), label=each.label)
-            if isinstance(each, dg.LocalFileCodeReference)
-            else each
+            dg.UrlCodeReference(url=url_of(each, source_url)) if isinstance(each, dg.LocalFileCodeReference) else each
             for each in value.code_references
         ]
     return spec.replace_attributes(metadata={**spec.metadata, METADATA_KEY: _value(linked)})
@@ -51,7 +54,7 @@ def link_spec(spec: dg.AssetSpec, source_url: str | None) -> dg.AssetSpec:
 
 def link_job(job: dg.JobDefinition, module: ModuleType, source_url: str | None) -> dg.JobDefinition:
     """The job with a link to its module in its metadata: Dagster has code references of assets only."""
-    source = to_file(Path(inspect.getfile(module)), job.name)
+    source = to_module(module)
     value = (
         dg.MetadataValue.url(url_of(source, source_url))
         if source_url is not None

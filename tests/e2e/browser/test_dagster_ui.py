@@ -72,11 +72,18 @@ def test_a_marts_page_shows_its_grid(page: Page, mart: str, words: tuple[str, ..
     assert len(re.findall(r"[░▒▓█]\s\d", shown)) > 20
 
 
+def test_a_marts_page_links_to_its_model(page: Page) -> None:
+    page.go("/assets/marts/revenue_daily")
+    page.wait_for("in editor")
+    page.photograph("source")
+    assert any(target.endswith("/revenue_daily.sql:1") for target in page.links())
+
+
 def test_a_marts_checks_are_evaluated_from_its_page(page: Page) -> None:
     page.go("/assets/marts/revenue_daily?view=checks")
     page.click("Execute all")
     page.wait_for("In Progress")  # the schedule may have evaluated them before
-    page.wait_for("Nothing is wrong with any active tenant.", "Passed", without="In Progress", seconds=CHECK_SECONDS)
+    page.wait_for("No active tenant has a problem.", "Passed", without="In Progress", seconds=CHECK_SECONDS)
     page.photograph("checks")
 
 

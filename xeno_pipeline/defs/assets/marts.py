@@ -49,7 +49,7 @@ class _Translator(DagsterDbtTranslator):
         if node is None:  # a source
             return spec
         relation = "view" if node["config"]["materialized"] == "view" else "table"
-        source = references(to_file(DBT_PROJECT_DIR / node["original_file_path"], "dbt model"))
+        source = references(to_file(DBT_PROJECT_DIR / node["original_file_path"]))
         spec = spec.replace_attributes(
             group_name=spec.key.path[0],
             kinds={"dbt", "postgres", relation},

@@ -8,7 +8,7 @@ import dagster as dg
 
 from xeno_pipeline.defs.assets.columns import describe_raw
 from xeno_pipeline.defs.assets.shopify import shopify_key
-from xeno_pipeline.defs.code_references import references, to_file
+from xeno_pipeline.defs.code_references import references, to_module
 from xeno_pipeline.defs.concurrency import BACKFILL_POOL, lower_cpu_priority
 from xeno_pipeline.defs.config import SyncConfig
 from xeno_pipeline.defs.dagster_internals import ASSET_JOB
@@ -20,9 +20,11 @@ from xeno_pipeline.defs.run_log import log_results, logging_progress
 from xeno_pipeline.defs.tenant_selection import requested_partitions, select_tenants, without_skipped
 from xeno_pipeline.extraction.report import StreamReport
 from xeno_pipeline.extraction.streams import CARTS, SHOP, STREAMS
+from xeno_pipeline.raw import origins
 from xeno_pipeline.raw import tables as raw
+from xeno_pipeline.raw.mapping import checkouts, customers, orders, products, shops
 from xeno_pipeline.raw.tables import RawTable, tree
-from xeno_pipeline.settings import PROJECT_DIR
+from xeno_pipeline.shopify import carts
 from xeno_pipeline.tenants.bisection import Failures
 
 TABLES_OF_STREAM: dict[str, tuple[RawTable, ...]] = {
@@ -36,7 +38,15 @@ STREAM_OF_TABLE = {table.name: stream for stream, tables in TABLES_OF_STREAM.ite
 _TENANTS_A_RUN = 10
 """How many tenants a backfill's run reads: several shops are waited for at once."""
 
-_ORIGINS = PROJECT_DIR / "xeno_pipeline" / "raw" / "origins.py"
+_MAPPINGS = {
+    SHOP: shops,
+    "customers": customers,
+    "orders": orders,
+    "products": products,
+    "abandoned_checkouts": checkouts,
+    CARTS: carts,
+}
+"""By stream, the module that maps Shopify's fields to the columns of its tables."""
 
 
 def _spec(table: RawTable, stream: str, *, skippable: bool = True) -> dg.AssetSpec:
@@ -49,7 +59,7 @@ def _spec(table: RawTable, stream: str, *, skippable: bool = True) -> dg.AssetSp
         tags={"xeno/stream": stream},
         partitions_def=TENANTS,
         description=f"{table.name.replace('_', ' ').capitalize()} as Shopify has them, one row each.{parent}",
-        metadata={**references(to_file(_ORIGINS, "From which field each column comes"))},
+        metadata={**references(to_module(origins), to_module(_MAPPINGS[stream]))},
         skippable=skippable,
     )
     return describe_raw(spec, table)

@@ -31,7 +31,7 @@ def _spec(stream: str, origin: str) -> dg.AssetSpec:
         tags={"xeno/stream": stream},
         partitions_def=TENANTS,
         description=f"{stream.replace('_', ' ').capitalize()} of each store, {origin}.",
-        metadata={**references(to_file(_query(stream), "What is read"))},
+        metadata={**references(to_file(_query(stream)))},
     )
     return describe_source(spec, tree(_ROOTS[stream]))
 
