@@ -12,14 +12,13 @@ FIND_PYTHON = for python in python3 python3.13 python3.12 python3.11; do \
 help: ## What there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(INSTALLED) ## A .venv with the locked dependencies and the package, editable
+install: $(INSTALLED) ## A .venv with the locked dependencies, and the packages, editable
 
-$(INSTALLED): requirements.lock pyproject.toml
+$(INSTALLED): requirements.lock pyproject.toml shopify_sandbox/pyproject.toml
 	@python=$${PYTHON:-$$($(FIND_PYTHON))}; \
 	if [ -z "$$python" ]; then echo "xeno-pipeline needs Python 3.11, 3.12 or 3.13 on the PATH (or PYTHON=/path/to/it)." >&2; exit 1; fi; \
 	test -x $(BIN)/python || $$python -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python scripts/install_locked.py
 	@touch $@
 
 demo: install ## Sandbox stores to marts, through Dagster, with a summary to read
@@ -53,12 +52,11 @@ bench: install ## The benchmarks: one JSON object, and a table for people
 	$(BIN)/python -m tests.bench
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	--no-strip-extras --no-emit-index-url --no-emit-find-links pyproject.toml
+	--no-strip-extras --no-emit-index-url --no-emit-find-links
 
 lock: ## Pin every dependency again, with hashes and without addresses; the image gets no tools of development
-	$(BIN)/python -m pip install --quiet uv
-	$(LOCK) --extra dev -o requirements.lock
-	$(LOCK) --extra image -c requirements.lock -o deploy/requirements.lock
+	$(LOCK) pyproject.toml shopify_sandbox/pyproject.toml --extra dev -o requirements.lock
+	$(LOCK) pyproject.toml --extra image -c requirements.lock -o deploy/requirements.lock
 
 clean: ## Remove what was built (not the data in .xeno)
 	rm -rf $(VENV) dbt_project/target dbt_project/logs .mypy_cache .ruff_cache .pytest_cache

@@ -23,7 +23,7 @@ _SECRETS_DIR = "/run/secrets"
 
 
 class Settings(BaseSettings):
-    """Every setting, by its environment variable `XENO_<NAME>`; each is documented in the README.
+    """Every setting, by its environment variable `XENO_<NAME>`; each is documented in docs/operate/settings.md.
 
     What neither the environment nor `.env` says may be said by a file `xeno_<name>` in the folder that XENO_SECRETS_DIR
     names. An empty variable or file says nothing.
