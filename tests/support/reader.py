@@ -40,7 +40,7 @@ class Reader:
             elif block.info == "background":
                 self._start(block.code)
             elif block.is_run:
-                self.output += self._run(block.code)
+                self.output += self.run(block.code)
 
     def end(self) -> None:
         """End what was started."""
@@ -50,7 +50,8 @@ class Reader:
         for home in (self.clone / ".xeno", self.clone / "restored"):
             EmbeddedServer(home).stop()
 
-    def _run(self, script: str) -> str:
+    def run(self, script: str) -> str:
+        """Run commands, all of which must succeed; what they print."""
         done = subprocess.run(
             ["sh", "-euc", self._here(script)],
             cwd=self.clone,

@@ -30,6 +30,9 @@ def contributor(make_home: Callable[[], Path]) -> Iterator[Reader]:
     somebody.end()
 
 
+LINT = "ruff check -q . && ruff format -q --check . && sqlfmt --check --quiet dbt_project && lint-imports --no-cache"
+
+
 def page(name: str) -> Path:
     (found,) = [path for path in documents() if path.stem == name]
     return found
@@ -44,12 +47,14 @@ def test_add_a_mart(contributor: Reader) -> None:
     assert "marts/sales_by_country" in output
     assert "marts/product_skus" in output
     assert "(5 rows)" in output, "the marts are empty"
+    contributor.run(LINT)
 
 
 @pytest.mark.timeout(600)
 def test_add_a_check(contributor: Reader) -> None:
     contributor.follow(page("add-a-check"))
     assert "orders_have_lines" in contributor.output
+    contributor.run(LINT)
 
 
 @pytest.mark.timeout(600)
@@ -60,3 +65,4 @@ def test_add_a_stream(contributor: Reader) -> None:
     contributor.follow(page("add-a-stream"))
     assert "raw/draft_orders" in contributor.output
     assert "staging/stg_shopify__draft_orders" in contributor.output
+    contributor.run(LINT)
