@@ -1,4 +1,4 @@
-{# Whether MARTS says what a sale of the ledger counts as: its line type, its action and its amounts are known. #}
+{# Whether it is known what a sale of the ledger counts as: its line type, its action and its amounts are. #}
 {% macro is_known_sale(sale) -%}
     coalesce(
         {{ sale }}.action_type in ('ORDER', 'UPDATE', 'RETURN')

@@ -1,4 +1,4 @@
-{# The ten sales measures of MARTS, in order. Their definitions are in the model int_sales. #}
+{# The ten sales measures, in order. Their definitions are in the model int_sales. #}
 {% macro measures() %}
     {{
         return(

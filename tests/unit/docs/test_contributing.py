@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
+import pytest
 import yaml
 
+from tests.support.documentation import blocks, contributor_pages
 from xeno_pipeline.settings import PROJECT_DIR
 
 
@@ -33,3 +36,11 @@ def test_the_templates_for_issues_are_forms() -> None:
     for form in ("bug", "feature"):
         template = yaml.safe_load((PROJECT_DIR / f".github/ISSUE_TEMPLATE/{form}.yml").read_text())
         assert {"name", "description", "body"} <= template.keys()
+
+
+@pytest.mark.parametrize("page", contributor_pages(), ids=lambda page: page.stem)
+def test_the_files_that_a_page_names_exist(page: Path) -> None:
+    created = {block.file for block in blocks(page) if block.file is not None}
+    named = set(re.findall(r"`((?:\w+/)+\w+\.(?:py|sql|yml|md))`", page.read_text())) - created
+    roots = (PROJECT_DIR, *(PROJECT_DIR / room for room in ("xeno_pipeline", "xeno_pipeline/defs", "dbt_project")))
+    assert [name for name in named if not any((root / name).exists() for root in roots)] == []
