@@ -94,11 +94,11 @@ class Workers:
     def _follow(self, pipe: Connection, job: Job, changed: Callable[[Job, str], None]) -> None:
         pipe.send((job.spec, job.folder, job.query, job.grouped, job.result))
         changed(job, "running")
-        told = False
+        is_notified = False
         while not self._stopping.is_set():
-            if job.cancelled.is_set() and not told:
+            if job.cancelled.is_set() and not is_notified:
                 pipe.send(CANCEL)
-                told = True
+                is_notified = True
             if not pipe.poll(0.05):
                 continue
             state, job.objects, job.roots, job.size = pipe.recv()

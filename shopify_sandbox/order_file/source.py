@@ -130,14 +130,14 @@ class CsvSource:
     def _compare_with_served(self, overlay: Overlay, now: int) -> None:
         """What was served and is the same keeps its time; what changed since is updated now, its customer too."""
         orders = self._order_columns
-        nobody: set[int] = set()
-        stale = update_times(overlay, "Order", orders, self.file.fingerprint, orders["customer_id"], nobody, now)
+        no_ids: set[int] = set()
+        stale = update_times(overlay, "Order", orders, self.file.fingerprint, orders["customer_id"], no_ids, now)
         customers = self._customer_columns
         update_times(overlay, "Customer", customers, np.zeros_like(customers["id"]), customers["id"], stale, now)
         prices = self.file.price[self._last_sold].tolist()
         hashes = [text_hash(f"{title}/{price}") for title, price in zip(self._titles, prices, strict=True)]
         products = self._product_columns
-        update_times(overlay, "Product", products, np.array(hashes, dtype=np.uint64), products["id"], nobody, now)
+        update_times(overlay, "Product", products, np.array(hashes, dtype=np.uint64), products["id"], no_ids, now)
 
     def columns(self) -> dict[str, Columns]:
         """Per kind of object, the arrays it is searched and sorted by."""

@@ -131,8 +131,8 @@ class WebhookSender:
 
     def _receivers(self, topic: str, subscription: Subscription) -> list[tuple[str, str]]:
         """Where a topic is delivered to, each with what it is signed with."""
-        told = [(subscription.url, subscription.secret)] if subscription.url else []
-        return told + [(uri, self._app_secret()) for uri in Subscriptions(self._store).uris(topic)]
+        targets = [(subscription.url, subscription.secret)] if subscription.url else []
+        return targets + [(uri, self._app_secret()) for uri in Subscriptions(self._store).uris(topic)]
 
     def close(self) -> None:
         """Send no more."""

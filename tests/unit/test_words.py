@@ -60,6 +60,8 @@ def identifiers(tree: ast.AST) -> Iterator[str]:
         match node:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
                 yield name
+            case ast.Attribute(attr="tell"):
+                pass  # of a file
             case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name):
                 yield name
             case ast.keyword(arg=str(name)):

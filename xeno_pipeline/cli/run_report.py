@@ -54,8 +54,8 @@ def show_transform(report: TransformReport) -> None:
         print_error(f"{str(error).rstrip('.')}. Its marts are stale until they can be made.")
     for test in report.failed_tests:
         for tenant_id, message in test.tenants.items():
-            whose = f"{tenant_id}: the" if tenant_id else "The"
-            print_error(f"{whose} test {test.name} did not pass: {message}")
+            prefix = f"{tenant_id}: the" if tenant_id else "The"
+            print_error(f"{prefix} test {test.name} did not pass: {message}")
 
 
 def show_skipped(asked: Sequence[str], tenant_ids: Collection[str]) -> None:

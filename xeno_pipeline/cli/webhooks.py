@@ -26,8 +26,8 @@ def webhooks_list(
         events = inbox.list_events(connection, only_dead=dead, limit=limit)
     for event in events:
         received = event.received_at.strftime("%Y-%m-%d %H:%M:%S")
-        told = [str(event.id), received, event.tenant_id, event.topic, event.gid, event.status, event.error]
-        echo("  ".join(part for part in told if part))
+        fields = [str(event.id), received, event.tenant_id, event.topic, event.gid, event.status, event.error]
+        echo("  ".join(part for part in fields if part))
     if not events:
         echo("There are no dead webhooks." if dead else "No webhooks came yet.")
 

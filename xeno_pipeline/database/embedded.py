@@ -299,8 +299,8 @@ class EmbeddedServer:
             except OSError:
                 output = ""
         lines = [line.strip() for line in output.splitlines() if line.strip()]
-        telling = [line for line in lines if "FATAL" in line or "PANIC" in line or "error:" in line]
-        return (telling or lines or ["no reason was given"])[-1]
+        fatal = [line for line in lines if "FATAL" in line or "PANIC" in line or "error:" in line]
+        return (fatal or lines or ["no reason was given"])[-1]
 
     def _hand_over(self, directory: Path) -> None:
         """Make the directory the server's own, and nobody else's."""

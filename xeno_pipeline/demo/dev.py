@@ -13,7 +13,7 @@ from xeno_pipeline.cli.terminal import echo
 from xeno_pipeline.defs.instance import dagster_home
 from xeno_pipeline.defs.partitions import align
 from xeno_pipeline.defs.resources import Pipeline
-from xeno_pipeline.demo.processes import end_tidily_when_told_to, serve_gateway
+from xeno_pipeline.demo.processes import exit_on_sigterm, serve_gateway
 from xeno_pipeline.demo.stores import connect_demo_stores, serve_demo_stores, usable_port
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.settings import PROJECT_DIR, Settings
@@ -38,7 +38,7 @@ def serve_dev(settings: Settings) -> int:
     for port, setting in ((settings.dagster_port, "XENO_DAGSTER_PORT"), (settings.gateway_port, "XENO_GATEWAY_PORT")):
         if usable_port(port) == 0:
             raise PortTakenError(f"Port {port} is in use: stop what listens there, or set {setting}.")
-    end_tidily_when_told_to()
+    exit_on_sigterm()
     pipeline = Pipeline(settings)
     _ = pipeline.dbt_project
     with (
@@ -74,7 +74,7 @@ class _Interruptible:
     process: subprocess.Popen[bytes]
 
     def __init__(self) -> None:
-        self._told_to_end = False
+        self._is_stopping = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> _Interruptible:
@@ -83,7 +83,7 @@ class _Interruptible:
 
     def wait(self) -> int:
         """Wait for its end; 0 where it was told to end."""
-        while not self._told_to_end:
+        while not self._is_stopping:
             try:
                 return self.process.wait(_SECONDS_BETWEEN_LOOKS)
             except subprocess.TimeoutExpired:
@@ -101,4 +101,4 @@ class _Interruptible:
             signal.signal(number, handler)
 
     def _end(self, _number: int, _frame: FrameType | None) -> None:
-        self._told_to_end = True
+        self._is_stopping = True

@@ -75,7 +75,7 @@ def serve_daemon(settings: Settings) -> Iterator[None]:
         yield
 
 
-def end_tidily_when_told_to() -> None:
+def exit_on_sigterm() -> None:
     """Let SIGTERM end this program as Ctrl-C does, by an exception, so that what it started ends with it."""
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
 

@@ -16,7 +16,7 @@ from xeno_pipeline.defs.jobs.names import SYNC_JOB
 from xeno_pipeline.defs.launch import run_extraction
 from xeno_pipeline.defs.partitions import align
 from xeno_pipeline.defs.resources import Pipeline
-from xeno_pipeline.demo.processes import end_tidily_when_told_to
+from xeno_pipeline.demo.processes import exit_on_sigterm
 from xeno_pipeline.demo.real_time import Comparison, await_marts, let_things_happen, served
 from xeno_pipeline.demo.stores import ServedStores, connect_demo_stores, serve_demo_stores
 from xeno_pipeline.demo.tables import tenant_summary
@@ -36,7 +36,7 @@ def give_tour(settings: Settings) -> None:
     Raises:
         DemoFailedError: a store could not be read or modelled.
     """
-    end_tidily_when_told_to()
+    exit_on_sigterm()
     started = time.monotonic()
     display = ProgressDisplay()
     pipeline = Pipeline(settings, display.on_progress, display.on_node)

@@ -18,7 +18,7 @@ from xeno_pipeline.errors import XenoError
 from xeno_pipeline.marts.dbt import DbtProject, NodeResult
 from xeno_pipeline.tenants.bisection import bisect
 
-NOBODY = ""
+NO_TENANT = ""
 """In the place of a tenant where a test fails without any tenant's rows."""
 
 
@@ -29,7 +29,7 @@ class FailedTest:
     Args:
         name: its name.
         message: what dbt says of it.
-        tenants: with whom it fails, and what it says of each; `NOBODY` where it fails without any tenant's rows.
+        tenants: with whom it fails, and what it says of each; `NO_TENANT` where it fails without any tenant's rows.
     """
 
     name: str
@@ -66,14 +66,16 @@ def judge_tests(database: Database, tests: Sequence[NodeResult], tenant_ids: Seq
         tenant_ids: of whose rows.
     """
     ran = [test for test in tests if test.status != "skipped"]
-    judged = [FailedTest(test.name, test.message, _guilty(database, test, tenant_ids)) for test in ran if test.failed]
+    judged = [
+        FailedTest(test.name, test.message, _failing_tenants(database, test, tenant_ids)) for test in ran if test.failed
+    ]
     failed = [test for test in judged if test.tenants]  # else it fails with others, whom this is not about
     with database.connect() as connection:
         _keep(connection, ran, failed, tenant_ids)
     return failed
 
 
-def _guilty(database: Database, test: NodeResult, tenant_ids: Sequence[str]) -> dict[str, str]:
+def _failing_tenants(database: Database, test: NodeResult, tenant_ids: Sequence[str]) -> dict[str, str]:
     """With whom a test fails, and what it says; with nobody in particular where it cannot be told."""
     try:
         with database.connect() as connection, connection.transaction(force_rollback=True):
@@ -94,9 +96,9 @@ def _guilty(database: Database, test: NodeResult, tenant_ids: Sequence[str]) -> 
     try:
         evaluate([])
     except (RowsFoundError, psycopg.Error) as error:
-        return {NOBODY: safe_message(error)}
+        return {NO_TENANT: safe_message(error)}
     _, failures = bisect(tenant_ids, evaluate)
-    return {tenant_id: safe_message(error) for tenant_id, error in failures.items()} or {NOBODY: test.message}
+    return {tenant_id: safe_message(error) for tenant_id, error in failures.items()} or {NO_TENANT: test.message}
 
 
 def _found(rows: int) -> str:
@@ -150,7 +152,7 @@ def _keep(
             where test = %(test)s and tenant_id = any(%(tenants)s) and tenant_id <> all(%(failing)s)
             """,
             [
-                {"test": each.name, "tenants": [NOBODY, *tenant_ids], "failing": list(failing.get(each.name, ()))}
+                {"test": each.name, "tenants": [NO_TENANT, *tenant_ids], "failing": list(failing.get(each.name, ()))}
                 for each in tests
             ],
         )

@@ -14,7 +14,7 @@ from xeno_pipeline.database.statistics import refresh_statistics
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.marts.dbt import NO_TENANTS, DbtError, DbtProject, NodeResult, NodeSink
 from xeno_pipeline.marts.scope import Scope, complete_transform, due_tenants, open_scope
-from xeno_pipeline.marts.test_results import NOBODY, FailedTest, judge_tests
+from xeno_pipeline.marts.test_results import NO_TENANT, FailedTest, judge_tests
 from xeno_pipeline.tenants.bisection import Failures, SharedFailureError, bisect
 
 
@@ -224,7 +224,7 @@ class _Transformer:
             try:
                 tests = self.project.invoke(command, transform_id=scope.transform_id, on_node=self.on_node)
             except DbtError as error:  # the marts are made nevertheless
-                self.report.failed_tests = [FailedTest("dbt test", str(error), {NOBODY: str(error)})]
+                self.report.failed_tests = [FailedTest("dbt test", str(error), {NO_TENANT: str(error)})]
                 return
             self.report.nodes.extend((scope.tenant_ids, node) for node in tests)
             self.report.failed_tests = judge_tests(self.database, tests, scope.tenant_ids)

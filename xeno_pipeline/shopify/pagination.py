@@ -319,18 +319,18 @@ class Pager:
             return self._more_sales(parent, node, after)
         name, holder, first = _MORE_CHILDREN[node["__typename"], field]
         data = self._read_children(name, {"id": node["id"], "after": after}, first)
-        connection: Mapping[str, Any] = (data[holder] or self._gone(name, node["id"]))[field]
+        connection: Mapping[str, Any] = (data[holder] or self._raise_deleted(name, node["id"]))[field]
         return connection
 
     def _more_sales(self, order: Node, agreement: Node, after: str) -> Mapping[str, Any]:
         """More sales of an agreement, which is no Node of its own: through its order, by the agreement's id."""
         variables = {"id": order["id"], "agreement": f"id:{number(agreement['id'])}", "after": after}
         data = self._read_children("AgreementSales", variables, _MORE_SALES)
-        for found in (data["order"] or self._gone("AgreementSales", order["id"]))["agreements"]["nodes"]:
+        for found in (data["order"] or self._raise_deleted("AgreementSales", order["id"]))["agreements"]["nodes"]:
             if found["id"] == agreement["id"]:
                 sales: Mapping[str, Any] = found["sales"]
                 return sales
-        return self._gone("AgreementSales", agreement["id"])
+        return self._raise_deleted("AgreementSales", agreement["id"])
 
     def _read_children(self, name: str, variables: Mapping[str, Any], first: int) -> Mapping[str, Any]:
         """Ask for the next `first` children, or for fewer where these are too many at once."""
@@ -340,7 +340,7 @@ class Pager:
             if data is not None:
                 return data
 
-    def _gone(self, name: str, gid: str) -> NoReturn:
+    def _raise_deleted(self, name: str, gid: str) -> NoReturn:
         raise MalformedResponseError(
             self._client.tenant,
             name,

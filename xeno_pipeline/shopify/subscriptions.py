@@ -25,7 +25,7 @@ TOPICS = (
 
 _PAGE = 250
 _TAKEN = "has already been taken"
-_GONE = "does not exist"
+_NOT_FOUND = "does not exist"
 
 
 class SubscriptionRefusedError(ShopifyError):
@@ -117,7 +117,7 @@ class Subscriptions:
         except AccessDeniedError as error:
             raise SubscriptionRefusedError(self._client.tenant, topic, f"was refused: {error}") from error
         problems = [problem["message"] for problem in answer["userErrors"]]
-        if any(_TAKEN not in problem and _GONE not in problem for problem in problems):
+        if any(_TAKEN not in problem and _NOT_FOUND not in problem for problem in problems):
             raise SubscriptionRefusedError(self._client.tenant, topic, f"was refused: {'; '.join(problems)}.")
 
 

@@ -18,7 +18,7 @@ from xeno_pipeline.defs.materializations import record_materializations
 from xeno_pipeline.defs.partitions import align_partitions
 from xeno_pipeline.defs.resources import Pipeline, PipelineResource
 from xeno_pipeline.defs.tenant_selection import drop_skipped, select_tenants
-from xeno_pipeline.marts.test_results import NOBODY
+from xeno_pipeline.marts.test_results import NO_TENANT
 from xeno_pipeline.marts.transform import TransformReport, TransformRequest, transform
 from xeno_pipeline.tenants.bisection import Failures
 
@@ -78,7 +78,7 @@ def report_build_failures(context: dg.OpExecutionContext, report: TransformRepor
     failures = transform_failures(report)
     for test in report.failed_tests:
         for tenant_id, message in test.tenants.items():
-            if tenant_id != NOBODY:
+            if tenant_id != NO_TENANT:
                 reason = f"{tenant_id}: the dbt test {test.name} did not pass: {message}."
                 failures.reasons.setdefault(tenant_id, []).append(reason)
     finish_run(context, pipeline.open().database, TRANSFORM_JOB, report.asked_tenant_ids, failures)
