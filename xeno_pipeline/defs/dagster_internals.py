@@ -34,6 +34,9 @@ RANGE_START_TAG = ASSET_PARTITION_RANGE_START_TAG
 RANGE_END_TAG = ASSET_PARTITION_RANGE_END_TAG
 BACKFILL_TAG = BACKFILL_ID_TAG
 
+DAEMON_MODULE = "dagster._daemon"
+"""What `dagster-daemon` runs, for `python -m`: the program need not be on the PATH."""
+
 _EVENTS_A_BATCH = "1000"
 
 _LATEST_MATERIALIZATIONS = """

@@ -16,6 +16,7 @@ from pathlib import Path
 import orjson
 
 from shopify_sandbox.control import StoreControl
+from xeno_pipeline.defs.dagster_internals import DAEMON_MODULE
 from xeno_pipeline.defs.instance import dagster_home
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.settings import PROJECT_DIR, Settings
@@ -70,7 +71,7 @@ def serve_gateway(settings: Settings, port: int) -> Iterator[ServedGateway]:
 @contextmanager
 def serve_daemon(settings: Settings) -> Iterator[None]:
     """Dagster's daemon, which evaluates the sensors and launches runs, for the length of a `with`."""
-    command = ["dagster._daemon", "run", "--workspace", str(PROJECT_DIR / "workspace.yaml")]
+    command = [DAEMON_MODULE, "run", "--workspace", str(PROJECT_DIR / "workspace.yaml")]
     with running(settings, command, settings.home / "daemon.log", {"DAGSTER_HOME": str(dagster_home(settings))}):
         yield
 

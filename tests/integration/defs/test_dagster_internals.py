@@ -3,7 +3,9 @@
 # No `from __future__ import annotations` here: Dagster reads the annotations of ops at run time.
 
 import ast
+import importlib.util
 import inspect
+import re
 from pathlib import Path
 
 import dagster as dg
@@ -56,12 +58,13 @@ def test_the_installed_dagster_is_one_that_was_verified() -> None:
 
 def test_nothing_else_uses_the_private_api_or_the_tables() -> None:
     package = Path(xeno_pipeline.__file__).parent
+    private = re.compile(r"^dagster(_dbt)?\._|\bdagster\.event_logs\b")
     users = {
         path.name
         for path in package.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
-        if (isinstance(node, ast.ImportFrom) and (node.module or "").startswith(("dagster._", "dagster_dbt._")))
-        or (isinstance(node, ast.Constant) and isinstance(node.value, str) and "dagster.event_logs" in node.value)
+        for name in (getattr(node, "module", None), getattr(node, "value", None))
+        if isinstance(name, str) and private.search(name)
     }
     assert users == {"dagster_internals.py"}
 
@@ -78,6 +81,10 @@ def test_names_are_what_other_places_take_them_for() -> None:
     parameters = list(inspect.signature(dg.DagsterEvent.asset_materialization).parameters)
     assert parameters == ["step_context", "materialization", "batch_metadata"]
     assert DagsterEventBatchMetadata._fields == ("id", "is_end")
+
+
+def test_the_daemon_is_a_module_that_can_be_run() -> None:
+    assert importlib.util.find_spec(f"{internals.DAEMON_MODULE}.__main__") is not None
 
 
 def test_the_table_of_events_has_the_columns_that_are_read(location: Location) -> None:
