@@ -53,7 +53,7 @@ def probe(client: ShopifyClient, states: Mapping[str, SyncState]) -> Answer | No
     """
     variables = {"first": _SHOWN, "checkouts": updated_since(_begin(states[_FILTERED]))}
     try:
-        return client.execute(operation("News"), variables, can_shrink=True).data
+        return client.execute(operation("ChangeProbe"), variables, can_shrink=True).data
     except TimedOutError as error:
         log.warning("%s Each stream is read for itself.", error)
         return None

@@ -1,4 +1,4 @@
-"""Streaming rows to COPY: the rows are made in one thread while another sends the ones made before."""
+"""Streaming rows to COPY: one thread makes rows while another sends the previous ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Row = tuple[str, bytes]
 
 _FLUSH_BYTES = 1 << 20
 _BATCHES_IN_FLIGHT = 2
-_SECONDS_A_TURN = 0.0005
+_SWITCH_SECONDS = 0.0005
 
 _Batch = tuple[str, list[bytes]]
 
@@ -30,10 +30,10 @@ REFUSALS = (
     psycopg.errors.ProgramLimitExceeded,
     psycopg.errors.StatementTooComplex,
 )
-"""How PostgreSQL says that it does not take a row for what is in it."""
+"""The errors with which PostgreSQL rejects a row for its values."""
 
 RefuseRow = Callable[[str, bytes, psycopg.Error], None]
-"""Told of a table's row that PostgreSQL does not take."""
+"""Called with each row of a table that PostgreSQL rejects."""
 
 
 def copy_rows(
@@ -46,20 +46,19 @@ def copy_rows(
 
     Args:
         connection: used by this call alone until it returns.
-        rows: what to copy, in any order of tables.
+        rows: in any order of tables.
         targets: for each table's name, the table and columns to copy into.
-        refuse: told, in another thread, of each row that PostgreSQL refuses, and the others are copied; it takes a
+        refuse: called in another thread with each row that PostgreSQL rejects; the other rows are copied. It costs a
             savepoint for each megabyte. None: the first such row is an error.
 
     Returns:
-        How many rows went into each table, those that were refused apart.
+        How many rows were copied into each table.
 
     Raises:
-        psycopg.Error: PostgreSQL refused a row, or failed; the transaction is then void.
+        psycopg.Error: PostgreSQL rejected a row, or failed; the transaction is then aborted.
     """
     counts: Counter[str] = Counter()
-    _take_short_turns()
-    with _one_cpu(), _Sender(connection, targets, refuse) as sender:
+    with _short_switch_interval(), _one_cpu(), _Sender(connection, targets, refuse) as sender:
         buffers: defaultdict[str, list[bytes]] = defaultdict(list)
         sizes: Counter[str] = Counter()
         for table, row in rows:
@@ -78,21 +77,53 @@ def copy_rows(
     return counts
 
 
-def _take_short_turns() -> None:
-    """Let Python's threads take turns ten times as often as they do by default, from now on.
+class _SwitchInterval:
+    """Python's thread switch interval, which is one for the whole process: shortened while any load runs."""
 
-    PostgreSQL empties its socket within one of the usual turns of 5 ms, and would then wait, again and again, until
-    the thread that makes rows lets the one go on that sends them: an eighth of a load.
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loads = 0
+        self._usual = 0.0
+
+    def shorten(self) -> None:
+        """Shorten it for one more load."""
+        with self._lock:
+            if self._loads == 0:
+                self._usual = sys.getswitchinterval()
+                sys.setswitchinterval(_SWITCH_SECONDS)
+            self._loads += 1
+
+    def restore(self) -> None:
+        """Restore it once no load is left."""
+        with self._lock:
+            self._loads -= 1
+            if self._loads == 0:
+                sys.setswitchinterval(self._usual)
+
+
+_switch_interval = _SwitchInterval()
+
+
+@contextmanager
+def _short_switch_interval() -> Iterator[None]:
+    """Let Python switch threads ten times as often as by default.
+
+    PostgreSQL empties its socket in less than the usual 5 ms. It would then wait, again and again, until the thread
+    that makes rows yields to the one that sends them: an eighth of a load's time.
     """
-    sys.setswitchinterval(_SECONDS_A_TURN)
+    _switch_interval.shorten()
+    try:
+        yield
+    finally:
+        _switch_interval.restore()
 
 
 @contextmanager
 def _one_cpu() -> Iterator[None]:
-    """Keep this thread, and those it starts meanwhile, on one CPU; all loads of a process share it.
+    """Keep this thread, and those it starts in the meantime, on one CPU, the same for all loads of a process.
 
-    Under one GIL they take turns anyway. Spread over CPUs, each turn waits for one to wake, and PostgreSQL is woken
-    on the one where rows are being made while another is idle: a load then took 30 per cent longer on two cores.
+    The GIL lets only one of them run anyway. On several CPUs, each switch has to wake one, and PostgreSQL is woken on
+    the CPU that makes rows while another is idle: a load took 30 per cent longer on two cores.
     """
     if sys.platform != "linux":
         yield
@@ -106,7 +137,7 @@ def _one_cpu() -> Iterator[None]:
 
 
 class _Sender:
-    """A thread that sends batches one after the other; whatever stops it is raised to whoever feeds it."""
+    """A thread that sends batches one after the other. Its failure is raised in the thread that feeds it."""
 
     def __init__(self, connection: Connection, targets: Mapping[str, sql.Composable], refuse: RefuseRow | None) -> None:
         self.refused: Counter[str] = Counter()
@@ -128,7 +159,7 @@ class _Sender:
             self._raise_failure()
 
     def send(self, batch: _Batch) -> None:
-        """Hand over a batch; waits while enough are under way."""
+        """Queue a batch; wait while enough are queued."""
         self._raise_failure()
         self._batches.put(batch)
 
@@ -138,14 +169,14 @@ class _Sender:
 
     def _run(self) -> None:
         while (batch := self._batches.get()) is not None:
-            if self._failure is None:  # after a failure the rest is drained, so that nobody waits in vain
+            if self._failure is None:  # after a failure the rest is drained, so that the feeder does not block
                 try:
-                    (self._copy if self._refuse is None else self._copy_what_fits)(*batch)
+                    (self._copy if self._refuse is None else self._copy_accepted)(*batch)
                 except BaseException as failure:  # noqa: BLE001 - raised again where the rows are made
                     self._failure = failure
 
-    def _copy_what_fits(self, table: str, rows: list[bytes]) -> None:
-        """Copy rows but for those that PostgreSQL refuses, which are found by halves."""
+    def _copy_accepted(self, table: str, rows: list[bytes]) -> None:
+        """Copy rows except those that PostgreSQL rejects, which are found by bisection."""
         assert self._refuse is not None
         try:
             with self._connection.transaction():
@@ -156,8 +187,8 @@ class _Sender:
                 self._refuse(table, rows[0], error)
                 return
             middle = len(rows) // 2
-            self._copy_what_fits(table, rows[:middle])
-            self._copy_what_fits(table, rows[middle:])
+            self._copy_accepted(table, rows[:middle])
+            self._copy_accepted(table, rows[middle:])
 
     def _copy(self, table: str, rows: list[bytes]) -> None:
         statement = sql.SQL("copy {} from stdin").format(self._targets[table])

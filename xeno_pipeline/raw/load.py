@@ -26,6 +26,7 @@ from xeno_pipeline.raw.counts import TableCounts
 from xeno_pipeline.raw.set_aside import Refusals, Refused, forget
 from xeno_pipeline.raw.suppression import Suppressed, load_suppressed
 from xeno_pipeline.raw.tables import KINDS, RawTable, tree
+from xeno_pipeline.shopify.ids import gid
 
 RowSource = Callable[[Suppressed, Callable[[Refused], None]], Iterable[Row]]
 """Makes the rows of a load without the personal data of suppressed customers, and reports records that do not fit."""
@@ -187,7 +188,7 @@ class Load:
         roots = refusals.roots
         columns = {
             "ids": list(roots),
-            "gids": [refused.gid or f"gid://shopify/{KINDS[self.root.name]}/{id_}" for id_, refused in roots.items()],
+            "gids": [refused.gid or gid(KINDS[self.root.name], id_) for id_, refused in roots.items()],
             "reasons": [refused.reason for refused in roots.values()],
             "updated_at": [refused.updated_at for refused in roots.values()],
             "created_at": [refused.created_at for refused in roots.values()],

@@ -1,4 +1,4 @@
-"""Bulk operations: start or adopt one, follow it, and bring its result to disk whole.
+"""Bulk operations: start or adopt one, poll it, and download its whole result.
 
 https://shopify.dev/docs/api/usage/bulk-operations/queries
 """
@@ -35,13 +35,13 @@ log = logging.getLogger(__name__)
 UNFINISHED = ("CREATED", "RUNNING", "CANCELING")
 _NO_SLOT = ("OPERATION_IN_PROGRESS", "LIMIT_REACHED")
 _IN_PROGRESS = "for this app and shop is already in progress"
-"""What the first of these says; it came without a code for years."""
+"""The message of the first code, which for years came without a code."""
 
 _FIRST_POLL_SECONDS = 0.3
 _SLOWEST_POLL_SECONDS = 15.0
 _LONGEST_WAIT_SECONDS = 24 * 3600.0
 _STUCK_AFTER_SECONDS = 6 * 3600.0
-"""Without one more object. Shopify itself gives a bulk operation ten days."""
+"""Without any progress. Shopify itself allows a bulk operation ten days."""
 _START_ATTEMPTS = 3
 _DOWNLOAD_ATTEMPTS = 8
 _LONGEST_DOWNLOAD_PAUSE = 10.0
@@ -51,7 +51,7 @@ _CHUNK_BYTES = 1 << 18
 
 @dataclass(frozen=True)
 class BulkOperation:
-    """A bulk operation as Shopify tells of it; counts are of lines, sizes in bytes."""
+    """A bulk operation as Shopify reports it. Counts are of lines, sizes in bytes."""
 
     id: str
     status: str
@@ -80,7 +80,7 @@ class BulkOperation:
 
     @property
     def can_be_adopted(self) -> bool:
-        """Whether it is under way, or has a result that can still be had; one that is being cancelled never will."""
+        """Whether it is running, or has a result that is still available."""
         has_result = self.url is not None or self.object_count == 0
         return self.status in ("CREATED", "RUNNING") or (self.status == "COMPLETED" and has_result)
 
@@ -89,8 +89,7 @@ class BulkReader:
     """Runs bulk operations of one store.
 
     Args:
-        client: the store's client.
-        on_progress: told of the operation each time it is polled.
+        on_progress: called each time the operation is polled.
     """
 
     def __init__(self, client: ShopifyClient, on_progress: Callable[[BulkOperation], None] = lambda _: None) -> None:
@@ -98,17 +97,17 @@ class BulkReader:
         self._on_progress = on_progress
 
     def start(self, query: str) -> BulkOperation:
-        """Start a bulk operation, or adopt the running one of the same query that a dead run left behind.
+        """Start a bulk operation, or adopt the running one of the same query that a killed run left behind.
 
-        Where the shop's slots are taken, by us or by others, it is waited for one.
+        If all of the shop's slots are taken, wait for one.
 
         Raises:
             BulkRefusedError: Shopify does not run this query in bulk.
-            OverloadedError: no slot became free in a day.
+            OverloadedError: no slot became free within a day.
         """
         pause = _FIRST_POLL_SECONDS
-        given_up_at = self._client.clock() + _LONGEST_WAIT_SECONDS
-        while self._client.clock() < given_up_at:
+        deadline = self._client.clock() + _LONGEST_WAIT_SECONDS
+        while self._client.clock() < deadline:
             started = self._running(query) or self._run(query)
             if started is not None:
                 return started
@@ -119,7 +118,7 @@ class BulkReader:
         raise OverloadedError(self._client.tenant, "BulkOperationStart", problem)
 
     def find(self, operation_id: str) -> BulkOperation | None:
-        """The operation of that id, or None where Shopify has forgotten it."""
+        """The operation of that id, or None if Shopify no longer has it."""
         node = self._client.execute(operation("BulkOperationStatus"), {"id": operation_id}).data["bulkOperation"]
         return BulkOperation.from_node(node) if node else None
 
@@ -158,14 +157,14 @@ class BulkReader:
         return current
 
     def cancel(self, running: BulkOperation) -> None:
-        """Ask Shopify to stop an operation; one that has ended already stays as it is."""
+        """Cancel an operation. One that has ended stays as it is."""
         self._client.execute(operation("BulkOperationCancel"), {"id": running.id})
 
     def download(self, completed: BulkOperation, into: IO[bytes]) -> None:
-        """Bring the result of a completed operation into a file, resuming where a connection breaks.
+        """Download the result of a completed operation into a file; broken connections are resumed.
 
         Raises:
-            BulkResultError: it is not as large, or has not as many lines, as Shopify announced.
+            BulkResultError: its size or number of lines is not the one that Shopify announced.
         """
         if completed.url is not None:
             self._fetch(completed, completed.url, into)
@@ -175,18 +174,17 @@ class BulkReader:
             raise self._bad_result(completed, problem)
 
     def nodes(
-        self, completed: BulkOperation, result: IO[bytes], misshapen: Callable[[], int] = lambda: 0
+        self, completed: BulkOperation, result: IO[bytes], malformed: Callable[[], int] = lambda: 0
     ) -> Iterator[dict[str, Any]]:
         """The nodes of a downloaded result, line by line; a nested one names its parent in `__parentId`.
 
+        A line of JSON that is not an object gives an empty node, and counts as a root.
+
         Args:
-            completed: what the result is of.
-            result: the file.
-            misshapen: how many of the nodes turned out to be none: whether they are roots cannot be said. A line of
-                JSON that is no object counts as a root, and is an empty node.
+            malformed: how many of the nodes turned out to be malformed: whether they are roots is not known.
 
         Raises:
-            BulkResultError: a line is no JSON, or there are not as many roots as Shopify announced.
+            BulkResultError: a line is not JSON, or there are not as many roots as Shopify announced.
         """
         result.seek(0)
         fast = orjson.loads
@@ -203,19 +201,19 @@ class BulkReader:
                 node = {}
             roots += "__parentId" not in node
             yield node
-        if abs(roots - completed.root_object_count) > misshapen():
+        if abs(roots - completed.root_object_count) > malformed():
             problem = f"has {roots:,} root objects where Shopify announced {completed.root_object_count:,}"
             raise self._bad_result(completed, problem)
 
     def _run(self, query: str) -> BulkOperation | None:
-        """Start the operation; None means that no slot was free."""
+        """Start the operation; None if no slot was free."""
         start = operation("BulkOperationStart")
         for attempt in range(1, _START_ATTEMPTS + 1):
             try:
                 data = self._client.execute(start, {"query": query}, repeatable=False).data
                 break
             except (OverloadedError, MalformedResponseError):
-                # No answer came, but the operation may run: look before starting it twice.
+                # No answer came, but the operation may be running: check before starting it twice.
                 running = self._running(query)
                 if running is not None:
                     return running
@@ -240,7 +238,7 @@ class BulkReader:
         return None
 
     def _fetch(self, completed: BulkOperation, url: str, into: IO[bytes]) -> None:
-        """Bring the file at `url`, however often its connection breaks, as long as each try brings more of it."""
+        """Download the file at `url`. Any number of breaks is tolerated as long as each attempt brings more of it."""
         furthest = failures = 0
         while True:
             try:
@@ -251,17 +249,17 @@ class BulkReader:
                 furthest = max(furthest, have)
                 if failures == _DOWNLOAD_ATTEMPTS:
                     problem = f"could not be downloaded whole ({_short(error)})"
-                    raise self._bad_result(completed, problem) from None  # the cause quotes the result's URL
+                    raise self._bad_result(completed, problem) from None  # it quotes the result's secret URL
                 pause = pause_after(failures, _LONGEST_DOWNLOAD_PAUSE)
                 log.info("%s: a download broke off at byte %s; resuming.", self._client.tenant, f"{have:,}")
             self._client.sleep(pause)
 
     def _fetch_rest(self, completed: BulkOperation, url: str, into: IO[bytes]) -> None:
-        """Append what is missing of the result to the file."""
+        """Append the rest of the result to the file."""
         have = into.seek(0, 2)
         if have and have == completed.file_size:
             return
-        # A session of its own: the result lies on another host, which must never see the access token.
+        # A separate session: the result is on another host, which must never see the access token.
         with requests.Session() as session:
             session.trust_env = not is_loopback(url)
             headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
@@ -270,7 +268,7 @@ class BulkReader:
                     into.truncate(0)
                     raise _IncompleteError(f"nothing was found beyond byte {have:,}")
                 if response.status_code in (401, 403, 404, 410):
-                    raise self._bad_result(completed, f"is gone (HTTP {response.status_code})")
+                    raise self._bad_result(completed, f"is no longer available (HTTP {response.status_code})")
                 response.raise_for_status()
                 if response.status_code != requests.codes.partial_content:
                     into.seek(0)  # the host does not resume: from the start again
@@ -289,16 +287,16 @@ class BulkReader:
 
 
 class _IncompleteError(Exception):
-    """A download ended on a clean end of file, but not with the file's."""
+    """A download ended cleanly, but before the end of the file."""
 
 
 def _short(error: Exception) -> str:
-    """What broke a download, without the result's URL, which opens it to whoever has it."""
+    """What broke a download, without the result's URL, which gives access to it."""
     return str(error) if isinstance(error, _IncompleteError) else type(error).__name__
 
 
 def _count_lines(file: IO[bytes]) -> int:
-    """The number of lines in the file; a last one without a line break counts."""
+    """The number of lines in the file, including a last one without a line break."""
     file.seek(0)
     lines, last = 0, b"\n"
     while chunk := file.read(_CHUNK_BYTES):

@@ -1,7 +1,7 @@
-"""A cart as its webhook brings it, of which only what is known to be of no person is kept.
+"""A cart from its webhook, reduced to fields that are known to hold no personal data.
 
-The Admin API cannot read a cart back, so its payload is all there is. Left out are the note, the properties of lines
-(an engraving, a name on a cake) and whatever Shopify may add.
+The Admin API cannot read a cart, so its payload is the only source. Left out are the note, the properties of lines (an
+engraving, a name on a cake) and any field that Shopify may add.
 Source: https://shopify.dev/docs/api/webhooks?reference=graphql#list-of-topics-carts/update
 """
 
@@ -21,18 +21,18 @@ MOST_LINES = 500
 
 
 def _kept_text(value: object) -> object:
-    """A text as PostgreSQL can hold it, which has no NUL."""
+    """A text without NUL, which PostgreSQL cannot hold, cut to 255 characters."""
     return value.replace("\0", "")[:255] if isinstance(value, str) else value
 
 
 def _possible(instant: datetime) -> datetime:
-    """The instant in UTC: there are offsets that PostgreSQL does not take.
+    """The instant in UTC: PostgreSQL does not accept every offset.
 
     Raises:
-        ValueError: a cart cannot be of then.
+        ValueError: no cart can be from that time.
     """
     if not EARLIEST <= instant <= datetime.now(UTC) + AHEAD:
-        raise ValueError("this cannot be")
+        raise ValueError("is impossible")
     return instant.astimezone(UTC)
 
 
@@ -77,22 +77,22 @@ class _Cart(_Part):
 
 
 def cart_of(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """What is kept of a cart: JSON values, some hundred bytes a line.
+    """The fields of a cart that are kept, as JSON values.
 
     Args:
         payload: the body of `carts/create` or `carts/update`.
 
     Raises:
-        ValueError: it is no cart; the text quotes nothing of it.
+        ValueError: it is not a cart. The message quotes no values.
     """
     try:
         cart = _Cart.model_validate({**payload, "token": cart_id(payload.get("token") or payload.get("id"))})
     except ValidationError as error:
         place = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise ValueError(f"The body is no cart: see its {place}.") from None
+        raise ValueError(f"The body is not a cart: see its {place}.") from None
     return cart.model_dump(mode="json")
 
 
 def cart_id(token: object) -> str | None:
-    """A cart's token without the key behind it, which opens the cart to whoever has it."""
+    """A cart's token without the key behind it, which gives access to the cart."""
     return (token.partition("?")[0] or None) if isinstance(token, str) else None

@@ -1,7 +1,7 @@
-"""The `errors` of a GraphQL answer, in whichever shape they come.
+"""The `errors` of a GraphQL response, in every shape that occurs.
 
-Shopify's own are a list of `{"message", "extensions": {"code"}}`. What stands before its GraphQL engine answers with
-less: no code, a code in small letters or the number of an HTTP status, one object, one string.
+Shopify's own are a list of `{"message", "extensions": {"code"}}`. Servers in front of its GraphQL engine send less: no
+code, a code in lower case or the number of an HTTP status, a single object, a single string.
 """
 
 from __future__ import annotations
@@ -38,22 +38,22 @@ _MESSAGES = tuple(
         (r"this app is not approved to access the \w+ object(\..*)?", ACCESS_DENIED),
     )
 )
-"""What whole messages without a code say; one that merely contains such a word, say in a field's name, says nothing."""
+"""The codes of whole messages without a code. A message that merely contains such words has none."""
 
 
 @dataclass(frozen=True)
 class GraphqlError:
-    """One error: its code in capitals, or the one that its message stands for; None where it has none."""
+    """One error: its code in capitals, or the one that its message stands for; None if it has neither."""
 
     code: str | None
     message: str
 
 
 def read_errors(errors: Any) -> list[GraphqlError]:
-    """The errors of an answer, from the value of its `errors`; none where that is empty.
+    """The errors in the value of a response's `errors`.
 
     Raises:
-        TypeError: it has no shape that is known.
+        TypeError: the value has no known shape.
     """
     if not errors:
         return []
@@ -85,11 +85,11 @@ def _of_object(error: Mapping[str, Any]) -> GraphqlError:
 
 
 def _of_text(message: str) -> GraphqlError:
-    said = message.strip().removesuffix(".")
-    return GraphqlError(next((code for pattern, code in _MESSAGES if pattern.fullmatch(said)), None), message)
+    whole = message.strip().removesuffix(".")
+    return GraphqlError(next((code for pattern, code in _MESSAGES if pattern.fullmatch(whole)), None), message)
 
 
 def _texts(values: Any) -> Iterator[str]:
-    """The texts of an object that names a problem for each of some keys, in one string or a list of them."""
+    """The texts of an object that has a string, or a list of strings, for each of some keys."""
     for value in values:
         yield from (str(item) for item in value) if isinstance(value, list) else (str(value),)

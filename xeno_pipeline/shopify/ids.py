@@ -5,7 +5,12 @@ from __future__ import annotations
 
 def gid(kind: str, number: int) -> str:
     """The gid of an object: `gid://shopify/Order/123`."""
-    return f"gid://shopify/{kind}/{number}"
+    return f"{prefix(kind)}{number}"
+
+
+def prefix(kind: str) -> str:
+    """What the gids of a kind of object begin with."""
+    return f"gid://shopify/{kind}/"
 
 
 def number(gid: str) -> int:

@@ -1,4 +1,4 @@
-"""Shopify's OAuth: the addresses, the signature of a query, and the grants that bring access tokens.
+"""Shopify's OAuth: its URLs, signed queries, and the grants that issue access tokens.
 
 Sources: https://shopify.dev/docs/apps/build/authentication-authorization/access-tokens (authorization-code-grant,
 client-credentials-grant, offline-access-tokens).
@@ -34,19 +34,19 @@ from xeno_pipeline.shopify.transport import REDIRECT_STATUSES, is_loopback, open
 log = logging.getLogger(__name__)
 
 _WHAT = "the token grant"
-"""What errors call the request for a token."""
+"""What errors call the request."""
 
 _TOKEN = re.compile(r"[!-~]{1,4096}")
 _TIMEOUTS = (5.0, 15.0)
 """Seconds to connect, and to wait for an answer."""
-_PASSING = (408, 429, 430)
-"""What passes by itself, as every status from 500 on does."""
+_TRANSIENT_STATUSES = (408, 429, 430)
+"""Statuses that pass by themselves, as every status from 500 on does."""
 _ATTEMPTS = 3
 _LONGEST_PAUSE_SECONDS = 4.0
 
 
 class GrantRefusedError(TokenRejectedError):
-    """Shopify gives no token for what was presented: repeating it cannot help."""
+    """Shopify issues no token for the presented credentials. A retry cannot help."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,13 @@ class App:
 
 @dataclass(frozen=True)
 class IssuedToken:
-    """What a grant brought.
+    """The result of a grant.
 
     Args:
         token: the access token.
         scopes: what the store granted.
         expires_at: when the token ends; None: never.
-        refresh_token: brings the next pair; None where there is none.
+        refresh_token: for the next pair of tokens; None if there is none.
     """
 
     token: str = field(repr=False)
@@ -75,10 +75,10 @@ class IssuedToken:
 
 
 def check_url_template(template: str) -> str:
-    """The template itself: Shopify's, or for development one of a server on this machine.
+    """Return the template if it is Shopify's, or for development that of a server on this machine.
 
     Raises:
-        UsageError: it is neither. Merchants, and the app's secret, would be sent wherever it leads.
+        UsageError: it is neither. Merchants, and the app's secret, would be sent there.
     """
     parts = urlsplit(template)
     is_local = is_loopback(template) and "{handle}" in parts.path and template.count("{") == template.count("}") == 1
@@ -91,7 +91,7 @@ def check_url_template(template: str) -> str:
 
 
 def authorize_url(store_url: str, app: App, scopes: Iterable[str], redirect_uri: str, state: str) -> str:
-    """Where a merchant is asked to let the app in; without `grant_options[]` the token is an offline one."""
+    """The page where a merchant authorizes the app. Without `grant_options[]` the token is an offline one."""
     query = {"client_id": app.client_id, "scope": ",".join(scopes), "redirect_uri": redirect_uri, "state": state}
     return f"{store_url}/admin/oauth/authorize?{urlencode(query)}"
 
@@ -99,7 +99,7 @@ def authorize_url(store_url: str, app: App, scopes: Iterable[str], redirect_uri:
 def sign_query(query: Mapping[str, str], secret: str) -> str:
     """The signature of a query: HMAC-SHA256 in hexadecimal digits, over all but the signature itself.
 
-    Delimiters within a name or value are escaped, so that none can pass for another.
+    Delimiters within a name or value are escaped, so that no query can be taken for another.
     """
     pairs = sorted(f"{_escaped(k).replace('=', '%3D')}={_escaped(v)}" for k, v in query.items() if k != "hmac")
     return hmac.new(secret.encode(), "&".join(pairs).encode(), hashlib.sha256).hexdigest()
@@ -112,23 +112,23 @@ def is_signed_query(query: Mapping[str, str], secrets: Sequence[str]) -> bool:
 
 
 def exchange_code(tenant: str, store_url: str, app: App, code: str) -> IssuedToken:
-    """The pair of tokens for the code of a callback. It is asked for once: a code opens once.
+    """The pair of tokens for the code of a callback. It is requested once: a code is valid once.
 
     Raises:
         GrantRefusedError: the code was used, is too old, or another app's.
-        UnreachableError, OverloadedError, MalformedResponseError: no pair came.
+        UnreachableError, OverloadedError, MalformedResponseError: no tokens were issued.
     """
     return _grant(tenant, store_url, app, {"code": code, "expiring": "1"}, attempts=1)
 
 
 def refresh(tenant: str, store_url: str, app: App, refresh_token: str) -> IssuedToken:
-    """The next pair of tokens. Where the answer is lost it is asked for again with the same refresh token, which
-    Shopify takes until the new pair is used: https://shopify.dev/changelog/more-resilient-refreshes-for-expiring-offline-access-tokens
+    """The next pair of tokens. If the response is lost, it is requested again with the same refresh token, which
+    Shopify accepts until the new pair is used: https://shopify.dev/changelog/more-resilient-refreshes-for-expiring-offline-access-tokens
 
     Raises:
         GrantRefusedError: the refresh token was replaced, revoked, or is older than 90 days.
         MovedError: the store is at another domain by now.
-        UnreachableError, OverloadedError, MalformedResponseError: no pair came.
+        UnreachableError, OverloadedError, MalformedResponseError: no tokens were issued.
     """
     issued = _grant(tenant, store_url, app, {"grant_type": "refresh_token", "refresh_token": refresh_token})
     if issued.refresh_token is None:
@@ -142,7 +142,7 @@ def request_token(tenant: str, store_url: str, app: App) -> IssuedToken:
     Raises:
         GrantRefusedError: the app is unknown, not installed in the store, or of another organisation.
         MovedError: the store is at another domain by now.
-        UnreachableError, OverloadedError, MalformedResponseError: no token came.
+        UnreachableError, OverloadedError, MalformedResponseError: no token was issued.
     """
     return _grant(tenant, store_url, app, {"grant_type": "client_credentials"})
 
@@ -155,20 +155,20 @@ def _grant(
     *,
     attempts: int = _ATTEMPTS,
 ) -> IssuedToken:
-    """Ask for tokens; what may pass by itself is tried again."""
+    """Request tokens; failures that may pass are retried."""
     for failures in range(1, attempts + 1):
         try:
-            return _ask(tenant, store_url, app, form)
+            return _request(tenant, store_url, app, form)
         except (UnreachableError, OverloadedError) as error:
             if failures == attempts:
                 raise
-            log.warning("%s Trying again.", error)
+            log.warning("%s Retrying.", error)
             time.sleep(pause_after(failures, _LONGEST_PAUSE_SECONDS))
     raise AssertionError("an attempt returns or raises")
 
 
-def _ask(tenant: str, store_url: str, app: App, form: Mapping[str, str]) -> IssuedToken:
-    asked_at = datetime.now(UTC)
+def _request(tenant: str, store_url: str, app: App, form: Mapping[str, str]) -> IssuedToken:
+    requested_at = datetime.now(UTC)
     with open_session(store_url) as session:
         try:
             response = session.post(
@@ -178,10 +178,10 @@ def _ask(tenant: str, store_url: str, app: App, form: Mapping[str, str]) -> Issu
                 timeout=_TIMEOUTS,
                 allow_redirects=False,  # the secret must not follow to another host
             )
-        except requests.RequestException:  # its text is left out: that of some quotes what was sent
+        except requests.RequestException:  # some of their messages quote what was sent
             raise UnreachableError(tenant, _WHAT, "got no answer from the store.") from None
     status = response.status_code
-    if status in _PASSING or status >= requests.codes.server_error:
+    if status in _TRANSIENT_STATUSES or status >= requests.codes.server_error:
         raise OverloadedError(tenant, _WHAT, f"met HTTP {status}: try again later.")
     domain = redirected_domain(response.headers.get("Location")) if status in REDIRECT_STATUSES else None
     if domain is not None:
@@ -189,17 +189,17 @@ def _ask(tenant: str, store_url: str, app: App, form: Mapping[str, str]) -> Issu
     if status != requests.codes.ok:
         raise GrantRefusedError(tenant, _WHAT, f"was refused (HTTP {status}{_reason(response)}).")
     try:
-        return _read(response.json(), asked_at)
+        return _read(response.json(), requested_at)
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
-        raise MalformedResponseError(tenant, _WHAT, "was answered with something that is no token.") from None
+        raise MalformedResponseError(tenant, _WHAT, "was answered with something that is not a token.") from None
 
 
-def _read(answer: Mapping[str, Any], asked_at: datetime) -> IssuedToken:
+def _read(answer: Mapping[str, Any], requested_at: datetime) -> IssuedToken:
     seconds = answer.get("expires_in")
     return IssuedToken(
         token=_checked(answer["access_token"]),
         scopes=frozenset(scope for scope in answer["scope"].split(",") if scope),
-        expires_at=None if seconds is None else asked_at + timedelta(seconds=int(seconds)),
+        expires_at=None if seconds is None else requested_at + timedelta(seconds=int(seconds)),
         refresh_token=None if answer.get("refresh_token") is None else _checked(answer["refresh_token"]),
     )
 
@@ -211,7 +211,7 @@ def _checked(token: Any) -> str:
 
 
 def _reason(response: requests.Response) -> str:
-    """Shopify's own word for a refusal, if it is one of the standard's; nothing else of the answer is repeated."""
+    """The error code of a refusal, if it looks like one of the standard's. Nothing else of the response is quoted."""
     try:
         error = response.json().get("error")
     except (ValueError, AttributeError):

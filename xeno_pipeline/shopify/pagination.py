@@ -1,6 +1,6 @@
-"""Reading objects in pages: what changed since an instant, and what a list of ids names.
+"""Reading objects in pages: those that changed since an instant, those of a search, and those of a list of ids.
 
-Every object comes whole: where it has more children than its page held, the rest is fetched.
+Every object is complete: if it has more children than fit into its page, the rest is fetched.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Node = dict[str, Any]
 """One object as it was selected; a child connection is the list of its nodes."""
 
 REANCHOR_AFTER = 20_000
-"""Objects read by one paging before it starts anew further on; Shopify ends it at 25,000."""
+"""Objects that are read before paging restarts from there. Shopify ends one paging at 25,000."""
 
 _MORE_CHILDREN = {
     ("Order", "lineItems"): ("OrderLineItems", "order", 100),
@@ -36,7 +36,7 @@ _MORE_CHILDREN = {
     ("Product", "variants"): ("ProductVariants", "product", 100),
     ("AbandonedCheckout", "lineItems"): ("AbandonedCheckoutLineItems", "node", 100),
 }
-"""What fetches more of a parent's children, the field of the answer that holds the parent, the page's size."""
+"""The operation that fetches more of a parent's children, the field of its parent, and the page's size."""
 
 _MORE_SALES = 100
 
@@ -52,7 +52,7 @@ class PagedQuery:
         by_id: the operation that reads a list of ids.
         connection: the root connection's field.
         sort_key: UPDATED_AT where the connection can sort so, else ID.
-        first: how many objects to ask for before it is known what one costs.
+        first: how many objects to request before their cost is known.
     """
 
     page: str
@@ -63,13 +63,13 @@ class PagedQuery:
 
     @property
     def ids_page(self) -> str:
-        """The operation that reads a page of the root connection too, but nothing of the objects but their ids."""
+        """The operation that reads a page of the root connection with nothing but ids."""
         return f"{self.page.removesuffix('Page')}IdsPage"
 
 
 @dataclass(frozen=True)
 class Page:
-    """Some objects, and the instant up to which every change has been read by now (None: not known yet)."""
+    """Some objects, and the instant up to which all changes are read by now (None: not known yet)."""
 
     nodes: list[Node]
     read_up_to: datetime | None
@@ -79,9 +79,7 @@ class Pager:
     """Reads one kind of object of one store.
 
     Args:
-        client: the store's client.
-        query: what to read.
-        slow: gids of objects that are known to take Shopify too long: where they still do, pages go on without them.
+        slow: gids of objects that are known to take Shopify too long. While they do, pages leave them out.
     """
 
     def __init__(self, client: ShopifyClient, query: PagedQuery, slow: Collection[str] = ()) -> None:
@@ -91,16 +89,13 @@ class Pager:
         self._batches = {name: BatchSize(query.first) for name in (query.page, query.by_id)}
 
     def changes(self, since: datetime) -> Iterator[Page]:
-        """Every object updated at or after `since`, in pages; one that changes meanwhile may come twice.
+        """Every object updated at or after `since`, in pages. One that changes during the read may come twice.
 
-        Args:
-            since: an instant with a zone.
+        In the order of `updatedAt`, an object that changes during the read moves to the end and is read there. In the
+        order of ids it may be missed, so only changes older than the read's duration count as read.
 
         Yields:
-            Pages; the last one's `read_up_to` covers the whole read (None where nothing came).
-
-        Read in the order of `updatedAt`, what changes during the read moves to its end and is met there. By
-        id it may be missed, so that only changes older than the read's own duration count as read.
+            Pages. The last one's `read_up_to` covers the whole read (None if nothing came).
 
         Raises:
             SlowObjectError: one object takes Shopify too long even alone, and was not known to.
@@ -111,8 +106,8 @@ class Pager:
             reached, count = anchor, 0
             for nodes in self._walk(updated_since(anchor), "UPDATED_AT"):
                 updated = [at for at in map(changed_at, nodes) if at is not None] or [reached]
-                # The search index lags: a node may come in the place of an older update than it tells of itself,
-                # so only the oldest of a page tells how far the index has been read.
+                # The search index lags: a node may be listed at the place of an older update than its own. So only
+                # the oldest of a page says how far the index has been read.
                 reached, latest = max(reached, min(updated)), max(latest, *updated)
                 count += len(nodes)
                 yield Page(nodes, reached)
@@ -123,15 +118,15 @@ class Pager:
                     yield Page([], latest)
                 return
             if reached <= anchor:
-                break  # more objects than one paging may hold share an instant, or the filter is coarser
+                break  # more objects share an instant than one paging may hold, or the filter is coarser
             anchor = reached
         yield from self._changes_by_id(anchor)
 
     def by_id(self, gids: Sequence[str]) -> Iterator[list[Node]]:
-        """The objects that the gids name, in batches; what does not exist (any more) is left out.
+        """The objects that the gids name, in batches; those that do not exist are left out.
 
         Raises:
-            SlowObjectError: one of them takes Shopify too long even alone; told at the end, when all others came.
+            SlowObjectError: one of them takes Shopify too long even alone; raised at the end, after all others.
             ShopifyError: they cannot be read.
         """
         batch, done = self._batches[self._query.by_id], 0
@@ -140,7 +135,7 @@ class Pager:
             ids = gids[done : done + batch.size]
             nodes: Sequence[Any] = ()
             try:
-                answer = self._ask(self._query.by_id, {"ids": ids}, len(ids))
+                answer = self._request(self._query.by_id, {"ids": ids}, len(ids))
                 if answer is None:
                     continue
                 nodes = answer["nodes"]
@@ -206,19 +201,19 @@ class Pager:
             after = self._advance(self._query.page, after, connection["pageInfo"]["endCursor"])
 
     def _read_page(self, variables: Mapping[str, Any], size: int) -> Mapping[str, Any] | None:
-        """A page of the root connection; None means that it was too large, and that a smaller one is next."""
+        """A page of the root connection; None if it was too large and a smaller one is next."""
         try:
-            data = self._ask(self._query.page, variables, size)
+            data = self._request(self._query.page, variables, size)
         except TimedOutError as error:
             return self._pass_slow(variables, error)
         return None if data is None else data[self._query.connection]
 
     def _pass_slow(self, variables: Mapping[str, Any], error: TimedOutError) -> Mapping[str, Any]:
-        """A page of one without its object, which takes Shopify too long and is known to.
+        """A page of one object without that object, which is known to take Shopify too long.
 
         Raises:
-            SlowObjectError: it is not.
-            TimedOutError: its id alone takes too long: it is the store that is slow.
+            SlowObjectError: it is not known to.
+            TimedOutError: even its id takes too long: the store is slow.
         """
         if self._query.page.endswith("IdsPage"):
             raise error
@@ -232,11 +227,11 @@ class Pager:
         return {**connection, "nodes": []}
 
     def _check_known_as_slow(self, node: Mapping[str, Any], error: TimedOutError) -> None:
-        """Do nothing where an object is known to take Shopify too long.
+        """Check that an object is known to take Shopify too long.
 
         Raises:
             SlowObjectError: it is not.
-            TimedOutError: it does not even say which object it is.
+            TimedOutError: the node does not identify its object.
         """
         gid = node.get("id")
         if not isinstance(gid, str) or number_of(gid) is None:
@@ -253,8 +248,8 @@ class Pager:
             problem = "promises a next page but gives no new cursor to it: run the sync again."
             raise MalformedResponseError(self._client.tenant, name, problem) from None
 
-    def _ask(self, name: str, variables: Mapping[str, Any], size: int) -> Mapping[str, Any] | None:
-        """Ask for `size` objects at once; None means that these were too many, and that fewer are next."""
+    def _request(self, name: str, variables: Mapping[str, Any], size: int) -> Mapping[str, Any] | None:
+        """Request `size` objects at once; None if these were too many and fewer are next."""
         batch = self._batches[name]
         try:
             answer = self._client.execute(
@@ -264,13 +259,13 @@ class Pager:
             if size <= 1:
                 raise
             batch.shrink(size, timed_out=isinstance(error, TimedOutError))
-            log.warning("%s Asking for %d instead of %d.", error, batch.size, size)
+            log.warning("%s Requesting %d instead of %d.", error, batch.size, size)
             return None
         batch.learn(answer.requested_cost, size)
         return answer.data
 
     def _complete(self, node: Any) -> Node:
-        """The node, whole; one that is misshapen is left as it is, for whoever loads it to say so."""
+        """The node with all its children. A malformed one stays as it is: the loader reports it."""
         if not isinstance(node, dict):
             return {}
         try:
@@ -279,7 +274,7 @@ class Pager:
             return node
 
     def _whole_ones(self, nodes: Sequence[Any]) -> Iterator[list[Node]]:
-        """The nodes with all their children, in one list that is not empty; where one fails, those before it come."""
+        """The nodes with all their children, in one list, never empty. If one fails, those before it come first."""
         whole: list[Node] = []
         for node in nodes:
             try:
@@ -292,7 +287,7 @@ class Pager:
             yield whole
 
     def _unless_slow(self, node: Any) -> list[Node]:
-        """The node with all its children; nothing where they take Shopify too long and are known to."""
+        """The node with all its children; nothing if it is known to take Shopify too long."""
         try:
             return [self._complete(node)]
         except TimedOutError as error:
@@ -323,7 +318,7 @@ class Pager:
         return connection
 
     def _more_sales(self, order: Node, agreement: Node, after: str) -> Mapping[str, Any]:
-        """More sales of an agreement, which is no Node of its own: through its order, by the agreement's id."""
+        """More sales of an agreement, which can only be read through its order, filtered by its id."""
         variables = {"id": order["id"], "agreement": f"id:{number(agreement['id'])}", "after": after}
         data = self._read_children("AgreementSales", variables, _MORE_SALES)
         for found in (data["order"] or self._raise_deleted("AgreementSales", order["id"]))["agreements"]["nodes"]:
@@ -333,10 +328,10 @@ class Pager:
         return self._raise_deleted("AgreementSales", agreement["id"])
 
     def _read_children(self, name: str, variables: Mapping[str, Any], first: int) -> Mapping[str, Any]:
-        """Ask for the next `first` children, or for fewer where these are too many at once."""
+        """Request the next `first` children, or fewer if these are too many at once."""
         batch = self._batches.setdefault(name, BatchSize(first, most=first))
         while True:
-            data = self._ask(name, {**variables, "first": batch.size}, batch.size)
+            data = self._request(name, {**variables, "first": batch.size}, batch.size)
             if data is not None:
                 return data
 
@@ -352,7 +347,7 @@ def _next_cursor(before: str | None, after: Any) -> str:
     """The cursor to the next page.
 
     Raises:
-        ValueError: there is no new one, though a next page was promised.
+        ValueError: there is none, although a next page was promised.
     """
     if not isinstance(after, str) or after == before:
         raise ValueError("There is no cursor to the next page.")
@@ -360,12 +355,12 @@ def _next_cursor(before: str | None, after: Any) -> str:
 
 
 def _of_gid(node: Any, gid: str) -> Node:
-    """What was asked for by its id; where it bears another one, nothing is known of it but that it is there."""
+    """A node that was requested by its id. If it has another id, nothing is known of it but that it exists."""
     return node if isinstance(node, dict) and node.get("id") == gid else {"id": gid}
 
 
 def search_time(instant: datetime) -> str:
-    """An instant as the search syntax wants it; without a zone it would be read in the shop's."""
+    """An instant in the search syntax. Without a zone Shopify would read it in the shop's."""
     return instant.astimezone(UTC).strftime("'%Y-%m-%dT%H:%M:%SZ'")
 
 

@@ -1,4 +1,4 @@
-"""The mandatory privacy webhooks: what each asks for, by ids alone; the email and phone in them are not taken.
+"""The mandatory privacy webhooks: what each requests, by ids alone. The email and phone in them are not kept.
 
 Source: https://shopify.dev/docs/apps/build/compliance/privacy-law-compliance
 """
@@ -19,12 +19,11 @@ _MOST_ORDERS = 100_000
 
 @dataclass(frozen=True)
 class PrivacyDelivery:
-    """What a privacy webhook asks for.
+    """What a privacy webhook requests.
 
     Args:
         delivery: its headers; the topic is the kind of request.
-        shop_id: the number of the shop.
-        customer_id: of whom; None for `shop/redact`.
+        customer_id: None for `shop/redact`.
         order_ids: orders of the person, which need not name the customer.
         data_request_id: Shopify's number for a `customers/data_request`, else None.
     """
@@ -37,10 +36,10 @@ class PrivacyDelivery:
 
 
 def privacy_delivery_of(delivery: Delivery, body: bytes) -> PrivacyDelivery:
-    """What a delivery of one of PRIVACY_TOPICS asks for.
+    """What a delivery of one of PRIVACY_TOPICS requests.
 
     Raises:
-        MalformedWebhookError: the body is not what the topic promises; the text quotes nothing of it.
+        MalformedWebhookError: the body is not what the topic promises. The message quotes no values.
     """
     payload = json_object(body)
     shop_id = _id(payload.get("shop_id"), "shop_id")
@@ -61,11 +60,11 @@ def _part(payload: dict[str, object], name: str) -> dict[str, object]:
 def _ids(payload: dict[str, object], name: str) -> Sequence[int]:
     ids = payload.get(name) or []
     if not isinstance(ids, list) or len(ids) > _MOST_ORDERS:
-        raise MalformedWebhookError(f"The body's {name} is no list of ids.")
+        raise MalformedWebhookError(f"The body's {name} is not a list of ids.")
     return sorted({_id(id_, name) for id_ in ids})
 
 
 def _id(number: object, name: str) -> int:
     if not isinstance(number, int) or isinstance(number, bool) or not 0 < number <= LARGEST_ID:
-        raise MalformedWebhookError(f"The body's {name} is missing or no id.")
+        raise MalformedWebhookError(f"The body's {name} is missing or not an id.")
     return number

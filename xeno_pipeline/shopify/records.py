@@ -1,7 +1,7 @@
-"""What any record of Shopify's says of itself, read without trust: one record may be anything.
+"""Fields of a record that may be malformed: each is None if it is missing or impossible.
 
-What reads many records together asks here for the few fields it needs, and does without where a record has them not;
-loading then says what is wrong with it.
+Code that reads many records at once uses these for the few fields that it needs. Loading then reports what is wrong
+with a record.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from typing import Any
 
 import orjson
 
+from xeno_pipeline.shopify.ids import prefix
+
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
-"""Before any object of Shopify's was created or changed."""
+"""Before any object at Shopify was created or changed."""
 
 AHEAD = timedelta(days=366)
-"""How far ahead of ours another clock may be, and more."""
+"""More than another clock may be ahead of ours."""
 
 LARGEST_ID = 2**63 - 1
 
@@ -24,10 +26,10 @@ _JSON_INTEGER_DIGITS = 19
 
 
 def clock(value: object) -> datetime | None:
-    """When a record says it was created or changed, by the server's own clock.
+    """An instant of creation or change, by Shopify's clock.
 
     Returns:
-        None where that is no instant with a zone, or cannot be: before 1990 or more than a year ahead of now.
+        None if the value is not an instant with a zone, or is impossible: before 1990 or more than a year ahead.
     """
     if not isinstance(value, str):
         return None
@@ -40,7 +42,7 @@ def clock(value: object) -> datetime | None:
 
 
 def changed_at(record: Any) -> datetime | None:
-    """When a record says it was changed; see `clock`."""
+    """When a record was changed; see `clock`."""
     return clock(record.get("updatedAt")) if isinstance(record, dict) else None
 
 
@@ -48,13 +50,12 @@ def number_of(gid: object, kind: str | None = None) -> int | None:
     """The number at the end of a gid, as `ids.number` gives it.
 
     Args:
-        gid: the gid.
-        kind: of what it is to be, such as `Order`; None: of anything.
+        kind: the expected kind, such as `Order`; None: any.
 
     Returns:
-        None where it has none that an id can be, or is of another kind.
+        None if it has no valid number, or is of another kind.
     """
-    if not isinstance(gid, str) or (kind and not gid.startswith(f"gid://shopify/{kind}/")):
+    if not isinstance(gid, str) or (kind and not gid.startswith(prefix(kind))):
         return None
     digits = gid.partition("?")[0].rpartition("/")[2]
     if not (digits.isascii() and digits.isdecimal()) or len(digits) > len(str(LARGEST_ID)):
@@ -64,12 +65,12 @@ def number_of(gid: object, kind: str | None = None) -> int | None:
 
 
 def loads(document: bytes) -> Any:
-    """What a JSON document holds, also where a text in it is no Unicode or a number is too large for a float.
+    """The value of a JSON document, even if it holds invalid Unicode or a number too large for a float.
 
-    Half of a surrogate pair, which neither UTF-8 nor PostgreSQL can hold, becomes U+FFFD; such a number infinite.
+    Half of a surrogate pair, which neither UTF-8 nor PostgreSQL can hold, becomes U+FFFD; such a number infinity.
 
     Raises:
-        ValueError: it is no JSON.
+        ValueError: it is not JSON.
     """
     try:
         return orjson.loads(document)
@@ -86,7 +87,7 @@ def _integer(digits: str) -> int | float:
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON.")
+    raise ValueError(f"{name} is not JSON.")
 
 
 def _without_surrogates(value: Any) -> Any:

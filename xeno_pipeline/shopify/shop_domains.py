@@ -1,4 +1,4 @@
-"""The domains of shops at myshopify.com: what is one, and where it leads."""
+"""The domains of shops at myshopify.com: validation, API URLs, redirects."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from xeno_pipeline.shopify.errors import MovedError
 T = TypeVar("T")
 
 MOST_REDIRECTS = 5
-"""That are followed one after the other."""
+"""The most redirects that are followed in a row."""
 
 SHOPIFY_URLS = "https://{handle}.myshopify.com"
-"""Where a store is, by its handle."""
+"""The template of a store's URL."""
 
 _SHOP = re.compile(r"([a-z0-9][a-z0-9-]{0,59})\.myshopify\.com")
 
 
 class InvalidShopError(XenoError):
-    """A text names no shop."""
+    """A text is not the domain of a shop."""
 
 
 def shop_handle(domain: str) -> str:
     """The handle of a shop's domain: `acme` of `acme.myshopify.com`.
 
     Raises:
-        InvalidShopError: it is not exactly such a domain. A host taken from outside leads nowhere else this way.
+        InvalidShopError: it is not exactly such a domain. So a domain from outside cannot lead to another host.
     """
     found = _SHOP.fullmatch(domain)
     if found is None:
@@ -38,10 +38,10 @@ def shop_handle(domain: str) -> str:
 
 
 def redirected_domain(location: str | None) -> str | None:
-    """The shop's domain that a `Location` header leads to; None where it leads anywhere else, or not by https."""
+    """The shop's domain that a `Location` header leads to; None if it leads anywhere else, or not by https."""
     try:
         parts = urlsplit(location or "")
-        domain = parts.netloc.lower()  # no port and no user: the whole of it is a shop's domain, or it is none
+        domain = parts.netloc.lower()  # must be a shop's domain as a whole: no port and no user
         shop_handle(domain)
     except (ValueError, InvalidShopError):
         return None
@@ -52,29 +52,28 @@ def store_url(urls: str, domain: str) -> str:
     """The root of the Admin API of the shop of a domain.
 
     Args:
-        urls: where stores are: `SHOPIFY_URLS`, or for development a template of `oauth.check_url_template`.
-        domain: of the shop.
+        urls: `SHOPIFY_URLS`, or for development a template that `oauth.check_url_template` accepts.
 
     Raises:
-        InvalidShopError: it is no shop's.
+        InvalidShopError: it is not a shop's domain.
     """
     return urls.format(handle=shop_handle(domain))
 
 
-def follow_redirects(root: str, urls: str, ask: Callable[[str], T]) -> T:
-    """What comes of asking a store at the root of its API, or at the one that its address leads to.
+def follow_redirects(root: str, urls: str, call: Callable[[str], T]) -> T:
+    """Call a store at the root of its API, or at the one that it redirects to.
 
     Args:
-        root: where to ask first.
+        root: the root to call first.
         urls: see `store_url`.
-        ask: asks at a root.
+        call: makes the call at a root.
 
     Raises:
-        MovedError: it leads on and on.
+        MovedError: there were too many redirects.
     """
     for _ in range(MOST_REDIRECTS):
         try:
-            return ask(root)
+            return call(root)
         except MovedError as error:
             moved = error
             root = store_url(urls, moved.domain)

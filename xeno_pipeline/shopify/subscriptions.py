@@ -1,6 +1,6 @@
-"""The webhook subscriptions that an app has in one shop by the Admin API.
+"""The webhook subscriptions of an app in one shop, managed by the Admin API.
 
-Those in the app's configuration file are not among them, and the mandatory privacy topics can only be subscribed there:
+It does not list those in the app's configuration file, where alone the mandatory privacy topics can be subscribed:
 https://shopify.dev/docs/apps/build/webhooks/subscribe
 """
 
@@ -21,7 +21,7 @@ TOPICS = (
     *("checkouts/create", "checkouts/update", "carts/create", "carts/update"),
     *("bulk_operations/finish", "app/uninstalled", "shop/update"),
 )
-"""What the gateway takes, by the names that headers have."""
+"""The topics that the gateway accepts, as headers name them."""
 
 _PAGE = 250
 _TAKEN = "has already been taken"
@@ -29,7 +29,7 @@ _NOT_FOUND = "does not exist"
 
 
 class SubscriptionRefusedError(ShopifyError):
-    """Shopify does not subscribe the app to a topic: most often its token lacks a scope."""
+    """Shopify does not subscribe the app to a topic, most often because its token lacks a scope."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Subscription:
 
     Args:
         id: its gid.
-        topic: as headers write it: `orders/create`; a topic that is not ours as the Admin API does.
-        uri: where it is delivered.
-        is_whole: as JSON, of everything that happens, with all fields.
+        topic: as in headers, `orders/create`; a topic that is not ours as in the Admin API.
+        uri: the address of deliveries.
+        is_whole: whether it delivers JSON with all fields, unfiltered.
     """
 
     id: str
@@ -50,11 +50,7 @@ class Subscription:
 
 
 class Subscriptions:
-    """The subscriptions of one shop.
-
-    Args:
-        client: the shop's client.
-    """
+    """The subscriptions of one shop."""
 
     def __init__(self, client: ShopifyClient) -> None:
         self._client = client
@@ -84,16 +80,16 @@ class Subscriptions:
             after = page["pageInfo"]["endCursor"]
 
     def create(self, topic: str, uri: str) -> None:
-        """Subscribe to a topic; where that was done meanwhile, it is well too.
+        """Subscribe to a topic. An existing subscription counts as success.
 
         Raises:
             SubscriptionRefusedError: Shopify does not subscribe this app to it.
             ShopifyError: it cannot be reached.
         """
-        self._change("WebhookSubscriptionCreate", topic, {"topic": _WRITTEN[topic], "subscription": _whole(uri)})
+        self._change("WebhookSubscriptionCreate", topic, {"topic": _API_NAMES[topic], "subscription": _whole(uri)})
 
     def update(self, subscription: Subscription, uri: str) -> None:
-        """Deliver to another address, whole.
+        """Change the address of a subscription, and deliver all fields, unfiltered.
 
         Raises:
             SubscriptionRefusedError: Shopify refuses it.
@@ -103,7 +99,7 @@ class Subscriptions:
         self._change("WebhookSubscriptionUpdate", subscription.topic, variables)
 
     def delete(self, subscription: Subscription) -> None:
-        """Deliver no more.
+        """Delete a subscription.
 
         Raises:
             SubscriptionRefusedError: Shopify refuses it.
@@ -123,12 +119,12 @@ class Subscriptions:
 
 def _subscription(node: Mapping[str, Any]) -> Subscription:
     is_whole = node["format"] == "JSON" and not node["filter"] and not node["includeFields"]
-    return Subscription(node["id"], _READ.get(node["topic"], node["topic"]), node["uri"], is_whole)
+    return Subscription(node["id"], _TOPICS_BY_API_NAME.get(node["topic"], node["topic"]), node["uri"], is_whole)
 
 
 def _whole(uri: str) -> dict[str, Any]:
     return {"uri": uri, "format": "JSON", "filter": "", "includeFields": []}
 
 
-_WRITTEN = {topic: topic.replace("/", "_").upper() for topic in TOPICS}
-_READ = {written: topic for topic, written in _WRITTEN.items()}
+_API_NAMES = {topic: topic.replace("/", "_").upper() for topic in TOPICS}
+_TOPICS_BY_API_NAME = {name: topic for topic, name in _API_NAMES.items()}

@@ -1,7 +1,7 @@
 """Webhooks as Shopify sends them: the signature, the headers, and what each topic says has changed.
 
-A webhook is a hint: nothing of its content is kept but which object it names and when that changed. Only a cart is kept
-itself: nothing else can tell of it.
+A webhook is a hint: only the object that it names and the time of its change are kept. Of a cart the content is kept
+too, because the API cannot read it.
 Source: https://shopify.dev/docs/apps/build/webhooks
 """
 
@@ -18,6 +18,8 @@ from typing import Any
 
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.shopify.carts import cart_of
+from xeno_pipeline.shopify.ids import gid as gid_of
+from xeno_pipeline.shopify.ids import prefix as gid_prefix
 from xeno_pipeline.shopify.records import EARLIEST, LARGEST_ID, loads
 
 SIGNATURE_HEADER = "x-shopify-hmac-sha256"
@@ -28,7 +30,7 @@ _EVENT_ID, _TRIGGERED_AT = "x-shopify-event-id", "x-shopify-triggered-at"
 _VISIBLE = re.compile(r"[!-~]{1,255}")
 
 _CLOCKS_DIFFER = timedelta(hours=1)
-"""At most: a time further ahead of our clock than this is none that Shopify's clock can have shown."""
+"""The most by which Shopify's clock may be ahead of ours."""
 
 
 class MalformedWebhookError(XenoError):
@@ -40,9 +42,9 @@ class Delivery:
     """What the headers of a delivery say.
 
     Args:
-        webhook_id: names the delivery; when it is repeated it stays the same.
-        event_id: names what happened; several subscriptions may each deliver it.
-        triggered_at: when it happened, by Shopify's clock; None where that is not said or cannot be.
+        webhook_id: identifies the delivery; repeated deliveries have the same.
+        event_id: identifies the event; several subscriptions may each deliver it.
+        triggered_at: when it happened, by Shopify's clock; None if it is missing or impossible.
     """
 
     topic: str
@@ -58,12 +60,12 @@ class Event:
 
     Args:
         stream: the stream of the pipeline that it concerns.
-        read_gid: what is to be read back. Where `deleted_gid` is None too, whatever changed in the stream.
-        deleted_gid: what is gone: deleted, or merged into `read_gid`.
-        changed_at: when `read_gid` changed, by its own account; None where that is not said or cannot be.
-        object_created_at: when the order that it is about was created; None where the body does not say so.
-        payload: what is to be landed as it came: a cart.
-        shop_gid: the shop, where the body names it: the domain may be one that it was not known by.
+        read_gid: the object to read. If `deleted_gid` is None too, all changes of the stream are to be read.
+        deleted_gid: the object that was deleted, or merged into `read_gid`.
+        changed_at: when `read_gid` changed, by its own `updated_at`; None if that is missing or impossible.
+        object_created_at: when the order was created; None if the body does not say so.
+        payload: content to keep as it came: a cart.
+        shop_gid: the shop, if the body names it: its domain may be unknown.
         named_domain: the shop's domain, where the body names that.
     """
 
@@ -87,22 +89,22 @@ def is_signed(body: bytes, signature: str | None, secrets: Sequence[str]) -> boo
     """Whether a body was signed with one of the secrets, compared in constant time.
 
     Args:
-        body: the very bytes that came.
-        signature: what the header says.
-        secrets: the app's, and while it is being rotated the one before.
+        body: the bytes as received.
+        signature: the value of the header.
+        secrets: the app's secret, and during a rotation the previous one.
     """
     given = (signature or "").encode()
     return any(hmac.compare_digest(sign(body, secret).encode(), given) for secret in secrets)
 
 
 def read_headers(headers: Mapping[str, str]) -> Delivery:
-    """What the headers say.
+    """Read the headers of a delivery.
 
     Args:
-        headers: by name in small letters.
+        headers: by name in lower case.
 
     Raises:
-        MalformedWebhookError: one that Shopify always sends is missing or misshapen.
+        MalformedWebhookError: one that Shopify always sends is missing or malformed.
     """
     return Delivery(
         topic=_header(headers, _TOPIC),
@@ -119,11 +121,11 @@ _OTHER_CHANGES = frozenset(
         *("customers/disable", "customers/enable"),
     )
 )
-"""Topics that we subscribe to none of, since an update comes with each; an app's own configuration may."""
+"""Topics that are not subscribed here, because an update comes with each. An app's own configuration may add them."""
 
 
 def event_of(delivery: Delivery, body: bytes) -> Event | None:
-    """What a delivery is about; None where it asks for nothing: a topic that is not followed, a merge that failed.
+    """What a delivery is about; None if nothing follows from it: an unknown topic, a failed merge.
 
     Raises:
         MalformedWebhookError: the body is not what the topic promises.
@@ -147,8 +149,8 @@ def event_of(delivery: Delivery, body: bytes) -> Event | None:
     if delivery.topic in ("shop/update", "app/uninstalled"):
         named_domain = _domain(payload.get("myshopify_domain"))
         return Event(delivery, subject, shop_gid=_gid("Shop", payload.get("id")), named_domain=named_domain)
-    # bulk_operations/finish asks for nothing: whoever started an operation polls it, at most fifteen seconds apart, and
-    # may sit in any process of any machine; to be woken it would have to poll the database instead.
+    # Nothing follows from bulk_operations/finish: the process that started an operation polls Shopify. To be woken by
+    # this event instead, it would have to poll the database.
     kind = {"orders": "Order", "customers": "Customer", "products": "Product"}.get(subject)
     if kind is None:
         return None
@@ -166,24 +168,24 @@ def event_of(delivery: Delivery, body: bytes) -> Event | None:
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """The object that a body holds; see `records.loads`.
+    """The JSON object in a body; see `records.loads`.
 
     Raises:
-        MalformedWebhookError: it holds none.
+        MalformedWebhookError: it holds no JSON object.
     """
     try:
         payload = loads(body)
     except ValueError:
-        raise MalformedWebhookError("The body is no JSON.") from None
+        raise MalformedWebhookError("The body is not JSON.") from None
     if not isinstance(payload, dict):
-        raise MalformedWebhookError("The body is no JSON object.")
+        raise MalformedWebhookError("The body is not a JSON object.")
     return payload
 
 
 def _creation(payload: Mapping[str, Any]) -> datetime | None:
     try:
         return _instant(payload.get("created_at"))
-    except MalformedWebhookError:  # the event is none the worse for it
+    except MalformedWebhookError:  # the event is useful without it
         return None
 
 
@@ -218,7 +220,7 @@ def _object_gid(kind: str, payload: Mapping[str, Any]) -> str:
 
 
 def _checked(kind: str, gid: object) -> str:
-    prefix = f"gid://shopify/{kind}/"
+    prefix = gid_prefix(kind)
     if not isinstance(gid, str) or not gid.startswith(prefix):
         raise MalformedWebhookError(f"The body names no {kind}.")
     number = gid.removeprefix(prefix)
@@ -228,28 +230,28 @@ def _checked(kind: str, gid: object) -> str:
 def _gid(kind: str, number: object) -> str:
     if not isinstance(number, int) or isinstance(number, bool) or not 0 < number <= LARGEST_ID:
         raise MalformedWebhookError(f"The body names no {kind}.")
-    return f"gid://shopify/{kind}/{number}"
+    return gid_of(kind, number)
 
 
 def _header(headers: Mapping[str, str], name: str) -> str:
     value = headers.get(name, "")
     if not _VISIBLE.fullmatch(value):
-        raise MalformedWebhookError(f"The header {name} is missing or misshapen.")
+        raise MalformedWebhookError(f"The header {name} is missing or malformed.")
     return value
 
 
 def _instant(text: object) -> datetime | None:
-    """A time by Shopify's clock; None where none is given, or one that this clock cannot have shown.
+    """An instant by Shopify's clock; None if none is given, or an impossible one.
 
-    A time of the year 9999 would be awaited in vain, and in most time zones Python cannot read it back.
+    An event of the year 9999 would stay due forever, and in most time zones Python cannot represent its time.
     """
     if text is None:
         return None
     try:
         instant = datetime.fromisoformat(text) if isinstance(text, str) else None
         if instant is None or instant.tzinfo is None:
-            raise MalformedWebhookError("A time in it is none.")
+            raise MalformedWebhookError("A time in the body is malformed.")
         instant = instant.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise MalformedWebhookError("A time in it is none.") from None
+        raise MalformedWebhookError("A time in the body is malformed.") from None
     return instant if EARLIEST <= instant <= datetime.now(UTC) + _CLOCKS_DIFFER else None

@@ -152,7 +152,7 @@ def test_an_hour_without_changes_asks_each_store_once_and_records_nothing(locati
     result = location.run(SYNC_JOB, "extract_tenants", tenants=[])
 
     assert result.success
-    assert shop.control.stats()["operations"] == {"News": 1}
+    assert shop.control.stats()["operations"] == {"ChangeProbe": 1}
     assert [event for event in result.all_events if event.is_step_materialization] == []
     assert result.output_for_node("refresh_marts").tenant_ids == []
 

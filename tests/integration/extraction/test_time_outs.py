@@ -98,7 +98,7 @@ def test_a_store_that_cannot_say_in_one_query_what_is_new_is_read_stream_by_stre
     installation: Installation, shop: Shop, tenant: Tenant
 ) -> None:
     ids = touch(shop, installation, 2)
-    shop.control.fault("timeout", operation="News", count=1000)
+    shop.control.fault("timeout", operation="ChangeProbe", count=1000)
 
     reports = installation.sync(tenant)
 

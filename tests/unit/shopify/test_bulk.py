@@ -393,7 +393,7 @@ def test_a_result_that_never_comes_as_announced_is_an_error(
 @pytest.mark.parametrize("status", [403, 404, 410])
 def test_a_result_that_is_gone_is_told_at_once(status: int, bulk_shop: BulkShop, reader: BulkReader) -> None:
     bulk_shop.downloads = [lambda _: Answered(status=status)]
-    with pytest.raises(BulkResultError, match=rf"is gone \(HTTP {status}\)"):
+    with pytest.raises(BulkResultError, match=rf"is no longer available \(HTTP {status}\)"):
         download(reader, bulk_shop.completed())
     assert len(bulk_shop.shop.asked) == 1
 
