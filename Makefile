@@ -1,7 +1,7 @@
 # Every target sets itself up: a bare machine needs Python 3.11 to 3.13, make and a shell.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test test-slow lint format bench lock clean dbt-docs
+.PHONY: help install demo dev test test-all test-slow lint format bench lock clean dbt-docs
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -27,8 +27,13 @@ demo: install ## Sandbox stores to marts, through Dagster, with a summary to rea
 dev: install ## The Dagster UI, daemon, gateway and sandbox on loopback, over what the demo left
 	$(BIN)/xeno dev
 
-test: install ## Every test that takes seconds, and a seeded share of the long ones
-	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder -m "not slow"
+PYTEST := $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder --durations 10
+
+test: install ## What fails when something is broken, in minutes; prints the coverage
+	$(PYTEST) -m "not slow and not thorough" --cov --cov-report term tests
+
+test-all: install ## All tests but the slow ones: fuzzed, killed, in the browser, with the demo, over the docs
+	$(PYTEST) -m "not slow"
 
 test-slow: install ## The long tests in full
 	$(BIN)/pytest -m slow

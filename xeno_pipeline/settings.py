@@ -110,7 +110,7 @@ def load_settings() -> Settings:
     """
     folder = Path(os.environ.get("XENO_SECRETS_DIR") or _SECRETS_DIR)
     try:
-        return Settings(_secrets_dir=folder if folder.is_dir() else None)  # type: ignore[call-arg] # pydantic's own
+        return Settings(_secrets_dir=folder if folder.is_dir() else None)
     except ValidationError as error:
         problems = "; ".join(f"XENO_{str(problem['loc'][0]).upper()}: {problem['msg']}" for problem in error.errors())
         raise UsageError(f"The environment (or .env) has a setting that cannot be used: {problems}.") from None

@@ -158,9 +158,9 @@ def _build_first(bench: _Bench, folder: Path) -> tuple[float, float]:
 def _compile(bench: _Bench, folder: Path) -> dict[str, str]:
     """The SELECT of each model."""
     environment = {**os.environ, **connection_variables(bench.database.url)}
-    command = [Path(sys.executable).with_name("dbt"), "compile", "--target-path", folder / "target"]
+    command = [str(Path(sys.executable).with_name("dbt")), "compile", "--target-path", str(folder / "target")]
     subprocess.run(
-        [*command, "--log-path", folder / "logs"],
+        [*command, "--log-path", str(folder / "logs")],
         cwd=DBT_PROJECT_DIR,
         env=environment,
         check=True,
@@ -179,7 +179,14 @@ def _insert_by_hand(bench: _Bench, scope: Scope, name: str, select: str) -> floa
     session = (
         f"-c xeno.transform_id={scope.transform_id} -c join_collapse_limit=11 -c from_collapse_limit=11 -c jit=off"
     )
-    command = [program("psql"), bench.database.url, "-qXv", "ON_ERROR_STOP=1", "-c", f"insert into {twin} {select}"]
+    command = [
+        str(program("psql")),
+        bench.database.url,
+        "-qXv",
+        "ON_ERROR_STOP=1",
+        "-c",
+        f"insert into {twin} {select}",
+    ]
     started = time.perf_counter()
     subprocess.run(command, env={**os.environ, "PGOPTIONS": session}, check=True, stdout=subprocess.PIPE)
     return time.perf_counter() - started

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from tests.support.loopback import free_port
 from xeno_pipeline.settings import PROJECT_DIR
@@ -161,8 +161,8 @@ class Containers:
         """A container's places and ports as this machine's."""
         for place, ours in self._places.items():
             text = text.replace(place, ours)
-        for inner, ours in self._ports.items():
-            text = re.sub(rf"\b{inner}\b", str(ours), text)
+        for inner, port in self._ports.items():
+            text = re.sub(rf"\b{inner}\b", str(port), text)
         return text
 
 

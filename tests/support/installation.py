@@ -51,12 +51,12 @@ class Installation:
         """Register a store of a sandbox."""
         return connect_store(self.database, self.ring, handle=shop.handle, api_url=shop.api_url, token=token)
 
-    def try_sync(self, tenant: Tenant, *streams: str, **how: bool) -> dict[str, StreamReport | StreamFailure]:
+    def try_sync(self, tenant: Tenant, *streams: str, **how: Any) -> dict[str, StreamReport | StreamFailure]:
         """Sync streams of a tenant (all by default), and say what came of each."""
         syncer = Syncer(self.database, self.ring, self.spool)
         return {result.stream: result for result in syncer.sync_tenant(tenant, SyncRequest(streams, **how))}
 
-    def sync(self, tenant: Tenant, *streams: str, **how: bool) -> dict[str, StreamReport]:
+    def sync(self, tenant: Tenant, *streams: str, **how: Any) -> dict[str, StreamReport]:
         """Sync streams of a tenant; what fails is raised."""
         reports: dict[str, StreamReport] = {}
         for stream, result in self.try_sync(tenant, *streams, **how).items():
@@ -65,7 +65,7 @@ class Installation:
             reports[stream] = result
         return reports
 
-    def error_of(self, tenant: Tenant, stream: str, **how: bool) -> Exception:
+    def error_of(self, tenant: Tenant, stream: str, **how: Any) -> Exception:
         """Why the sync of a stream, which is to fail, failed."""
         result = self.try_sync(tenant, stream, **how)[stream]
         assert isinstance(result, StreamFailure), "the sync was to fail"

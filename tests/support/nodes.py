@@ -54,7 +54,14 @@ def order(
     **fields: Any,
 ) -> Node:
     """An order as it was at a minute: its lines, the sales of each of its agreements, its refunds."""
-    unset = ("customer", "shippingAddress", "billingAddress", "totalPriceSet", "currentTotalPriceSet", "cancelledAt")
+    unset: tuple[str, ...] = (
+        "customer",
+        "shippingAddress",
+        "billingAddress",
+        "totalPriceSet",
+        "currentTotalPriceSet",
+        "cancelledAt",
+    )
     unset += (
         "cancelReason",
         "displayFinancialStatus",

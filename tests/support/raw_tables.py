@@ -75,7 +75,13 @@ class Warehouse:
 
 
 def register(installation: Installation, handle: str) -> Warehouse:
-    facts = {"name": handle, "currency": "EUR", "iana_timezone": "UTC", "plan": "Plus", "access_scopes": []}
+    facts: dict[str, Any] = {
+        "name": handle,
+        "currency": "EUR",
+        "iana_timezone": "UTC",
+        "plan": "Plus",
+        "access_scopes": [],
+    }
     domain = f"{handle}.myshopify.com"
     with installation.database.connect() as connection:
         registry.add(connection, Tenant(handle, f"gid://shopify/Shop/{handle}", domain, f"https://{domain}", **facts))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from psycopg import sql
 
 from tests.support.location import Location
 from xeno_pipeline.settings import load_settings
 
-PERSON = {
+PERSON: dict[str, Any] = {
     "first_name": "Zebulonia",
     "last_name": "Quackenbush",
     "email": "zebulonia.q@mail.example",

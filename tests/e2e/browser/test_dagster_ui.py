@@ -18,7 +18,7 @@ CHECK_SECONDS = 180
 BACKFILL_SECONDS = 600
 """Some runs, one after another; the first reads the histories of all stores."""
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = [pytest.mark.thorough, pytest.mark.timeout(1200)]
 
 
 def test_the_graph_reads_from_shopify_to_the_marts(page: Page) -> None:

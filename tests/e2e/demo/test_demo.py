@@ -15,6 +15,8 @@ import pytest
 from shopify_sandbox.spec import demo_specs
 from xeno_pipeline.database.embedded import EmbeddedServer
 
+pytestmark = pytest.mark.thorough
+
 _SEGMENTS = (
     *("Champions", "Loyal", "Potential loyalist", "New customers", "Promising", "Need attention", "About to sleep"),
     *("At risk", "Cannot lose", "Hibernating", "Lost"),

@@ -14,6 +14,8 @@ import pytest
 
 from tests.support.loopback import answers, free_port
 
+pytestmark = pytest.mark.thorough
+
 SECONDS = 200
 """Stores are connected, and Dagster is started, on a machine that runs all tests at once."""
 

@@ -23,6 +23,8 @@ from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.credentials import load_key_ring
 from xeno_pipeline.tenants.onboarding import open_client
 
+pytestmark = pytest.mark.thorough
+
 ORDERS = "select tenant_id, count(*) from fct_orders group by 1 order by 1"
 
 

@@ -25,6 +25,8 @@ from xeno_pipeline.database.embedded import EmbeddedServer
 from xeno_pipeline.monitoring.channels import channels
 from xeno_pipeline.settings import PROJECT_DIR, load_settings
 
+pytestmark = pytest.mark.thorough
+
 SERVICES = ("code", "webserver", "daemon", "gateway")
 START_SECONDS = 150
 """Four processes that import Dagster, on two cores that run other tests too."""

@@ -8,8 +8,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer.main
 
@@ -33,6 +33,7 @@ def reader(make_home: Callable[[], Path]) -> Iterator[Reader]:
     somebody.end()
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.stem)
 def test_whoever_follows_the_pages_in_order_gets_through(reader: Reader, page: Path) -> None:
@@ -55,7 +56,7 @@ def test_every_command_exists_with_its_options(block: Block) -> None:
 
 def _check(words: list[str]) -> None:
     """That the command line knows a command and its options."""
-    command: click.Command = typer.main.get_command(app)
+    command: Any = typer.main.get_command(app)
     while hasattr(command, "commands"):
         name, *words = words
         assert name in command.commands, f"there is no command {name}"

@@ -18,6 +18,8 @@ from xeno_pipeline.database.connection import Database
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants.credentials import load_key_ring
 
+pytestmark = pytest.mark.thorough
+
 SECONDS = 240.0
 """For each step. It takes a tenth of that, but on a machine that runs all tests at once."""
 

@@ -14,6 +14,8 @@ from tests.support.realtime.latency import Latency, by_inbox, by_looking, orders
 from tests.support.realtime.machine import Disturbance, Machine
 from tests.support.realtime.traffic import Traffic
 
+pytestmark = pytest.mark.thorough
+
 RATE = 5.0
 """Events a second."""
 

@@ -21,6 +21,8 @@ from xeno_pipeline.database.connection import Database
 from xeno_pipeline.defs.instance import open_instance
 from xeno_pipeline.settings import PROJECT_DIR, load_settings
 
+pytestmark = pytest.mark.thorough
+
 SECONDS = 180.0
 """Until runs are at work, each a process of its own. It takes a tenth of that where nothing else is at work."""
 LOCATION = "lanes"

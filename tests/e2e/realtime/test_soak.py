@@ -19,6 +19,8 @@ from tests.support.realtime.memory import Held, memory_of
 from tests.support.realtime.random_faults import Trouble
 from tests.support.realtime.traffic import Traffic
 
+pytestmark = pytest.mark.thorough
+
 RATE = 3.0
 """Events a second, in all stores together."""
 

@@ -104,7 +104,7 @@ def test_rows_are_found_by_their_key_and_by_their_parent(migrated: Database, tab
 
 
 @pytest.fixture(scope="module")
-def migrated(make_database) -> Database:  # type: ignore[no-untyped-def]
+def migrated(make_database) -> Database:
     """A migrated database to look at."""
     return make_database()
 

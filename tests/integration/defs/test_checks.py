@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dagster as dg
+import pytest
 from dagster._core.test_utils import create_run_for_test
 
 from tests.support.installation import Shop
 from tests.support.location import Location
 from xeno_pipeline.defs.jobs.names import CHECKS_JOB, DBT_TESTS_JOB, SYNC_JOB
+
+pytestmark = pytest.mark.thorough
 
 LAYERS = {"shopify", "raw", "staging", "intermediate", "marts"}
 
@@ -32,7 +35,7 @@ def test_one_run_evaluates_all_checks_and_names_the_tenants_that_fail(
     stale = evaluations[dg.AssetCheckKey(dg.AssetKey(["raw", "orders"]), "is_fresh")]
     assert (stale.passed, stale.severity) == (False, dg.AssetCheckSeverity.ERROR)
     assert stale.metadata["tenants"].value == [shop.handle]
-    (row,) = stale.metadata["failing"].records
+    (row,) = stale.metadata["failing"].records  # type: ignore[attr-defined]
     assert row.data["finding"] == "orders: the history is not loaded yet"
     assert row.data["command"] == f"xeno sync {shop.handle}"
 

@@ -10,6 +10,8 @@ from tests.support.location import Location
 from xeno_pipeline.defs.jobs.names import SYNC_JOB
 from xeno_pipeline.tenants import backfills, registry
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 def waiting(location: Location, shop: Shop, other_shop: Shop) -> list[str]:

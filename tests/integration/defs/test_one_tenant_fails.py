@@ -38,6 +38,8 @@ from xeno_pipeline.monitoring import alerts
 from xeno_pipeline.monitoring.checks import ALERT_CHECKS, RETRIED_RUNS, RUNS, evaluate
 from xeno_pipeline.settings import load_settings
 
+pytestmark = pytest.mark.thorough
+
 HEALTHY, FAILING = ("able", "charlie"), "baker"
 TENANTS = (HEALTHY[0], FAILING, HEALTHY[1])
 RAW_ORDERS = dg.AssetKey(["raw", "orders"])

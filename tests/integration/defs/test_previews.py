@@ -16,6 +16,8 @@ from xeno_pipeline.defs.assets import previews
 from xeno_pipeline.defs.assets.charts import MAX_INLINE_LENGTH, bars
 from xeno_pipeline.defs.jobs.names import SYNC_JOB, TRANSFORM_JOB
 
+pytestmark = pytest.mark.thorough
+
 PLOTS = {"revenue_daily": "last_90_days", "rfm_scores": "customers_by_score", "cohort_retention": "retention"}
 TABLES = {
     "revenue_trends": "last_12_months",

@@ -17,6 +17,8 @@ from xeno_pipeline.defs.jobs.retention import delete_runs
 from xeno_pipeline.defs.run_requests import unfinished_tenants
 from xeno_pipeline.tenants import usage
 
+pytestmark = pytest.mark.thorough
+
 AT = datetime(2026, 11, 20, 10, 7, tzinfo=UTC)
 NAMES = {"hourly_sync", "nightly_reconciliation", "daily_rollover", "retention"}
 

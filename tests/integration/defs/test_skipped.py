@@ -21,6 +21,8 @@ from xeno_pipeline.raw.tables import RAW_TABLES
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.offboarding import remove_tenant
 
+pytestmark = pytest.mark.thorough
+
 RAW_ORDERS = dg.AssetKey(["raw", "orders"])
 REVENUE = dg.AssetKey(["marts", "revenue_daily"])
 
@@ -76,7 +78,7 @@ def test_nothing_is_written_of_a_tenant_that_is_removed_during_a_run(
     before = location.installation.value(orders, stays)
     for each in (shop, other_shop):
         each.control.place_order()
-    read = sync.logging_progress
+    read = sync.logging_progress  # type: ignore[attr-defined]
 
     def remove_first(syncer: Syncer, log: dg.DagsterLogManager) -> Syncer:
         """By now the run has chosen its tenants."""

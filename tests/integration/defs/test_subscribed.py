@@ -14,6 +14,8 @@ from tests.support.location import Location
 from tests.support.subscriptions import register_at
 from xeno_pipeline.defs.jobs.names import EVENTS_JOB, SYNC_JOB
 
+pytestmark = pytest.mark.thorough
+
 SECONDS = 60
 """For deliveries to be answered. They take milliseconds, but on a machine that runs all tests at once."""
 

@@ -16,6 +16,8 @@ from xeno_pipeline.monitoring.checks import SUBSCRIPTIONS, evaluate
 from xeno_pipeline.settings import load_settings
 from xeno_pipeline.shopify.subscriptions import TOPICS
 
+pytestmark = pytest.mark.thorough
+
 OURS = "https://xeno.example/webhooks/shopify"
 
 

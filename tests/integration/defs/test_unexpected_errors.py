@@ -13,6 +13,8 @@ from tests.support.location import Location
 from tests.support.traces import PERSON, TRACES, traces
 from xeno_pipeline.defs.jobs.names import SYNC_JOB
 
+pytestmark = pytest.mark.thorough
+
 
 def test_a_row_that_the_database_refuses_is_quoted_in_no_log(
     location: Location, shop: Shop, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]

@@ -53,7 +53,7 @@ def check_that_nothing_was_written_and_the_next_sync_succeeds(
 
 @pytest.mark.parametrize(("fault", "options", "error", "says"), FAILURES, ids=[fault for fault, *_ in FAILURES])
 def test_a_first_load_that_fails_writes_nothing_and_the_next_sync_succeeds(
-    installation: Installation, shop: Shop, fault: str, options: dict[str, Any], error: type[ShopifyError], says: str
+    installation: Installation, shop: Shop, fault: Any, options: dict[str, Any], error: type[ShopifyError], says: str
 ) -> None:
     tenant = installation.connect(shop)
     shop.control.fault(fault, connection="orders", **options)
@@ -84,7 +84,7 @@ def test_a_result_that_keeps_ending_early_is_never_taken_for_whole(installation:
 
 @pytest.mark.parametrize(("fault", "options", "error", "says"), FAILURES, ids=[fault for fault, *_ in FAILURES])
 def test_a_reload_that_fails_leaves_every_row_and_the_cursor_as_they_were(
-    installation: Installation, shop: Shop, fault: str, options: dict[str, Any], error: type[ShopifyError], says: str
+    installation: Installation, shop: Shop, fault: Any, options: dict[str, Any], error: type[ShopifyError], says: str
 ) -> None:
     tenant = installation.connect(shop)
     installation.sync(tenant)

@@ -18,6 +18,8 @@ from xeno_pipeline.database.embedded import EmbeddedServer
 from xeno_pipeline.database.migrate import migrate
 from xeno_pipeline.tenants.credentials import KeyRing
 
+pytestmark = pytest.mark.thorough
+
 
 @contextmanager
 def no_larger_files_than(size: int) -> Iterator[None]:

@@ -34,6 +34,8 @@ from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.grants import Grant, store_grant
 from xeno_pipeline.tenants.registry import Tenant
 
+pytestmark = pytest.mark.thorough
+
 BEFORE = datetime(2020, 1, 1, tzinfo=UTC)
 _CHILDREN = ("lineItems", "agreements", "sales", "variants")
 _NESTED = {"refunds": "refunds", "transactions": "order_transactions", "fulfillments": "fulfillments"}

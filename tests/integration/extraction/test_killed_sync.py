@@ -17,6 +17,8 @@ from xeno_pipeline.database.connection import Database
 from xeno_pipeline.settings import PROJECT_DIR, Settings
 from xeno_pipeline.tenants.credentials import load_key_ring
 
+pytestmark = pytest.mark.thorough
+
 KILLS = 10
 MOMENTS = [(number + random.Random(number).random()) / KILLS for number in range(KILLS)]
 """Shares of an undisturbed sync's duration: one at random in each tenth."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -27,9 +28,9 @@ def test_a_span_is_of_whole_days_as_the_shop_counts_them() -> None:
 @pytest.mark.parametrize(
     "how", [{"since": DAY}, {"full": True, "since": date(2026, 3, 30), "until": DAY}], ids=["not full", "backwards"]
 )
-def test_a_span_that_cannot_be_read_is_refused(how: dict[str, date | bool]) -> None:
+def test_a_span_that_cannot_be_read_is_refused(how: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
-        SyncRequest(**how)  # type: ignore[arg-type]
+        SyncRequest(**how)
 
 
 def test_only_what_was_created_in_the_span_is_read_again_and_found_gone(installation: Installation, shop: Shop) -> None:
@@ -45,7 +46,7 @@ def test_only_what_was_created_in_the_span_is_read_again_and_found_gone(installa
     before = installation.query(progress)
 
     span = {"since": day, "until": day}
-    report = installation.sync(tenant, "orders", full=True, accept_deletions=True, **span)["orders"]  # type: ignore[arg-type]
+    report = installation.sync(tenant, "orders", full=True, accept_deletions=True, **span)["orders"]
 
     assert report.tables["orders"].read == sum(of == day for _, of in orders) - 1
     assert installation.query("select id from raw.orders where deleted_at is not null") == [(inside,)]

@@ -21,7 +21,8 @@ from xeno_pipeline.shopify.bulk import BulkReader
 from xeno_pipeline.shopify.errors import TokenRejectedError
 from xeno_pipeline.shopify.queries import bulk_query
 from xeno_pipeline.tenants import registry
-from xeno_pipeline.tenants.onboarding import OtherShopError, open_client
+from xeno_pipeline.tenants.domains import OtherShopError
+from xeno_pipeline.tenants.onboarding import open_client
 
 BULK_STREAMS = [stream.name for stream in STREAMS]
 

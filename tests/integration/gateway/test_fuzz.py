@@ -20,6 +20,8 @@ from tests.support.installation import Installation
 from tests.support.merchant import APP, PUBLIC_URL, now, signed
 from xeno_pipeline.shopify.webhooks import sign
 
+pytestmark = pytest.mark.thorough
+
 _SECRET = APP["XENO_SHOPIFY_API_SECRET"]
 _MOST_MIB_MORE = 64
 """That a process may grow by while it learns what there is; a leak of a kilobyte a request shows in 10,000."""

@@ -30,6 +30,8 @@ from xeno_pipeline.marts.transform import TransformRequest, make_relations, tran
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants.registry import Tenant
 
+pytestmark = pytest.mark.thorough
+
 _AT_ONCE = 24
 _GOOD_ONE_IN = 4
 

@@ -22,6 +22,8 @@ from xeno_pipeline.shopify.webhooks import Delivery, Event
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.registry import Tenant
 
+pytestmark = pytest.mark.thorough
+
 STORES = [f"store-{number}" for number in range(8)]
 REFUSED = "refused"
 """The webhook id that `refusing` is about."""

@@ -13,6 +13,8 @@ from tests.support.marked_rows import ATTACKER, register
 from tests.support.xeno_command import Said, Xeno
 from xeno_pipeline.database.connection import Database
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 def xeno(database: Database, tmp_path: Path) -> Xeno:

@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 
 import psycopg
+import pytest
 from psycopg import errors
 
 from tests.support.installation import Installation, Shop
@@ -19,6 +20,8 @@ from xeno_pipeline.marts.dbt import DbtProject
 from xeno_pipeline.marts.transform import TransformRequest, make_relations, transform
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants.credentials import KeyRing
+
+pytestmark = pytest.mark.thorough
 
 
 class Watcher(threading.Thread):

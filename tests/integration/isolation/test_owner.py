@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.support.installation import Installation, Shop
 from tests.support.isolated_marts import Marts, session, tenants_seen
 from xeno_pipeline.marts.transform import TransformRequest, transform
 from xeno_pipeline.tenants.credentials import KeyRing
 from xeno_pipeline.tenants.offboarding import remove_tenant
+
+pytestmark = pytest.mark.thorough
 
 
 def test_an_owner_that_is_no_superuser_migrates_syncs_transforms_tests_and_removes(

@@ -16,6 +16,8 @@ from xeno_pipeline.monitoring.doctor.checks import diagnose_figures
 from xeno_pipeline.monitoring.doctor.diagnosis import State
 from xeno_pipeline.settings import load_settings
 
+pytestmark = pytest.mark.thorough
+
 TODAY = date(2026, 2, 20)
 ORDERED = Decimal("19.75")
 """What an order comes to as ordered, without tax and shipping."""

@@ -14,6 +14,8 @@ from tests.support.marts.warehouse import Warehouse, dates_out_of_bounds, differ
 from xeno_pipeline.monitoring.checks import DATES, evaluate
 from xeno_pipeline.settings import load_settings
 
+pytestmark = pytest.mark.thorough
+
 TODAY = date(2026, 6, 1)
 ZONE = "Pacific/Kiritimati"
 CREATED = 1000

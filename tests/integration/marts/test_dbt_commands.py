@@ -14,6 +14,8 @@ from tests.support.marts.warehouse import Warehouse, differences
 from xeno_pipeline.database.connection import connection_variables
 from xeno_pipeline.marts.dbt import DBT_PROJECT_DIR
 
+pytestmark = pytest.mark.thorough
+
 
 def test_build_makes_all_marts_and_every_test_passes(warehouse: Warehouse, tmp_path: Path) -> None:
     warehouse.register([("acme", "Asia/Tokyo", "EUR")])

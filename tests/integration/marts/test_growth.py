@@ -12,6 +12,8 @@ import pytest
 from tests.support.marts.store import OPENED, Store
 from tests.support.marts.warehouse import Warehouse
 
+pytestmark = pytest.mark.thorough
+
 TODAY = date(2026, 6, 10)
 
 _LAST_YEAR = [

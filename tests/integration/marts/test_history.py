@@ -18,6 +18,8 @@ from xeno_pipeline.monitoring.checks import HISTORY, Finding, evaluate
 from xeno_pipeline.settings import load_settings
 from xeno_pipeline.tenants.credentials import KeyRing
 
+pytestmark = pytest.mark.thorough
+
 ORDERS = 17
 
 

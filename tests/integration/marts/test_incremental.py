@@ -12,6 +12,8 @@ from tests.support.marts.histories import ROUNDS, History, histories, play
 from tests.support.marts.store import Store
 from tests.support.marts.warehouse import Warehouse, dates_out_of_bounds, differences
 
+pytestmark = pytest.mark.thorough
+
 HISTORIES = int(os.environ.get("XENO_TEST_HISTORIES", "200"))
 """How many histories are played: each is a tenant, and all of them share every transform."""
 

@@ -21,9 +21,10 @@ from tests.support.installation import Installation, Shop
 from tests.support.marts.warehouse import Warehouse
 from xeno_pipeline.tenants.credentials import KeyRing
 
-pytestmark = pytest.mark.skipif(
-    "XENO_SHARED" not in os.environ, reason="XENO_SHARED does not name the folder of the data"
-)
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.skipif("XENO_SHARED" not in os.environ, reason="XENO_SHARED does not name the folder of the data"),
+]
 
 PENNY = Decimal("0.01")
 _ROUNDED = Decimal("0.0051")

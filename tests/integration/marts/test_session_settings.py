@@ -6,11 +6,14 @@ from collections import Counter
 from datetime import datetime
 
 import psycopg
+import pytest
 
 from tests.support.marts.store import OPENED, Store
 from tests.support.marts.warehouse import Marts, Warehouse, differences
 from xeno_pipeline.monitoring.checks import ASSET_CHECKS, evaluate
 from xeno_pipeline.settings import load_settings
+
+pytestmark = pytest.mark.thorough
 
 # Clocks are set forward at midnight in Cairo, Havana and Beirut, so a day of these has no midnight; Apia had no
 # 30 December 2011, and Kiritimati no 31 December 1994, at all.

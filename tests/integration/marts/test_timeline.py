@@ -11,6 +11,8 @@ import pytest
 from tests.support.marts.store import OPENED, Node, Store
 from tests.support.marts.warehouse import Warehouse, differences
 
+pytestmark = pytest.mark.thorough
+
 ORDERED, REFUNDED = 1000, 1100
 """Hours."""
 

@@ -25,6 +25,8 @@ from xeno_pipeline.settings import Settings, load_settings
 from xeno_pipeline.tenants.credentials import KeyRing
 from xeno_pipeline.tenants.grants import Grant, load_grant, store_grant
 
+pytestmark = pytest.mark.thorough
+
 FIRST_RELEASE = "0001"
 WITH_CORE = "0016"
 """The last schema version of which the marts stand on a schema `core`."""

@@ -88,7 +88,7 @@ def test_a_result_arrives_whole_over_a_connection_that_breaks(store: Store, monk
     ],
 )
 def test_what_goes_wrong_with_one_operation_leaves_the_next_alone(
-    fault: str, error: type[Exception], store: Store
+    fault: Any, error: type[Exception], store: Store
 ) -> None:
     client, control = store("steady")
     control.fault(fault)

@@ -55,7 +55,7 @@ def audited(installation: Installation) -> list[str]:
 def known_by(installation: Installation, *domains: str) -> list[str | None]:
     with installation.database.connect() as connection:
         found = [registry.find_by_domain(connection, domain) for domain in domains]
-    return [tenant and tenant.tenant_id for tenant in found]
+    return [tenant.tenant_id if tenant else None for tenant in found]
 
 
 # --- the tenant follows by itself ---

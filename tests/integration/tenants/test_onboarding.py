@@ -12,14 +12,9 @@ from tests.support.installation import Installation, Shop
 from xeno_pipeline.errors import UsageError, XenoError
 from xeno_pipeline.shopify.errors import StoreUnavailableError, TokenRejectedError, UnsupportedVersionError
 from xeno_pipeline.tenants import registry
+from xeno_pipeline.tenants.domains import OtherShopError
 from xeno_pipeline.tenants.grants import load_grant
-from xeno_pipeline.tenants.onboarding import (
-    MissingScopeError,
-    OtherShopError,
-    connect_store,
-    history_warning,
-    replace_token,
-)
+from xeno_pipeline.tenants.onboarding import MissingScopeError, connect_store, history_warning, replace_token
 from xeno_pipeline.tenants.registry import Tenant, TenantExistsError, UnusableFactsError
 
 

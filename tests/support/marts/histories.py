@@ -95,7 +95,7 @@ def _complete(store: Store, event: Event) -> None:
         store.complete_checkout(checkout, event.hour)
 
 
-def _to_order(change: Callable[[Store, int, Event], None]) -> Callable[[Store, Event], None]:
+def _to_order(change: Callable[[Store, int, Event], object]) -> Callable[[Store, Event], None]:
     def happen(store: Store, event: Event) -> None:
         order = _pick(store.orders, event.first)
         if order is not None:

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from itertools import cycle
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import psutil
 
@@ -135,7 +135,7 @@ class Machine:
         )
         return self.stores[handle]
 
-    def subscribe(self, **how: float) -> None:
+    def subscribe(self, **how: Any) -> None:
         """Have the stores send their webhooks to the gateway."""
         for store in self.stores.values():
             store.send_webhooks(f"{self.gateway.url}/webhooks/shopify", SECRET, **how)

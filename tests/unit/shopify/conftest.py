@@ -28,7 +28,13 @@ def connect(shop: FakeShop, clock: FakeClock) -> Iterator[Connect]:
     clients: list[ShopifyClient] = []
 
     def make(**options: Any) -> ShopifyClient:
-        given = {"tenant": "acme", "api_url": shop.url, "token": TOKEN, "clock": clock, "sleep": clock.sleep}
+        given: dict[str, Any] = {
+            "tenant": "acme",
+            "api_url": shop.url,
+            "token": TOKEN,
+            "clock": clock,
+            "sleep": clock.sleep,
+        }
         clients.append(ShopifyClient(**(given | options)))
         return clients[-1]
 

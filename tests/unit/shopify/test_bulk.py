@@ -252,7 +252,7 @@ def test_an_operation_is_polled_ever_more_seldom_until_it_completes(
 ) -> None:
     told: list[int] = []
     reader = BulkReader(client, lambda running: told.append(running.object_count))
-    bulk_shop.polls = [node(objectCount=str(n)) for n in range(20)] + [node(status="COMPLETED", objectCount="20")]
+    bulk_shop.polls = [*(node(objectCount=str(n)) for n in range(20)), node(status="COMPLETED", objectCount="20")]
     assert reader.wait(BulkOperation.from_node(node())).status == "COMPLETED"
     assert told == list(range(21))
     assert clock.slept == sorted(clock.slept)
@@ -292,7 +292,7 @@ def test_a_slow_operation_that_makes_progress_is_waited_for(
     bulk_shop: BulkShop, reader: BulkReader, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk, "_STUCK_AFTER_SECONDS", 300)
-    bulk_shop.polls = [node(objectCount=str(n // 10)) for n in range(100)] + [node(status="COMPLETED")]
+    bulk_shop.polls = [*(node(objectCount=str(n // 10)) for n in range(100)), node(status="COMPLETED")]
     reader.wait(BulkOperation.from_node(node()))
     assert sum(clock.slept) > 900
 
@@ -454,7 +454,7 @@ def test_another_number_of_roots_than_announced_is_an_error(bulk_shop: BulkShop,
 def test_nodes_are_read_as_they_are_asked_for(bulk_shop: BulkShop, reader: BulkReader) -> None:
     """So that memory does not grow with the store."""
     content = b"".join(json.dumps({"id": f"gid://shopify/Order/{n}"}).encode() + b"\n" for n in range(10_000))
-    file = io.BufferedReader(io.BytesIO(content), buffer_size=4096)  # type: ignore[arg-type]
+    file = io.BufferedReader(io.BytesIO(content), buffer_size=4096)
     nodes = reader.nodes(bulk_shop.completed(content), file)
     next(nodes)
     assert file.tell() < 100
