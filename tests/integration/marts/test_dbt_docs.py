@@ -5,8 +5,12 @@ from __future__ import annotations
 import threading
 import urllib.request
 
+import pytest
+
 from scripts.dbt_docs import build, serve
 from tests.support.marts.warehouse import Warehouse
+
+pytestmark = pytest.mark.thorough
 
 
 def test_the_documentation_is_built_and_served(warehouse: Warehouse) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from graphql import GraphQLEnumType, GraphQLScalarType, build_schema, get_named_type
 
@@ -57,7 +59,7 @@ def test_every_column_of_raw_names_the_field_it_comes_from(table: RawTable) -> N
         schema = build_schema((PROJECT_DIR / "shopify_sandbox" / "data" / "schema.graphql").read_text())
         for path in fields_of(table.name).values():
             kind, *fields = path.split(".")
-            of = schema.type_map[kind]
+            of: Any = schema.type_map[kind]
             for field in fields:
                 of = get_named_type(of.fields[field].type)
             assert not fields or isinstance(of, GraphQLScalarType | GraphQLEnumType), path
