@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from tests.support.documentation import blocks, contributor_pages
 from xeno_pipeline.settings import PROJECT_DIR
