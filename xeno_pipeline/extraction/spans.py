@@ -48,7 +48,7 @@ class Span:
 
 
 def check_days(since: date | None, until: date | None) -> None:
-    """Do nothing where there is a day from one to the other.
+    """Check that there is a day from one to the other.
 
     Raises:
         UsageError: there is none.

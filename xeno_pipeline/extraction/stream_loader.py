@@ -147,7 +147,7 @@ class StreamLoader:
         missing = missing_scopes(self.stream.scopes, self.tenant.access_scopes)
         if missing:
             remedy = f"and lacks {', '.join(missing)}: grant the app what is missing, and approve it in the store."
-        elif self.stream.is_personal:
+        elif self.stream.has_protected_data:
             remedy = (
                 "and has them, so the app lacks its approval for protected customer data: request it in the Partner "
                 "Dashboard (API access)."

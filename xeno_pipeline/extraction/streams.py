@@ -39,7 +39,7 @@ class Stream:
         visible_for: how far back a token without `read_all_orders` sees.
         created_filter: what the list of them calls the filter by their creation.
         scopes: the access scopes without which they cannot be read with all that hangs on them.
-        is_personal: whether they hold what Shopify calls protected customer data, which an app must be approved for.
+        has_protected_data: whether they hold protected customer data, for which the app needs Shopify's approval.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Stream:
     visible_for: timedelta | None = None
     created_filter: str = "created_at"
     scopes: tuple[str, ...] = ("read_orders", "read_customers", "read_products")
-    is_personal: bool = True
+    has_protected_data: bool = True
 
     @property
     def id_pages(self) -> PagedQuery:
@@ -84,7 +84,7 @@ STREAMS: tuple[Stream, ...] = (
         count="ProductsCount",
         pages=PagedQuery("ProductsPage", "ProductsById", "products", "UPDATED_AT", first=20),
         scopes=("read_products",),
-        is_personal=False,
+        has_protected_data=False,
     ),
     Stream(
         name="customers",

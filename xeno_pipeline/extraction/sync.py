@@ -1,4 +1,4 @@
-"""Syncing many tenants side by side, one's failure failing only that one."""
+"""Syncing many tenants in parallel; a tenant's failure affects only that tenant."""
 
 from __future__ import annotations
 

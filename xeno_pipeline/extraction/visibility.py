@@ -17,9 +17,7 @@ def too_old(connection: Connection, tenant_id: str, event_ids: Collection[int], 
     """Of events whose orders Shopify did not show, those whose orders were created before the token can see them.
 
     Args:
-        connection: a connection.
-        tenant_id: whose events.
-        event_ids: which; what one says of an order is taken for all of them that name it.
+        event_ids: what one of them says of an order counts for all that name it.
         visible_since: since when orders are visible to the token.
     """
     rows = connection.execute(

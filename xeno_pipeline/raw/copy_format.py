@@ -30,13 +30,13 @@ _INSTANT = re.compile(
     r"(?:Z|[+-](?P<offset_hours>[0-9]{2}):(?P<offset_minutes>[0-9]{2}))"
 )
 _LAST_YEAR = 294_275
-"""Of which PostgreSQL's timestamps hold every instant, in every zone."""
+"""The last year of which PostgreSQL's timestamps hold every instant in every zone."""
 _REPEATED = 1 << 14
-"""How many values are remembered: prices, and the times of an order, are the same again and again."""
+"""The size of the caches: prices, and the times of an order, repeat often."""
 
 
 class InvalidValueError(ValueError):
-    """A value does not fit its column. The text says of what kind the problem is, and never what the value is."""
+    """A value does not fit its column. The message states the kind of problem, never the value."""
 
 
 def text(value: Any) -> str:
@@ -121,12 +121,12 @@ def instant(value: Any) -> str:
             datetime.fromisoformat(value)
             return value
     found = _INSTANT.fullmatch(value)
-    if found is None or not _is_on_the_calendar({name: int(digits or 0) for name, digits in found.groupdict().items()}):
+    if found is None or not _is_valid_date({name: int(digits or 0) for name, digits in found.groupdict().items()}):
         raise InvalidValueError("is no date that PostgreSQL can hold")
     return value
 
 
-def _is_on_the_calendar(part: dict[str, int]) -> bool:
+def _is_valid_date(part: dict[str, int]) -> bool:
     try:
         date(2000 + part["year"] % 400, part["month"], part["day"])  # the calendar repeats itself after 400 years
     except ValueError:

@@ -1,7 +1,7 @@
-"""Redacting a customer in raw: what tells of the person is emptied, and the customer is suppressed from then on.
+"""Redacting a customer in raw: personal data is emptied, and the customer is suppressed in later loads.
 
-Rows stay, and stay tied to the customer's id, so that no count and no sum changes. The marts follow with the next
-transform, for which the change is noted.
+Rows stay, with the customer's id, so that no count and no sum changes. The change is recorded for the next transform,
+which updates the marts.
 """
 
 from __future__ import annotations
@@ -17,27 +17,24 @@ from xeno_pipeline.raw.suppression import suppress
 from xeno_pipeline.raw.tables import RAW_TABLES, RawTable
 
 PII_TABLES = tuple(table for table in RAW_TABLES if table.pii.owner)
-"""The tables whose rows tell of a person."""
+"""The tables with personal data."""
 
 
 def redact_customer(connection: Connection, tenant_id: str, customer_id: int, order_ids: Collection[int] = ()) -> int:
-    """Empty what raw holds of a customer, and keep it so, in the connection's current transaction.
+    """Empty a customer's personal data in raw, and suppress the customer, in the connection's current transaction.
 
     Args:
-        connection: not in autocommit mode.
-        tenant_id: whose customer.
-        customer_id: who.
-        order_ids: orders that are the person's besides those that name the customer.
+        order_ids: orders of the customer besides those that name it.
 
     Returns:
         How many rows were emptied.
     """
-    for table in sorted(PII_TABLES, key=lambda table: table.name):  # in one order, lest two wait for each other
+    for table in sorted(PII_TABLES, key=lambda table: table.name):  # always in the same order, to prevent deadlocks
         lock(connection, tenant_id, table)
     orders = connection.execute(
         "select id from raw.orders where tenant_id = %s and customer_id = %s", [tenant_id, customer_id]
     )
-    # Named one by one: a merge may give them to another customer.
+    # Listed one by one: a merge may give them to another customer.
     suppressed = {raw.CUSTOMERS: {customer_id}, raw.ORDERS: {*order_ids, *(id_ for (id_,) in orders)}}
     for table, ids in suppressed.items():
         suppress(connection, tenant_id, table, ids)

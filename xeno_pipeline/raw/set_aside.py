@@ -16,10 +16,10 @@ from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.raw.tables import RawTable
 
 UNIDENTIFIED = 0
-"""The id under which records are listed that name neither themselves nor their parent."""
+"""The id of list entries for records without a usable id of their own or of a parent."""
 
 TOO_SLOW = "it takes Shopify too long to answer"
-"""The reason for an object that would have come, had it not taken so long: nothing is known to be wrong with it."""
+"""The reason for an object that is too slow to read. Nothing is known to be wrong with it."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Refused:
         own_id: the record's own id, where it is no object and may have children.
         gid: the object's, where it is more than its kind and number.
         is_root: whether it is an object; None where even that is not known.
-        updated_at: the object's, where it is known; likewise `created_at` and `customer_id`.
+        updated_at, created_at, customer_id: the object's, if known.
     """
 
     reason: str
@@ -71,27 +71,27 @@ class Refusals:
     lost_reason: str = ""
 
     def add(self, refused: Refused) -> None:
-        """Note a record."""
+        """Add a record."""
         self.count += 1
         if refused.root_id is not None:
-            if refused.is_root or refused.root_id not in self.roots:  # the object itself has more to tell
+            if refused.is_root or refused.root_id not in self.roots:  # the object itself is more informative
                 self.roots[refused.root_id] = refused
             if refused.own_id is not None:
                 self.parents[refused.own_id] = refused.root_id
         elif refused.within is not None:
             self.within.setdefault(refused.within, refused)
         else:
-            self.lose(refused)
+            self.add_unidentified(refused)
 
-    def lose(self, refused: Refused) -> None:
-        """Note a record of which nobody can say what it belongs to."""
+    def add_unidentified(self, refused: Refused) -> None:
+        """Add a record that belongs to no known object."""
         self.lost += 1
         self.lost_roots += refused.is_root is not False
         self.lost_children += refused.is_root is not True
         self.lost_reason = self.lost_reason or refused.reason
 
     def resolve(self, owners: dict[str, int]) -> None:
-        """Find out to which objects the records belong that only name a parent.
+        """Assign the records that only name a parent to their objects.
 
         Args:
             owners: the objects of parents that were not refused themselves.
@@ -99,7 +99,7 @@ class Refusals:
         for parent, refused in self.within.items():
             root_id = self.parents.get(parent, owners.get(parent))
             if root_id is None:
-                self.lose(refused)
+                self.add_unidentified(refused)
             else:
                 self.roots.setdefault(root_id, refused)
         self.within = {}
@@ -120,12 +120,12 @@ class SetAside:
 
     @property
     def name(self) -> str:
-        """What to call it: its gid where it has one."""
+        """Its gid; for records without an id, their number."""
         return self.gid or f"{self.records:,} records without an id"
 
 
 def list_objects(connection: Connection, tenant_id: str) -> Sequence[SetAside]:
-    """What is set aside of a tenant, the longest first."""
+    """The objects of a tenant that are set aside, the oldest entry first."""
     cursor = connection.cursor(row_factory=class_row(SetAside))
     query = """
         select tenant_id, object, object_id, gid, reason, records, first_seen_at, last_seen_at
@@ -135,7 +135,7 @@ def list_objects(connection: Connection, tenant_id: str) -> Sequence[SetAside]:
 
 
 def only_set_aside(root: RawTable) -> str:
-    """The query for what is set aside of `%(tenant)s` and not live in raw: it is not counted there.
+    """The query for the objects of `%(tenant)s` that are set aside and not live in raw, where they would be counted.
 
     A record without an id counts as an object for each time that it was read.
     """
@@ -158,13 +158,13 @@ def ids_of(connection: Connection, tenant_id: str, root: RawTable) -> set[int]:
 
 
 def slow_gids(connection: Connection, tenant_id: str, root: RawTable) -> set[str]:
-    """The objects of a kind that are set aside since they take Shopify too long."""
+    """The objects of a kind that are set aside because they take Shopify too long."""
     query = "select gid from ops.set_aside where tenant_id = %s and object = %s and reason = %s"
     return {gid for (gid,) in connection.execute(query, [tenant_id, root.name, TOO_SLOW])}
 
 
 def forget(connection: Connection, tenant_id: str, root: RawTable, ids: Collection[int]) -> None:
-    """Take objects off the list: they do not exist any more."""
+    """Delete objects from the list: they no longer exist."""
     connection.execute(
         "delete from ops.set_aside where tenant_id = %s and object = %s and object_id = any(%s)",
         [tenant_id, root.name, list(ids)],

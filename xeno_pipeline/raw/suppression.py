@@ -1,4 +1,4 @@
-"""The list of those who were redacted: `ops.suppressed`. Whatever is loaded leaves out what tells of them."""
+"""The list of redacted objects, `ops.suppressed`. Loads leave out their personal data."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def load_suppressed(connection: Connection, tenant_id: str) -> Suppressed:
 
 
 def suppress(connection: Connection, tenant_id: str, table: RawTable, ids: Collection[int]) -> None:
-    """Put objects on the list."""
+    """Add objects to the list."""
     connection.execute(
         """
         insert into ops.suppressed (tenant_id, object, object_id) select %s, %s, unnest(%s::bigint[])

@@ -2,7 +2,7 @@
 
 Every table has besides the listed columns `tenant_id` and `id` (its key), `query_version` (what selection read
 the row), `loaded_at` and `payload`, the node as it was selected without its children. Root tables also have
-`updated_at`, Shopify's own, and `deleted_at`, set when the object is gone.
+`updated_at`, Shopify's own, and `deleted_at`, set when the object was deleted.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class PiiColumns:
-    """What of a root table's rows tells of a person; it is emptied when the person is redacted.
+    """The personal data in a root table's rows, which a redaction empties.
 
-    Whatever somebody may have typed in counts: tags and discount codes too. What was sold, when, for how much and where
-    to (the country of an order) does not, nor do ids and tokens, which tie rows together.
+    Everything that somebody may have typed counts, tags and discount codes too. What was sold, when, for how much and
+    to which country does not, nor do ids and tokens, which join rows.
 
     Args:
-        columns: typed columns; all of them may be null.
-        fields: the fields of the payload that they are made from, and others.
-        owner: the column that holds the customer's id; None where nothing is personal.
+        columns: typed columns; all are nullable.
+        fields: the payload's fields behind those columns, and further ones.
+        owner: the column with the customer's id; None if the table has no personal data.
     """
 
     columns: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ class RawTable:
 
 
 def _child(parent: RawTable, name: str, parent_column: str, *columns: str) -> RawTable:
-    """A table of children: what tells of a person is in their root."""
+    """A table of children. Personal data is in their root."""
     return RawTable(name, (parent_column, *columns), parent, parent_column, pii=NO_PII)
 
 
@@ -140,7 +140,7 @@ ABANDONED_CHECKOUT_LINE_ITEMS = _child(
     *("product_id", "variant_id", "sku", "title", "quantity", "total_price"),
 )
 CARTS = RawTable("carts", ("cart_id", "created_at"), pii=NO_PII)
-"""Of all roots the one that no query reads: its rows come with webhooks, of which nothing of a person is taken."""
+"""The only root table that no query reads: its rows come from webhooks, of which no personal data is kept."""
 
 RAW_TABLES: tuple[RawTable, ...] = (
     SHOPS,
