@@ -1,8 +1,8 @@
 """The database roles of BI tools: logins that read the marts of one tenant, or of all as an operator does.
 
 Row-level security (`ops.secure`) and `ops.bi_roles`, which binds logins to tenants, decide what a role sees. Roles
-belong to the whole cluster. So their names are random and do not reveal tenants, and the names of the two groups that hold the
-grants contain the database's oid.
+belong to the whole cluster. So their names are random and do not reveal tenants, and the names of the two groups that
+hold the grants contain the database's oid.
 """
 
 from __future__ import annotations
