@@ -68,9 +68,8 @@ def show_skipped(asked: Sequence[str], tenant_ids: Collection[str]) -> None:
 def show_reasons(*failures: Failures) -> bool:
     """Print with whom other steps of a run failed, and why; whether there was anybody."""
     for each in failures:
-        for reasons in each.reasons.values():
-            for reason in reasons:
-                print_error(reason)
+        for sentence in each.sentences():
+            print_error(sentence)
     return any(failures)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Collection, Sequence
 import dagster as dg
 
 from xeno_pipeline.database.connection import Database
-from xeno_pipeline.database.safe_messages import safe_message
 from xeno_pipeline.defs.dagster_internals import Context
 from xeno_pipeline.defs.tenant_selection import skipped_tenants
 from xeno_pipeline.extraction.report import StreamFailure, StreamResult
@@ -24,17 +23,16 @@ def stream_failures(results: Sequence[StreamResult], others: Failures) -> Failur
     failures = Failures()
     for result in results:
         if isinstance(result, StreamFailure):
-            reason = safe_message(result.error).removeprefix(f"{result.tenant_id}: ")
-            reasons = failures.reasons.setdefault(result.tenant_id, [])
-            if (sentence := f"{result.tenant_id}: {reason}") not in reasons:
-                reasons.append(sentence)
+            failures.add(result.tenant_id, result.error)
     failures.merge(others)
     return failures
 
 
 def transform_failures(report: TransformReport) -> Failures:
     """The failures of a transform and of the steps after it."""
-    failures = Failures({tenant_id: [str(error)] for tenant_id, error in report.failures.items()})
+    failures = Failures()
+    for tenant_id, error in report.failures.items():
+        failures.add(tenant_id, error)
     failures.merge(report.afterwards)
     return failures
 
@@ -56,8 +54,7 @@ def store_failures(
     context: Context, database: Database, job: str, tenant_ids: Collection[str], failures: Failures
 ) -> None:
     """Store the failures of a run in `ops.run_failures`, and clear those of its other tenants."""
-    for tenant_id in list(failures.reasons):
-        reason = _joined(failures, tenant_id)
+    for tenant_id, reason in failures.by_tenant().items():
         step = "storing the failure in ops.run_failures"
         with failures.guard(tenant_id, step), database.connect() as connection:
             run_failures.record_failure(connection, job, context.run.run_id, tenant_id, reason)
@@ -73,13 +70,7 @@ def store_failures(
 def build_failure(failures: Failures) -> dg.Failure:
     """The failure of a run, with the reason by tenant as metadata."""
     return dg.Failure(
-        description="\n".join(reason for reasons in failures.reasons.values() for reason in reasons),
-        metadata={
-            FAILED_TENANTS: dg.MetadataValue.json({each: _joined(failures, each) for each in sorted(failures.reasons)})
-        },
+        description="\n".join(failures.sentences()),
+        metadata={FAILED_TENANTS: dg.MetadataValue.json(failures.by_tenant())},
         allow_retries=False,
     )
-
-
-def _joined(failures: Failures, tenant_id: str) -> str:
-    return " ".join(reason.removeprefix(f"{tenant_id}: ") for reason in failures.reasons[tenant_id])

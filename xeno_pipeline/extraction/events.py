@@ -99,7 +99,7 @@ def apply_uninstallations(database: Database, failures: Failures | None = None) 
                 is_suspended = uninstall(connection, event.tenant_id, event.happened_at)
                 inbox.mark_settled(connection, event.id)
         except Exception as error:  # noqa: BLE001 - it must not stop the other tenants
-            failures.add(event.tenant_id, "its uninstallation", error)
+            failures.add(event.tenant_id, error, "its uninstallation")
             with failures.guard(event.tenant_id, "recording that"), database.connect() as connection:
                 inbox.record_failures(connection, [event.id], safe_message(error))
             continue

@@ -23,7 +23,7 @@ class Failures:
     """The tenants that steps of a run failed for, and the reasons.
 
     Args:
-        reasons: by tenant, sentences that begin with its handle.
+        reasons: by tenant, without its name.
     """
 
     reasons: dict[str, list[str]] = field(default_factory=dict)
@@ -31,14 +31,30 @@ class Failures:
     def __bool__(self) -> bool:
         return bool(self.reasons)
 
-    def add(self, tenant_id: str, step: str, error: BaseException) -> None:
-        """Record that a step failed for a tenant.
+    def add(self, tenant_id: str, error: BaseException | str, step: str | None = None) -> None:
+        """Record a failure of a tenant.
 
         Args:
-            step: names it in the reason, as in `its pictures failed: ...`.
+            error: an error, or its text; both may begin with the tenant's name.
+            step: what failed, as in `its pictures failed: ...`, where the error does not say that.
         """
-        reason = safe_message(error).removeprefix(f"{tenant_id}: ")
-        self.reasons.setdefault(tenant_id, []).append(f"{tenant_id}: {step} failed: {reason}")
+        text = error if isinstance(error, str) else safe_message(error)
+        reason = text.removeprefix(f"{tenant_id}: ")
+        reasons = self.reasons.setdefault(tenant_id, [])
+        if (sentence := f"{step} failed: {reason}" if step else reason) not in reasons:
+            reasons.append(sentence)
+
+    def by_tenant(self) -> dict[str, str]:
+        """All reasons of each tenant in one text."""
+        return {tenant_id: " ".join(self.reasons[tenant_id]) for tenant_id in sorted(self.reasons)}
+
+    def sentences(self) -> list[str]:
+        """The reasons, each with its tenant's name."""
+        return [
+            f"{tenant_id}: {reason}" if tenant_id else reason
+            for tenant_id, reasons in self.reasons.items()
+            for reason in reasons
+        ]
 
     def merge(self, others: Failures) -> None:
         """Add the reasons of other failures."""
@@ -53,7 +69,7 @@ class Failures:
         except (DatabaseUnavailableError, SharedFailureError):
             raise
         except Exception as error:  # noqa: BLE001 - it is reported at the end of the run
-            self.add(tenant_id, step, error)
+            self.add(tenant_id, error, step)
 
     def bisect(self, tenant_ids: Sequence[str], step: str, work: Callable[[list[str]], T]) -> list[T]:
         """Do a step for all tenants at once, bisecting where it fails; failures of single tenants are recorded.
@@ -67,7 +83,7 @@ class Failures:
         """
         parts, failures = bisect(tenant_ids, work)
         for tenant_id, error in failures.items():
-            self.add(tenant_id, step, error)
+            self.add(tenant_id, error, step)
         return parts
 
 

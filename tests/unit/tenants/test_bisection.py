@@ -42,10 +42,16 @@ def test_what_fails_for_everybody_is_asked_once(error: XenoError) -> None:
     assert asked == [TENANTS]
 
 
-def test_reasons_begin_with_the_tenant_and_quote_nothing() -> None:
+def test_reasons_are_kept_by_tenant_once_and_quote_no_values() -> None:
     failures = Failures()
     with failures.guard("acme", "its picture of revenue_daily"):
         raise ValueError("jane@example.com")
     assert failures.bisect(["acme", "globex"], "its partition", len) == [2]
     assert failures.bisect([], "nothing", len) == []
-    assert failures.reasons == {"acme": ["acme: its picture of revenue_daily failed: ValueError"]}
+    failures.add("acme", XenoError("acme: the token was refused."))
+    failures.add("acme", "acme: the token was refused.")
+    assert failures.by_tenant() == {"acme": "its picture of revenue_daily failed: ValueError the token was refused."}
+    assert failures.sentences() == [
+        "acme: its picture of revenue_daily failed: ValueError",
+        "acme: the token was refused.",
+    ]

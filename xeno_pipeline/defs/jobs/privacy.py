@@ -88,8 +88,7 @@ def settle_privacy_requests(
             requests.mark_done(connection, [id_])
     for id_, error in errors.items():
         tenant_id = processed.tenants[id_]
-        reason = error.removeprefix(f"{tenant_id}: ")
-        failures.reasons.setdefault(tenant_id, []).append(f"{tenant_id}: {reason}")
+        failures.add(tenant_id, error)
         step = f"recording the failure of privacy request {id_}"
         with failures.guard(tenant_id, step), database.connect() as connection:
             requests.record_failure(connection, id_, error)

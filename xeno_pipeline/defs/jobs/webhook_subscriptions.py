@@ -33,7 +33,7 @@ def ensure_subscriptions(context: dg.OpExecutionContext, config: TenantsConfig, 
         if done.error:
             context.log.warning(done.error)
         if done.error and done.has_failed:
-            failures.reasons[done.tenant_id] = [done.error]
+            failures.add(done.tenant_id, done.error)
     finish_run(context, opened.database, SUBSCRIPTIONS_JOB, [tenant.tenant_id for tenant in tenants], failures)
     return len(tenants)
 
