@@ -1,12 +1,12 @@
 {# sqlfmt takes some of these statements for one thing before formatting and for another after: it is off. #}
 -- fmt: off
 {#
-    The incremental strategy `history`: record on which days something became other than it was.
+    The incremental strategy `history`: record on which days something changed.
 
     The model selects what differs from the target's open rows (valid_to is null), as it is from the day valid_from on;
-    without values where there is nothing more to record. Open rows are closed on that day and opened anew. What was
-    already recorded for the same day is taken back first, so that a day leaves one row, and none where it ends as the
-    day before did.
+    without values where there is nothing more to record. Open rows are closed on that day, and new ones opened. What was
+    recorded for the same day is removed first, so that a day leaves one row, and none where it ends as the day before
+    did.
 #}
 {% macro get_incremental_history_sql(arg_dict) %}
     {% set target = arg_dict["target_relation"] %}

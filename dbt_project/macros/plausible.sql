@@ -29,7 +29,7 @@
 {%- endmacro %}
 
 {#
-    When the transform that runs began, one instant for all of its models, though midnight passes meanwhile; now where
+    When the transform that runs began, one instant for all of its models, even if midnight passes; now where
     there is none. (A subquery of its own, which is asked once for all rows.)
 #}
 {% macro run_began_at() -%}

@@ -146,7 +146,7 @@
 {#
     A hook for after a model: refresh the planner's statistics where the model grew by much. A table that was empty a
     moment ago would otherwise be joined as if it still were, by the models that follow in the same run. Where stale
-    keys were noted from new rows, that was done already.
+    keys were marked from new rows, that was done already.
 #}
 {% macro analyze_grown(relation) %}
     {% set built = load_result('main') %}

@@ -1,8 +1,8 @@
 {#
     The tenants that a run rebuilds, one row each: tenant_id, as_of_date ("today" in the shop's time zone), is_whole
-    (all of its marts are made anew), writes_history.
+    (all of its marts are compared), writes_history.
 
-    Which they are is told by the session setting xeno.transform_id and the table ops.transforms. Neither --vars
+    The session setting xeno.transform_id and the table ops.transforms say which they are. Neither --vars
     nor an environment variable would do: when these change, dbt parses the whole project again.
 #}
 {% macro transform_scope() -%} ops.transform_scope {%- endmacro %}

@@ -105,6 +105,6 @@ def transform(
         config = {"as_of": as_of, "test": test, "only_due": not test, "rebuild": rebuild}
         report = run_transform(pipeline, handles, config)
     show_transform(report)
-    show_skipped(handles, report.asked_tenant_ids)
+    show_skipped(handles, report.requested_tenant_ids)
     if show_reasons(report.afterwards) or report.failures or report.failed_tests:
         raise typer.Exit(1)

@@ -75,7 +75,7 @@ class NodeResult:
     Args:
         unique_id: as in the manifest, `model.xeno.fct_orders`.
         status: success, pass, warn, fail, error or skipped.
-        rows: rows written, where dbt tells.
+        rows: rows written; None where dbt does not say.
         seconds: how long it took.
         message: what dbt says of it.
         models: names of the models that it is made from, or is a test of.
@@ -140,7 +140,7 @@ class DbtProject:
 
     @property
     def manifest_path(self) -> Path:
-        """The manifest of the project as it is now: baked into the image, else parsed where nobody has yet."""
+        """The manifest of the project as it is now: baked into the image, else parsed on first use."""
         baked = _BAKED / self._parse_key / "manifest.json"
         if baked.exists():
             return baked
@@ -196,7 +196,7 @@ class DbtProject:
         Args:
             arguments: the command and its options.
             transform_id: the transform that it belongs to.
-            on_node: told of each node that is done.
+            on_node: called for each node that is done.
 
         Returns:
             One result per node, failed ones included.

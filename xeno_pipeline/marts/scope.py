@@ -1,8 +1,8 @@
 """The scope of a transform: its tenants, what "today" is for each, and the changes that it takes in.
 
-The changes of a tenant are claimed when its transform begins and dropped when its marts are made. An object that
-changes again meanwhile is unclaimed by that, and one whose transform died stays for the next: nothing is lost. The
-same holds for the keys of what they make stale (schema `stale`), which dbt notes as it goes.
+A transform claims the changes of its tenants when it begins, and deletes them when the marts are made. An object that
+changes again during the transform loses its claim, and one whose transform died stays for the next: nothing is lost.
+The same holds for the keys of what they make stale (schema `stale`), which dbt marks as it proceeds.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from xeno_pipeline.database.tenant_lock import TRANSFORM_LOCK_KEY
 from xeno_pipeline.tenants.zones import check_zone
 
 _LOCKS = f"select pg_advisory_lock({TRANSFORM_LOCK_KEY}) from unnest(%s::text[]) tenant_id"
-"""Taken in the order of their names, lest two transforms wait for each other; a removal waits for it too."""
+"""Taken in the order of the names, so that two transforms cannot deadlock; a removal waits for it too."""
 
 _IS_OUTDATED = """
     (marts.project_version, marts.iana_timezone, marts.currency)
     is distinct from (%(version)s, tenants.iana_timezone, tenants.currency)
     """
-"""Whether all of a tenant's marts are to be made anew: the models, its days or its money are others."""
+"""Whether all of a tenant's marts have to be rebuilt: the models, its time zone or its currency changed."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Scope:
 
     Args:
         transform_id: names it in the database.
-        tenant_ids: whose marts it makes.
+        tenant_ids: the tenants whose marts it makes.
     """
 
     transform_id: UUID
@@ -47,8 +47,8 @@ def due_tenants(
 ) -> list[str]:
     """Those of the tenants whose marts are not up to date.
 
-    Rows of theirs changed, a part of their marts was made and what follows from it was not, a new day has dawned in the
-    shop's time zone (or another one is asked for), or all of them are to be made anew.
+    Rows changed; or a transform stopped halfway; or a new day has begun in the shop's time zone, or another one is
+    requested; or all of a tenant's marts have to be rebuilt.
     """
     rows = connection.execute(
         """
@@ -79,7 +79,7 @@ def due_tenants(
 
 
 def tenants_of_a_new_day(connection: Connection) -> dict[str, date]:
-    """The active tenants in whose shop a new day has begun since their marts were made, and that day."""
+    """The active tenants for which a new day has begun since their marts were made, and that day."""
     rows = connection.execute(
         """
         select tenant_id, today
@@ -94,7 +94,7 @@ def tenants_of_a_new_day(connection: Connection) -> dict[str, date]:
 
 
 def sweep_dead_transforms(connection: Connection) -> None:
-    """Forget transforms that never ended; what they had claimed is claimed by the next one."""
+    """Delete transforms that never ended; the next one claims what they had claimed."""
     connection.execute("delete from ops.transforms where started_at < now() - interval '2 days'")
 
 
@@ -108,10 +108,10 @@ def open_scope(
 
     Args:
         database: where it is known.
-        tenant_ids: whose marts it makes.
+        tenant_ids: the tenants whose marts it makes.
         as_of: "today"; None for today in each shop's time zone.
         project_version: that of the models.
-        rebuild: make all of their marts anew, whatever changed.
+        rebuild: compare all rows of their marts, whatever changed.
 
     Raises:
         UnknownZoneError: the days of one of them cannot be counted.
@@ -132,10 +132,10 @@ def open_scope(
 
 
 def complete_transform(database: Database, scope: Scope, project_version: str) -> list[str]:
-    """Note that the scope's marts are up to date, and drop the changes that they hold.
+    """Record that the scope's marts are up to date, and delete the changes that they include.
 
     Returns:
-        The tenants whose first marts they are.
+        The tenants that had no marts before.
     """
     with database.connect() as connection:
         made = connection.execute(

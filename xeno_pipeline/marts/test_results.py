@@ -1,7 +1,8 @@
 """The dbt tests: with which tenants' rows they fail, and what each last said: `ops.dbt_tests`.
 
-dbt evaluates a test once for all tenants of a run, and says how many rows fail, not whose. So a test that fails is
-asked again: by tenant, where its rows tell it; else for each half of the tenants, down to those with whom it fails.
+dbt evaluates a test once for all tenants of a run, and says how many rows fail, not which tenants they belong to. So a
+test that fails runs again: grouped by tenant where its rows have a tenant_id, else for each half of the tenants, down
+to the single tenants for which it fails.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class FailedTest:
     Args:
         name: its name.
         message: what dbt says of it.
-        tenants: with whom it fails, and what it says of each; `NO_TENANT` where it fails without any tenant's rows.
+        tenants: the message for each tenant that it fails for; `NO_TENANT` where it fails without any tenant's rows.
     """
 
     name: str
@@ -45,7 +46,7 @@ def run_tests(database: Database, project: DbtProject) -> tuple[list[NodeResult]
     """Run all tests on the marts of all active tenants as they are, and keep what they say.
 
     Returns:
-        What dbt says, and the failed ones with the tenants whom they fail with.
+        dbt's results, and the failed tests with the tenants that they fail for.
 
     Raises:
         DbtError: they could not begin.
@@ -58,25 +59,25 @@ def run_tests(database: Database, project: DbtProject) -> tuple[list[NodeResult]
 
 
 def judge_tests(database: Database, tests: Sequence[NodeResult], tenant_ids: Sequence[str]) -> list[FailedTest]:
-    """Find out with whom tests failed, and keep it.
+    """Find out for which tenants tests failed, and store it.
 
     Args:
         database: where the marts are.
         tests: what dbt said of them; those that were skipped say nothing.
-        tenant_ids: of whose rows.
+        tenant_ids: the tenants whose rows were tested.
     """
     ran = [test for test in tests if test.status != "skipped"]
     judged = [
         FailedTest(test.name, test.message, _failing_tenants(database, test, tenant_ids)) for test in ran if test.failed
     ]
-    failed = [test for test in judged if test.tenants]  # else it fails with others, whom this is not about
+    failed = [test for test in judged if test.tenants]  # else it fails for tenants that were not tested
     with database.connect() as connection:
         _keep(connection, ran, failed, tenant_ids)
     return failed
 
 
 def _failing_tenants(database: Database, test: NodeResult, tenant_ids: Sequence[str]) -> dict[str, str]:
-    """With whom a test fails, and what it says; with nobody in particular where it cannot be told."""
+    """The message for each tenant that a test fails for; under `NO_TENANT` where none can be named."""
     try:
         with database.connect() as connection, connection.transaction(force_rollback=True):
             _begin_scope(connection, tenant_ids)
@@ -84,7 +85,7 @@ def _failing_tenants(database: Database, test: NodeResult, tenant_ids: Sequence[
         if rows is not None:
             return {tenant_id: _found(rows[tenant_id]) for tenant_id in tenant_ids if tenant_id in rows}
     except psycopg.Error:
-        pass  # the statement fails: that is told of those with whom it does
+        pass  # the statement fails: evaluating it by tenant finds for which
 
     def evaluate(tenants: Sequence[str]) -> None:
         with database.connect() as connection, connection.transaction(force_rollback=True):
@@ -106,7 +107,7 @@ def _found(rows: int) -> str:
 
 
 def _rows_by_tenant(connection: Connection, test: NodeResult) -> dict[str, int] | None:
-    """How many rows a test finds of each tenant; None where its rows do not tell whose they are."""
+    """How many rows a test finds of each tenant; None where its rows have no tenant_id."""
     columns = connection.execute(f"select * from ({test.sql}) as found limit 0".encode()).description or ()
     if "tenant_id" not in {column.name for column in columns}:
         return None
@@ -163,7 +164,7 @@ def _keep(
             """,
             [(name, tenant_id, message) for name, of in failing.items() for tenant_id, message in of.items()],
         )
-    connection.execute("delete from ops.dbt_tests where tested_at < now() - interval '7 days'")  # it exists no more
+    connection.execute("delete from ops.dbt_tests where tested_at < now() - interval '7 days'")  # the test was removed
     connection.execute(
         """
         update ops.dbt_tests

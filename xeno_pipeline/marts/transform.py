@@ -1,4 +1,4 @@
-"""Making the marts of tenants: one dbt run for all of them, and where it fails, without the guilty ones."""
+"""Making the marts of tenants: one dbt run for all of them; where it fails, without the tenants that it fails for."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class TransformRequest:
     """What to transform.
 
     Args:
-        tenant_ids: whose marts.
+        tenant_ids: the tenants whose marts are made.
         as_of: what "today" is; None for today in each shop's time zone.
         models: names of models; all where empty.
         test: run the tests afterwards, on the marts that were made.
         only_due: leave out tenants whose marts are up to date.
-        rebuild: make all of their marts anew, whatever changed.
+        rebuild: compare all rows of their marts, whatever changed.
         with_views: list the views in the report too; nothing is to be done to them.
     """
 
@@ -46,15 +46,15 @@ class TransformReport:
     """What a transform did.
 
     Args:
-        tenant_ids: whose marts were made.
-        failures: for each tenant whose marts could not be, why.
+        tenant_ids: the tenants whose marts were made.
+        failures: for each tenant whose marts could not be made, why.
         new_tenant_ids: those of them that had none before.
         retried_tenant_ids: those of them whose marts were made in a further attempt, after one of more tenants had
             failed: what that one had written by then does not show in `nodes`.
         nodes: what dbt did, node by node, for the tenants whose marts were made.
-        failed_tests: the tests that did not pass, with whose rows.
-        afterwards: what else failed, before or after the marts were made, and with whom.
-        asked_tenant_ids: whose marts were to be made, were they up to date or not.
+        failed_tests: the tests that did not pass, with the tenants that they fail for.
+        afterwards: what else failed for which tenant, before or after the marts were made.
+        requested_tenant_ids: the tenants of the request, those that were up to date included.
     """
 
     tenant_ids: list[str] = field(default_factory=list)
@@ -64,7 +64,7 @@ class TransformReport:
     nodes: list[tuple[tuple[str, ...], NodeResult]] = field(default_factory=list)
     failed_tests: list[FailedTest] = field(default_factory=list)
     afterwards: Failures = field(default_factory=Failures)
-    asked_tenant_ids: list[str] = field(default_factory=list)
+    requested_tenant_ids: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
 
@@ -77,23 +77,23 @@ def transform(
 ) -> TransformReport:
     """Bring the marts of tenants up to date, in one dbt run.
 
-    A run that fails is repeated with each half of its tenants, down to the guilty ones; the others' marts land.
+    A run that fails is repeated with each half of its tenants, down to single ones. The marts of the others are made.
 
     Args:
         database: where they lie; its relations were made by `make_relations`.
         project: the models.
         request: what to transform.
-        on_node: told of each model that is done.
+        on_node: called for each model that is done.
 
     Raises:
-        DatabaseUnavailableError, SharedFailureError: nothing could be made, whoever it is for.
+        DatabaseUnavailableError, SharedFailureError: nothing could be made, for whatever tenant.
     """
     started = time.monotonic()
     tenant_ids = list(request.tenant_ids)
     if request.only_due and not request.rebuild:
         with database.connect() as connection:
             tenant_ids = due_tenants(connection, tenant_ids, as_of=request.as_of, project_version=project.version)
-    report = TransformReport(asked_tenant_ids=list(request.tenant_ids))
+    report = TransformReport(requested_tenant_ids=list(request.tenant_ids))
     if tenant_ids:
         refresh_statistics(database, "raw")
         transformer = _Transformer(database, project, request, on_node, report)
@@ -108,7 +108,7 @@ def make_relations(database: Database, project: DbtProject) -> bool:
     """Make or mend the relations of staging, intermediate and marts, without any tenant's rows.
 
     Returns:
-        Whether there was anything to do: they are made anew when the models are others.
+        Whether there was anything to do: they are made again when the models changed.
 
     Raises:
         DbtError: a relation could not be made.
@@ -160,7 +160,7 @@ class _Transformer:
             rebuild=self.request.rebuild,
         ) as scope:
             if not scope.tenant_ids:
-                return  # they were removed meanwhile
+                return  # they have been removed
             nodes = self._invoke(scope)
             self._check_made(nodes)
             if not self.request.models:
@@ -172,7 +172,7 @@ class _Transformer:
         """Run the models for a scope.
 
         Raises:
-            SharedFailureError: dbt cannot even begin for nobody.
+            SharedFailureError: dbt cannot begin even without tenants.
         """
         try:
             return self._run_dbt(scope.transform_id)
@@ -191,7 +191,7 @@ class _Transformer:
         """Run the models for a transform.
 
         Raises:
-            DbtError: it could not begin: dbt itself, or the hook that notes what is stale.
+            DbtError: it could not begin: dbt itself, or the hook that marks what is stale.
         """
         nodes = self.project.invoke(self._command(), transform_id=transform_id, on_node=self.on_node)
         for node in nodes:
@@ -200,10 +200,10 @@ class _Transformer:
         return nodes
 
     def _check_made(self, nodes: Sequence[NodeResult]) -> None:
-        """Do nothing where each of the tables was made that were to be.
+        """Check that each table that was to be made was.
 
         Raises:
-            ModelFailedError: one failed; or it was left out, which is no better for what is made from it.
+            ModelFailedError: one failed; or dbt skipped it, so what is made from it is missing too.
         """
         broken = [node for node in nodes if node.failed]
         if broken:
@@ -215,7 +215,7 @@ class _Transformer:
             raise ModelFailedError(f"{', '.join(missing)} could not be built: dbt left it out")
 
     def test(self) -> None:
-        """Run the tests on what was made; the marts of whoever does not pass stay made."""
+        """Run the tests on what was made; the marts stay, whether they pass or not."""
         with open_scope(
             self.database, self.report.tenant_ids, as_of=self.request.as_of, project_version=self.project.version
         ) as scope:

@@ -35,14 +35,14 @@ from
             end as ordered_at,
             {{
                 plausible(
-                    "cancelled_as_told_at", "iana_timezone", otherwise="placed_at"
+                    "cancelled_at_shopify", "iana_timezone", otherwise="placed_at"
                 )
             }} as cancelled_at,
-            cancelled_as_told_at is null as is_counted,
+            cancelled_at_shopify is null as is_counted,
             not coalesce({{ is_plausible("processed_at", "iana_timezone") }}, false)
             or (
-                cancelled_as_told_at is not null
-                and not {{ is_plausible("cancelled_as_told_at", "iana_timezone") }}
+                cancelled_at_shopify is not null
+                and not {{ is_plausible("cancelled_at_shopify", "iana_timezone") }}
             ) as is_redated
         from
             (
@@ -66,7 +66,7 @@ from
                     orders.presentment_currency,
                     orders.financial_status,
                     orders.fulfillment_status,
-                    orders.cancelled_at as cancelled_as_told_at,
+                    orders.cancelled_at as cancelled_at_shopify,
                     orders.source_name,
                     orders.country_code,
                     orders.tags,

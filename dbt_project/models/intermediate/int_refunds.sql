@@ -49,7 +49,7 @@ with
             ) as refunded_at,
             coalesce(
                 refunds.processed_at, refunds.created_at, agreements.happened_at
-            ) as told_at
+            ) as stated_at
         -- A full join, because the planner has no nested loop for it: see the strategy
         -- `scoped`.
         from refunds
@@ -63,5 +63,5 @@ select
     dated.order_id,
     dated.refunded_at,
     case when not dated.is_in_other_currency then dated.total_refunded end as amount,
-    dated.told_at is distinct from dated.refunded_at as is_redated
+    dated.stated_at is distinct from dated.refunded_at as is_redated
 from dated

@@ -80,7 +80,7 @@ def report_build_failures(context: dg.OpExecutionContext, report: TransformRepor
         for tenant_id, message in test.tenants.items():
             if tenant_id != NO_TENANT:
                 failures.add(tenant_id, f"the dbt test {test.name} did not pass: {message}.")
-    finish_run(context, pipeline.open().database, TRANSFORM_JOB, report.asked_tenant_ids, failures)
+    finish_run(context, pipeline.open().database, TRANSFORM_JOB, report.requested_tenant_ids, failures)
     if report.failed_tests:
         raise dg.Failure("\n".join(f"{test.name}: {test.message}" for test in report.failed_tests))
 

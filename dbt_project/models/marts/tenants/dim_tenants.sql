@@ -47,7 +47,7 @@ select
     coalesce(orders.orders_loaded, 0) as orders_loaded,
     loads.last_loaded_at,
     -- A token may be granted the scope that shows all orders, and not see them: the
-    -- customers tell how many there are. (Some are always on their way.)
+    -- customers say how many there are. (Some are always in transit.)
     coalesce(
         syncs.history_is_complete
         and (
