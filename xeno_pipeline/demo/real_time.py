@@ -52,14 +52,14 @@ class Arrival:
 
 @contextmanager
 def served(settings: Settings, stores: ServedStores, tenants: Sequence[Tenant]) -> Iterator[None]:
-    """What brings events of stores to the marts, for the length of a `with`: the gateway and Dagster's daemon.
+    """The gateway and Dagster's daemon, which bring events of stores to the marts, for the length of a `with`.
 
-    Those of `make dev` in another terminal do, where it serves the stores.
+    Where `make dev` in another terminal serves the stores, its gateway and daemon are used.
     """
     if stores.by_another and usable_port(settings.gateway_port) == 0:
         yield
         return
-    with serve_gateway(settings, usable_port(settings.gateway_port)) as gateway, serve_daemon(settings):
+    with serve_daemon(settings), serve_gateway(settings, usable_port(settings.gateway_port)) as gateway:
         for tenant in tenants:
             gateway.listen_to(stores.control(tenant))
         yield
