@@ -13,7 +13,7 @@ from tests.support.loopback import free_port
 from tests.support.reader import Reader
 from xeno_pipeline.settings import PROJECT_DIR
 
-_COPIED = ("xeno_pipeline", "shopify_sandbox", "dbt_project", "tests")
+_COPIED = ("xeno_pipeline", "shopify_sandbox", "dbt_project", "scripts", "tests")
 
 
 @pytest.fixture
