@@ -27,7 +27,7 @@ from shopify_sandbox.bulk import downloads
 from shopify_sandbox.bulk.operations import RESULTS_PATH
 from shopify_sandbox.controls.routes import ControlRoutes
 from shopify_sandbox.oauth import OAuthError
-from shopify_sandbox.search.filters import UnsupportedError
+from shopify_sandbox.search.selection import UnsupportedError
 from shopify_sandbox.spec import StoreSpec, demo_specs
 from shopify_sandbox.stores import Stores
 

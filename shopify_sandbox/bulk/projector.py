@@ -31,7 +31,8 @@ from shopify_sandbox.access import FIELD_SCOPES
 from shopify_sandbox.errors import access_denied
 from shopify_sandbox.execution.references import REFERENCES, STUB_FIELDS, resolve
 from shopify_sandbox.model.money import Document
-from shopify_sandbox.search.filters import DocumentTest, select
+from shopify_sandbox.search.filters import DocumentTest
+from shopify_sandbox.search.selection import select
 from shopify_sandbox.state.store import Store
 
 Projection = Callable[[Any], Any]

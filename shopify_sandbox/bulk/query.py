@@ -32,7 +32,7 @@ from shopify_sandbox import access
 from shopify_sandbox.bulk.projector import NestedConnection, NodeProjection, Projector
 from shopify_sandbox.execution.connections import KINDS, Listing
 from shopify_sandbox.model.money import Document
-from shopify_sandbox.search.filters import UnsupportedError
+from shopify_sandbox.search.selection import UnsupportedError
 from shopify_sandbox.search.syntax import SearchSyntaxError
 from shopify_sandbox.state.store import Store
 

@@ -11,8 +11,8 @@ from datetime import date, timedelta
 
 import numpy as np
 
-from shopify_sandbox.model.ledger import Order, Sale
 from shopify_sandbox.model.money import decimal_string, decimals
+from shopify_sandbox.model.order import Order, Sale
 from shopify_sandbox.model.times import local_date, start_of_day
 from shopify_sandbox.state.store import Store
 

@@ -17,7 +17,8 @@ import orjson
 
 from shopify_sandbox.errors import ApiError
 from shopify_sandbox.model.money import Document
-from shopify_sandbox.search.filters import DocumentTest, UnsupportedError, select
+from shopify_sandbox.search.filters import DocumentTest
+from shopify_sandbox.search.selection import UnsupportedError, select
 from shopify_sandbox.state.store import Store
 from shopify_sandbox.state.table import Rows
 

@@ -28,7 +28,7 @@ from shopify_sandbox.execution.connections import KINDS, Listing, Window, list_p
 from shopify_sandbox.execution.references import REFERENCES, STUB_FIELDS, parse_gid, resolve
 from shopify_sandbox.model.documents import gid
 from shopify_sandbox.model.money import Document
-from shopify_sandbox.search.filters import Selection, UnsupportedError, select
+from shopify_sandbox.search.selection import Selection, UnsupportedError, select
 from shopify_sandbox.search.syntax import SearchSyntaxError
 from shopify_sandbox.state.store import Store
 from shopify_sandbox.webhooks.subscriptions import Subscriptions

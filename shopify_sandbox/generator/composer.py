@@ -9,9 +9,9 @@ from hashlib import blake2b
 from shopify_sandbox.generator.catalog import RATES, local_price
 from shopify_sandbox.generator.plan import Fate
 from shopify_sandbox.model import ledger
-from shopify_sandbox.model.ledger import Line, Order
 from shopify_sandbox.model.money import RATE_ONE, allocate, decimals, price_units
 from shopify_sandbox.model.objects import CheckoutLine, Product
+from shopify_sandbox.model.order import FEES, Line, Order
 
 _TAX_RATES = {"EUR": 190_000, "GBP": 200_000, "JPY": 100_000, "USD": 88_750, "CAD": 130_000, "KWD": 0, "AUD": 100_000}
 _HOME = {"EUR": "DE", "GBP": "GB", "JPY": "JP", "USD": "US", "CAD": "CA", "KWD": "KW", "AUD": "AU", "CHF": "CH"}
@@ -292,7 +292,7 @@ class Composer:
         if fate == Fate.CANCELLED_UNPAID or fate == Fate.CANCELLED_PAID:
             ledger.cancel(order, when, _REASONS[int(rng.random() * len(_REASONS))])
         elif fate == Fate.FULL_REFUND:
-            ledger.refund(order, when, ledger.remaining(order), charges=ledger.FEES)
+            ledger.refund(order, when, ledger.remaining(order), charges=FEES)
         elif fate == Fate.SHIPPING_REFUND:
             ledger.refund(order, when, {}, charges=("SHIPPING",))
         elif fate == Fate.GOODWILL:
@@ -314,7 +314,7 @@ class Composer:
             position = next(iter(self._some_units(rng, order)))
             ledger.exchange(order, when, position, 1, self.product_line(rng, len(order.lines) + 1))
         elif fate == Fate.PRICE_CUT:
-            ledger.discount_line(order, when, 0, ledger.worth(order, 0) // 5)
+            ledger.discount_line(order, when, 0, ledger.remaining_value(order, 0) // 5)
 
     def _some_units(self, rng: random.Random, order: Order) -> dict[int, int]:
         """One line, rarely two, and some of its units."""
@@ -328,7 +328,7 @@ class Composer:
     def _fee(self, order: Order, units: dict[int, int]) -> int:
         """A tenth of what the returned units are worth."""
         return sum(
-            ledger.worth(order, position) * quantity // (10 * order.units(position))
+            ledger.remaining_value(order, position) * quantity // (10 * order.units(position))
             for position, quantity in units.items()
         )
 

@@ -14,8 +14,8 @@ from shopify_sandbox.generator.catalog import ID_STEP, generate_catalogue
 from shopify_sandbox.generator.composer import Composer, Moments, home_country, token_of
 from shopify_sandbox.generator.people import generate_customer
 from shopify_sandbox.generator.plan import LARGE_ORDER_EVERY, Plan, first_day
-from shopify_sandbox.model.ledger import Order
 from shopify_sandbox.model.objects import Checkout, Customer, Product
+from shopify_sandbox.model.order import Order
 from shopify_sandbox.model.times import DAY
 from shopify_sandbox.spec import StoreSpec
 from shopify_sandbox.state.source import Columns

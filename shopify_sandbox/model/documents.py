@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from shopify_sandbox.model.ledger import Order, Sale
 from shopify_sandbox.model.money import Document, Exchange
+from shopify_sandbox.model.order import Order, Sale
 from shopify_sandbox.model.times import iso, iso_or_none
 
 _SALE_TYPES = {

@@ -16,9 +16,9 @@ import numpy as np
 from shopify_sandbox.generator.catalog import ID_STEP, PRODUCT_BASE, VARIANT_BASE, slug
 from shopify_sandbox.generator.composer import Composer
 from shopify_sandbox.model import ledger
-from shopify_sandbox.model.ledger import Line, Order
 from shopify_sandbox.model.money import RATE_ONE, divide, price_units
 from shopify_sandbox.model.objects import Checkout, Customer, Product, Variant
+from shopify_sandbox.model.order import Line, Order
 from shopify_sandbox.order_file.countries import country_code
 from shopify_sandbox.order_file.reader import Array, OrderFile, number_of
 from shopify_sandbox.order_file.served import text_hash, update_times

@@ -1,141 +1,37 @@
-"""The filters of each connection: which the API documents, and what those that have data here match.
-
-A filter that the API does not document is ignored with a warning, as Shopify does. One that it documents and this
-store has no data for raises `UnsupportedError`: it must never be ignored in silence.
-"""
+"""The filters of each connection that this sandbox has data for."""
 
 from __future__ import annotations
 
-import json
-import math
-import operator
-import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
-from functools import lru_cache
-from importlib import resources
-from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shopify_sandbox.model.money import Document
-from shopify_sandbox.model.times import instant, start_of_day
-from shopify_sandbox.search.syntax import All, Not, Search, Term, echo, parse_search, terms
+from shopify_sandbox.model.times import instant
+from shopify_sandbox.search.syntax import Term
+from shopify_sandbox.search.values import (
+    COMPARE,
+    Clock,
+    InvalidValueError,
+    ends,
+    in_period,
+    listed,
+    parse_decimal,
+    parse_number,
+    parse_period,
+    parse_truth,
+    whole_days_of,
+)
 from shopify_sandbox.state.source import Columns
-from shopify_sandbox.state.table import Rows, Table
-
-
-class UnsupportedError(Exception):
-    """The API documents it, this sandbox does not play it. Answered with HTTP 501."""
-
-
-class InvalidValueError(ValueError):
-    """A filter's value is none that it accepts."""
-
-
-class Clock(NamedTuple):
-    """What written times mean: the shop's zone, and the instant of `now`."""
-
-    zone: ZoneInfo
-    now: int
-
+from shopify_sandbox.state.table import Rows
 
 Mask = NDArray[np.bool_]
 RowTest = Callable[[Columns, Rows], Mask]
 DocumentTest = Callable[[Document], bool]
-
-_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
-    ":": operator.eq,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "<": operator.lt,
-    "<=": operator.le,
-}
-
-
-@lru_cache
-def documented_fields() -> dict[str, frozenset[str]]:
-    """By connection (`orders`, `Order.agreements`, …), the filters that Shopify's schema documents."""
-    data = resources.files("shopify_sandbox").joinpath("data/search_fields.json").read_text()
-    return {name: frozenset(fields) for name, fields in json.loads(data).items()}
-
-
-# -- values
-
-
-def _period(text: str, clock: Clock) -> tuple[int, int]:
-    """The instants a written time covers, from and up to but not including: a second, a day, a month or a year."""
-    if text.lower() == "now":
-        return clock.now, clock.now + 1
-    written = re.fullmatch(r"(\d{4})(?:-(\d{1,2}))?(?:-(\d{1,2}))?", text)
-    try:
-        if written:
-            year, month, day = int(written[1]), int(written[2] or 1), int(written[3] or 1)
-            first = date(year, month, day)
-            if written[3]:
-                after = first + timedelta(days=1)
-            elif written[2]:
-                after = (first + timedelta(days=31)).replace(day=1)
-            else:
-                after = date(year + 1, 1, 1)
-            return start_of_day(first, clock.zone), start_of_day(after, clock.zone)
-        moment = datetime.fromisoformat(text)
-        stamp = (moment if moment.tzinfo else moment.replace(tzinfo=clock.zone)).timestamp()
-    except (ValueError, OverflowError):
-        raise InvalidValueError(text) from None
-    return math.ceil(stamp), math.floor(stamp) + 1
-
-
-def _whole_days(period: tuple[int, int], zone: ZoneInfo) -> tuple[int, int]:
-    first = datetime.fromtimestamp(period[0], UTC).astimezone(zone).date()
-    last = datetime.fromtimestamp(period[1] - 1, UTC).astimezone(zone).date()
-    return start_of_day(first, zone), start_of_day(last + timedelta(days=1), zone)
-
-
-def _number(value: str) -> int:
-    """An id: a number, or a gid that ends in one."""
-    found = re.fullmatch(r"(?:gid://shopify/\w+/)?(\d{1,19})", value.strip())
-    if found is None or int(found[1]) >= 2**63:
-        raise InvalidValueError(value)
-    return int(found[1])
-
-
-def _decimal(value: str) -> Decimal:
-    try:
-        number = Decimal(value)
-    except InvalidOperation:
-        raise InvalidValueError(value) from None
-    if not number.is_finite():
-        raise InvalidValueError(value)
-    return number
-
-
-def _truth(value: str) -> bool:
-    if value.lower() not in ("true", "false"):
-        raise InvalidValueError(value)
-    return value.lower() == "true"
-
-
-def _listed(value: str) -> list[str]:
-    """The values of a comma-separated list, folded for comparison."""
-    return [part.strip().casefold() for part in value.split(",")]
-
-
-def _ends(term: Term) -> list[tuple[str, str]]:
-    """The comparisons of a term: one, or two where the value is a range `from..to`."""
-    first, dots, last = term.value.strip().partition("..")
-    return [(">=", first), ("<=", last)] if dots else [(term.operator, first)]
-
-
-def _in_period(values: Any, comparison: str, period: tuple[int, int]) -> Any:
-    first, after = period
-    if comparison == ":":
-        return (values >= first) & (values < after)
-    return _COMPARE[comparison](values, first if comparison in (">=", "<") else after - 1)
 
 
 # -- filters on columns
@@ -143,11 +39,11 @@ def _in_period(values: Any, comparison: str, period: tuple[int, int]) -> Any:
 
 def _time_column(column: str, *, whole_days: bool = False) -> Callable[[Term, Clock], RowTest]:
     def build(term: Term, clock: Clock) -> RowTest:
-        bounds = [(comparison, _period(value, clock)) for comparison, value in _ends(term)]
+        bounds = [(comparison, parse_period(value, clock)) for comparison, value in ends(term)]
         if whole_days:
-            bounds = [(comparison, _whole_days(period, clock.zone)) for comparison, period in bounds]
+            bounds = [(comparison, whole_days_of(period, clock.zone)) for comparison, period in bounds]
         return lambda columns, rows: np.logical_and.reduce(
-            [_in_period(columns[column][rows], comparison, period) for comparison, period in bounds]
+            [in_period(columns[column][rows], comparison, period) for comparison, period in bounds]
         )
 
     return build
@@ -156,9 +52,9 @@ def _time_column(column: str, *, whole_days: bool = False) -> Callable[[Term, Cl
 def _number_column(column: str) -> Callable[[Term, Clock], RowTest]:
     def build(term: Term, _clock: Clock) -> RowTest:
         if term.operator == ":" and ".." not in term.value:
-            wanted = np.array([_number(part) for part in term.value.split(",")], dtype=np.int64)
+            wanted = np.array([parse_number(part) for part in term.value.split(",")], dtype=np.int64)
             return lambda columns, rows: np.isin(columns[column][rows], wanted)
-        bounds = [(_COMPARE[comparison], _number(value)) for comparison, value in _ends(term)]
+        bounds = [(COMPARE[comparison], parse_number(value)) for comparison, value in ends(term)]
         return lambda columns, rows: np.logical_and.reduce(
             [compare(columns[column][rows], bound) for compare, bound in bounds]
         )
@@ -168,7 +64,7 @@ def _number_column(column: str) -> Callable[[Term, Clock], RowTest]:
 
 def _flag_column(column: str) -> Callable[[Term, Clock], RowTest]:
     def build(term: Term, _clock: Clock) -> RowTest:
-        wanted = _truth(term.value)
+        wanted = parse_truth(term.value)
         return lambda columns, rows: columns[column][rows] == wanted
 
     return build
@@ -179,7 +75,7 @@ _ID_AND_TIMES = {
     "created_at": _time_column("created_at"),
     "updated_at": _time_column("updated_at"),
 }
-_COLUMN_FILTERS: dict[str, dict[str, Callable[[Term, Clock], RowTest]]] = {
+COLUMN_FILTERS: dict[str, dict[str, Callable[[Term, Clock], RowTest]]] = {
     "orders": _ID_AND_TIMES
     | {
         "processed_at": _time_column("processed_at"),
@@ -211,7 +107,7 @@ def _matches(found: str | None, wanted: list[str]) -> bool:
 
 def _texts(read: Callable[[Document], list[str | None]]) -> Callable[[Term, Clock], DocumentTest]:
     def build(term: Term, _clock: Clock) -> DocumentTest:
-        wanted = [*_listed(term.value), term.value.casefold()]
+        wanted = [*listed(term.value), term.value.casefold()]
         return lambda document: any(_matches(found, wanted) for found in read(document))
 
     return build
@@ -245,7 +141,7 @@ def _state(
     """One of a few states, in lower case here; some have a second name, and `any` is all of them."""
 
     def build(term: Term, _clock: Clock) -> DocumentTest:
-        wanted = {aliases.get(value, value) for value in _listed(term.value)}
+        wanted = {aliases.get(value, value) for value in listed(term.value)}
         if not wanted <= {"any", *states.split()}:
             raise InvalidValueError(term.value)
         return lambda document: "any" in wanted or (read(document) or "").lower() in wanted
@@ -259,7 +155,7 @@ def _enum(name: str, states: str, **aliases: str) -> Callable[[Term, Clock], Doc
 
 def _amounts(read: Callable[[Document], list[str]]) -> Callable[[Term, Clock], DocumentTest]:
     def build(term: Term, _clock: Clock) -> DocumentTest:
-        bounds = [(_COMPARE[comparison], _decimal(value)) for comparison, value in _ends(term)]
+        bounds = [(COMPARE[comparison], parse_decimal(value)) for comparison, value in ends(term)]
         return lambda document: any(
             all(compare(Decimal(amount), bound) for compare, bound in bounds) for amount in read(document)
         )
@@ -269,7 +165,7 @@ def _amounts(read: Callable[[Document], list[str]]) -> Callable[[Term, Clock], D
 
 def _boolean(read: Callable[[Document], bool]) -> Callable[[Term, Clock], DocumentTest]:
     def build(term: Term, _clock: Clock) -> DocumentTest:
-        wanted = _truth(term.value)
+        wanted = parse_truth(term.value)
         return lambda document: read(document) is wanted
 
     return build
@@ -277,9 +173,9 @@ def _boolean(read: Callable[[Document], bool]) -> Callable[[Term, Clock], Docume
 
 def _ids(read: Callable[[Document], list[str]]) -> Callable[[Term, Clock], DocumentTest]:
     def build(term: Term, _clock: Clock) -> DocumentTest:
-        bounds = [(_COMPARE[comparison], _number(value)) for comparison, value in _ends(term)]
+        bounds = [(COMPARE[comparison], parse_number(value)) for comparison, value in ends(term)]
         return lambda document: any(
-            all(compare(_number(number), bound) for compare, bound in bounds) for number in read(document)
+            all(compare(parse_number(number), bound) for compare, bound in bounds) for number in read(document)
         )
 
     return build
@@ -287,11 +183,11 @@ def _ids(read: Callable[[Document], list[str]]) -> Callable[[Term, Clock], Docum
 
 def _time(name: str) -> Callable[[Term, Clock], DocumentTest]:
     def build(term: Term, clock: Clock) -> DocumentTest:
-        bounds = [(comparison, _period(value, clock)) for comparison, value in _ends(term)]
+        bounds = [(comparison, parse_period(value, clock)) for comparison, value in ends(term)]
 
         def test(document: Document) -> bool:
             moment = instant(datetime.fromisoformat(document[name]))
-            return all(_in_period(moment, comparison, period) for comparison, period in bounds)
+            return all(in_period(moment, comparison, period) for comparison, period in bounds)
 
         return test
 
@@ -312,7 +208,7 @@ def _order_status(term: Term, clock: Clock) -> DocumentTest:
     return _state(_order_state, "open closed cancelled")(term, clock)
 
 
-_DOCUMENT_FILTERS: dict[str, dict[str, Callable[[Term, Clock], DocumentTest]]] = {
+DOCUMENT_FILTERS: dict[str, dict[str, Callable[[Term, Clock], DocumentTest]]] = {
     "orders": {
         "cart_token": _text("cartToken"),
         "checkout_token": _text("checkoutToken"),
@@ -381,125 +277,3 @@ _DOCUMENT_FILTERS: dict[str, dict[str, Callable[[Term, Clock], DocumentTest]]] =
         "status": _enum("status", "canceled canceling completed created expired failed running"),
     },
 }
-
-
-# -- selections
-
-
-@dataclass
-class Selection:
-    """What a `query:` argument asks for."""
-
-    columns: RowTest | None = None
-    """The part that columns decide: cheap, for any number of rows at once."""
-    documents: DocumentTest | None = None
-    """The part that needs each row's document."""
-    warnings: list[dict[str, str]] = field(default_factory=list)
-    """What of it Shopify ignores."""
-    parsed: dict[str, Any] | None = None
-    """The echo of the search."""
-
-
-class _Builder:
-    """Builds the tests of one search."""
-
-    def __init__(self, connection: str, clock: Clock) -> None:
-        self.connection = connection
-        root = connection.removesuffix("Count")
-        self.by_column = _COLUMN_FILTERS.get(connection, _COLUMN_FILTERS.get(root, {}))
-        self.by_document = _DOCUMENT_FILTERS.get(root, {})
-        self.clock = clock
-        self.row_tests: dict[Term, RowTest] = {}
-        self.document_tests: dict[Term, DocumentTest] = {}
-        self.warnings: list[dict[str, str]] = []
-
-    def accept(self, search: Search) -> Search | None:
-        """The search without what Shopify ignores: fields it does not document, values that are none."""
-        if isinstance(search, Term):
-            return search if self._accept_term(search) else None
-        if isinstance(search, Not):
-            operand = self.accept(search.operand)
-            return None if operand is None else Not(operand)
-        kept = tuple(kept for operand in search.operands if (kept := self.accept(operand)) is not None)
-        return type(search)(kept) if kept else None
-
-    def _accept_term(self, term: Term) -> bool:
-        name = term.field
-        if name is None:
-            raise UnsupportedError("Free-text search is not part of this sandbox.")
-        if name not in documented_fields()[self.connection]:
-            problem = {"message": "Invalid search field for this query.", "code": "invalid_field"}
-            self.warnings.append({"field": name, **problem})
-            return False
-        try:
-            if name in self.by_column:
-                self.row_tests[term] = self.by_column[name](term, self.clock)
-            elif name in self.by_document:
-                self.document_tests[term] = self.by_document[name](term, self.clock)
-            else:
-                raise UnsupportedError(f"The filter `{name}` of `{self.connection}` is not part of this sandbox.")
-        except InvalidValueError:
-            problem = {"message": f"Input `{term.value}` is not an accepted value.", "code": "invalid_value"}
-            self.warnings.append({"field": name, **problem})
-            return False
-        return True
-
-    def row_test(self, search: Search) -> RowTest:
-        """A test of many rows at once."""
-        if isinstance(search, Term):
-            return self.row_tests[search]
-        if isinstance(search, Not):
-            inner = self.row_test(search.operand)
-            return lambda columns, rows: ~inner(columns, rows)
-        parts = [self.row_test(operand) for operand in search.operands]
-        combine = np.logical_and if isinstance(search, All) else np.logical_or
-        return lambda columns, rows: combine.reduce([part(columns, rows) for part in parts])
-
-    def document_test(self, search: Search, table: Table | None) -> DocumentTest:
-        """A test of one document; terms on columns look its row up in the table."""
-        if isinstance(search, Not):
-            inner = self.document_test(search.operand, table)
-            return lambda document: not inner(document)
-        if not isinstance(search, Term):
-            parts = [self.document_test(operand, table) for operand in search.operands]
-            combine = all if isinstance(search, All) else any
-            return lambda document: combine(part(document) for part in parts)
-        if search in self.document_tests or table is None:
-            return self.document_tests[search]
-        row_test = self.row_tests[search]
-
-        def test(document: Document) -> bool:
-            row = table.row(_number(document["id"]))
-            return row is not None and bool(row_test(table.columns, np.array([row]))[0])
-
-        return test
-
-
-def select(connection: str, text: str | None, table: Table | None, clock: Clock) -> Selection:
-    """What a search leaves of a table's rows, or of a list of documents.
-
-    Args:
-        connection: Such as `orders`, `ordersCount` or `Order.agreements`.
-        text: The `query:` argument.
-        table: The rows; None for a list, all of whose filters test documents.
-        clock: How times are read.
-
-    Raises:
-        UnsupportedError: For a documented filter that the sandbox does not play.
-        SearchSyntaxError: For a text that cannot be read.
-    """
-    search = parse_search(text or "")
-    if search is None:
-        return Selection()
-    builder = _Builder(connection, clock)
-    accepted = builder.accept(search)
-    selection = Selection(warnings=builder.warnings, parsed=echo(search))
-    if accepted is not None:
-        conjuncts = accepted.operands if isinstance(accepted, All) else (accepted,)
-        cheap = tuple(c for c in conjuncts if all(term in builder.row_tests for term in terms(c)))
-        dear = tuple(c for c in conjuncts if c not in cheap)
-        if cheap:
-            selection.columns = builder.row_test(All(cheap))
-        if dear:
-            selection.documents = builder.document_test(All(dear), table)
-    return selection

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from shopify_sandbox.generator.composer import Composer
-from shopify_sandbox.model.ledger import Order
 from shopify_sandbox.model.objects import Checkout, Customer, Product
+from shopify_sandbox.model.order import Order
 
 Columns = dict[str, NDArray[Any]]
 """Arrays of equal length; each has at least `id`, `created_at` and `updated_at` (seconds since 1970)."""

@@ -19,7 +19,6 @@ import numpy as np
 from shopify_sandbox.generator.catalog import ID_STEP, VARIANT_BASE
 from shopify_sandbox.generator.source import GeneratedSource, load_plan
 from shopify_sandbox.model.documents import gid, order_document
-from shopify_sandbox.model.ledger import Order, order_from_json
 from shopify_sandbox.model.money import Document
 from shopify_sandbox.model.objects import (
     Checkout,
@@ -31,9 +30,10 @@ from shopify_sandbox.model.objects import (
     product_document,
     product_from_json,
 )
+from shopify_sandbox.model.order import Order, order_from_json
 from shopify_sandbox.model.times import DAY, instant, iso
 from shopify_sandbox.order_file.source import CsvSource, load_file, load_kept
-from shopify_sandbox.search.filters import Clock
+from shopify_sandbox.search.values import Clock
 from shopify_sandbox.spec import StoreSpec
 from shopify_sandbox.state.overlay import Overlay
 from shopify_sandbox.state.source import Source

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shopify_sandbox.search.filters import UnsupportedError
+from shopify_sandbox.search.selection import UnsupportedError
 from shopify_sandbox.tests.client import LocalClient, opened
 
 Ask = Callable[..., dict[str, Any]]

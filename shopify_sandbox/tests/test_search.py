@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from shopify_sandbox.search.filters import UnsupportedError
+from shopify_sandbox.search.selection import UnsupportedError
 from shopify_sandbox.search.syntax import All, Not, SearchSyntaxError, Some, Term, parse_search
 from shopify_sandbox.tests.client import LocalClient, opened
 

@@ -9,8 +9,8 @@ from typing import Any
 from shopify_sandbox.controls.changes.carts import carts_of
 from shopify_sandbox.controls.changes.subject import Touched
 from shopify_sandbox.model.documents import gid
-from shopify_sandbox.model.ledger import Order
 from shopify_sandbox.model.objects import Checkout, Customer, Product
+from shopify_sandbox.model.order import Order
 from shopify_sandbox.state.store import Store
 
 Webhook = tuple[str, dict[str, Any]]

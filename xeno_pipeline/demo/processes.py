@@ -62,10 +62,10 @@ def serve_gateway(settings: Settings, port: int) -> Iterator[ServedGateway]:
     """
     secret = settings.shopify_api_secret.get_secret_value() if settings.shopify_api_secret else _SANDBOX_SECRET
     log = settings.home / "gateway.log"
-    said_before = log.stat().st_size if log.exists() else 0
+    log_offset = log.stat().st_size if log.exists() else 0
     command = ["xeno_pipeline.cli", "gateway", "serve", "--port", str(port)]
     with running(settings, command, log, {"XENO_SHOPIFY_API_SECRET": secret}) as process:
-        yield ServedGateway(f"http://127.0.0.1:{_listens_at(process, log, said_before)}", secret)
+        yield ServedGateway(f"http://127.0.0.1:{_listens_at(process, log, log_offset)}", secret)
 
 
 @contextmanager
@@ -113,17 +113,17 @@ def running(
         process.wait()
 
 
-def _listens_at(process: subprocess.Popen[bytes], log: Path, said_before: int) -> int:
+def _listens_at(process: subprocess.Popen[bytes], log: Path, log_offset: int) -> int:
     """The port that a gateway's log tells, once it does.
 
     Args:
         process: the gateway.
         log: its log.
-        said_before: how many bytes of that are not this process's.
+        log_offset: how many bytes of that are not this process's.
     """
     deadline = time.monotonic() + _SECONDS_TO_START
     while process.poll() is None and time.monotonic() < deadline:
-        for line in log.read_bytes()[said_before:].splitlines():
+        for line in log.read_bytes()[log_offset:].splitlines():
             with contextlib.suppress(orjson.JSONDecodeError):
                 said = orjson.loads(line)
                 if said.get("message") == "listening":

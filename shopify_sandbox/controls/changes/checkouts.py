@@ -6,8 +6,8 @@ from shopify_sandbox.controls.changes.orders import buyer_of, save_order
 from shopify_sandbox.controls.changes.subject import Touched, chosen
 from shopify_sandbox.generator.composer import Moments
 from shopify_sandbox.model import ledger
-from shopify_sandbox.model.ledger import Line
 from shopify_sandbox.model.objects import Checkout, CheckoutLine
+from shopify_sandbox.model.order import Line
 from shopify_sandbox.state.store import Store
 
 

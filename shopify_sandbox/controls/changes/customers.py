@@ -16,8 +16,8 @@ from shopify_sandbox.controls.changes.subject import (
     newest,
     set_fields,
 )
-from shopify_sandbox.model.ledger import Order
 from shopify_sandbox.model.objects import Checkout, Customer
+from shopify_sandbox.model.order import Order
 from shopify_sandbox.state.store import Store
 
 _STATES = ("DECLINED", "DISABLED", "ENABLED", "INVITED")

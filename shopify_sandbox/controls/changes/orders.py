@@ -20,8 +20,8 @@ from shopify_sandbox.controls.changes.subject import (
 )
 from shopify_sandbox.generator.composer import Moments
 from shopify_sandbox.model import ledger
-from shopify_sandbox.model.ledger import Line, Order
 from shopify_sandbox.model.objects import Customer, Product
+from shopify_sandbox.model.order import FEES, Line, Order
 from shopify_sandbox.model.times import instant
 from shopify_sandbox.state.store import Store
 
@@ -233,7 +233,7 @@ def refund(
         units = {next(iter(left)): 1}
     else:
         units = left if whole else {}
-    charges: tuple[str, ...] = ledger.FEES if whole else ()
+    charges: tuple[str, ...] = FEES if whole else ()
     if shipping is not None:
         charges = tuple(fee for fee in charges if fee != "SHIPPING") + (("SHIPPING",) if shipping else ())
     less = minor_units(store, adjustment or "0")
