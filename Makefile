@@ -27,7 +27,7 @@ demo: install ## Sandbox stores to marts, through Dagster, with a summary to rea
 dev: install ## The Dagster UI, daemon, gateway and sandbox on loopback, over what the demo left
 	$(BIN)/xeno dev
 
-PYTEST := $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder --durations 10
+PYTEST := $(BIN)/python -m tests.support.supervise -n auto --dist loadfile --no-loadscope-reorder --durations 10
 
 test: install ## What fails when something is broken, in minutes; prints the coverage
 	$(PYTEST) -m "not slow and not thorough" --cov --cov-report term tests
@@ -36,7 +36,7 @@ test-all: install ## All tests but the slow ones: fuzzed, killed, in the browser
 	$(PYTEST) -m "not slow"
 
 test-slow: install ## The long tests in full
-	$(BIN)/pytest -m slow
+	$(BIN)/python -m tests.support.supervise -m slow
 
 lint: install ## ruff, SQL formatting, layers, mypy
 	$(BIN)/ruff check .

@@ -13,6 +13,8 @@ from tests.support.loopback import free_port
 from tests.support.reader import Reader
 from xeno_pipeline.settings import PROJECT_DIR
 
+pytestmark = pytest.mark.thorough
+
 _COPIED = ("xeno_pipeline", "shopify_sandbox", "dbt_project", "scripts", "tests")
 
 
