@@ -126,7 +126,7 @@ def show_bi_role(role: BiRole, address: Address | None, wanted_port: int | None)
     if address is None and wanted_port is None:
         warn(
             "The embedded database listens on its owner's socket alone, where no other role may connect: set "
-            "XENO_POSTGRES_PORT (5433, echo) and run `xeno db stop`; the next command starts it with that port."
+            "XENO_POSTGRES_PORT (5433, for example) and run `xeno db stop`; the next command starts it with that port."
         )
     elif wanted_port is not None and (address is None or address.port != wanted_port):
         warn(

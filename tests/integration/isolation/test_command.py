@@ -81,7 +81,7 @@ def test_an_embedded_server_is_told_to_listen_and_to_start_anew(make_home: Calla
     xeno, port = Xeno(make_home()), str(free_port())
 
     deaf = xeno("tenant", "bi-role", "--all")
-    assert "set XENO_POSTGRES_PORT (5433, say) and run `xeno db stop`" in deaf.err
+    assert "set XENO_POSTGRES_PORT (5433, for example) and run `xeno db stop`" in deaf.err
     assert "postgresql://" not in deaf.out
 
     told = xeno("tenant", "bi-role", "--all", XENO_POSTGRES_PORT=port)
