@@ -25,6 +25,8 @@ from xeno_pipeline.shopify.privacy import privacy_delivery_of
 from xeno_pipeline.shopify.webhooks import Delivery
 from xeno_pipeline.tenants import registry
 
+pytestmark = pytest.mark.thorough
+
 Marts = Mapping[str, Counter[str]]
 
 

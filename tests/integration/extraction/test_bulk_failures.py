@@ -23,6 +23,8 @@ from xeno_pipeline.shopify.queries import bulk_query
 from xeno_pipeline.tenants.onboarding import open_client
 from xeno_pipeline.tenants.registry import Tenant
 
+pytestmark = pytest.mark.thorough
+
 FAILURES = [
     ("bulk_fail", {"code": "INTERNAL_SERVER_ERROR"}, BulkFailedError, r"ended as FAILED \(INTERNAL_SERVER_ERROR\)"),
     ("bulk_expire", {}, BulkFailedError, "ended as EXPIRED"),

@@ -17,6 +17,8 @@ from xeno_pipeline.extraction.sync import Syncer, SyncRequest
 from xeno_pipeline.raw.id_comparison import IdComparison, SeenId
 from xeno_pipeline.tenants.registry import Tenant
 
+pytestmark = pytest.mark.thorough
+
 
 def test_backfills_hourly_syncs_and_reconciliations_of_one_tenant_do_not_collide(
     installation: Installation, other_installation: Installation, shop: Shop

@@ -18,6 +18,8 @@ from xeno_pipeline.extraction.report import StreamFailure, StreamReport
 from xeno_pipeline.tenants.onboarding import connect_store
 from xeno_pipeline.tenants.registry import Tenant
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 def proxy(shop: Shop) -> Iterator[Meddler]:

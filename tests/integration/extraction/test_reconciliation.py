@@ -16,6 +16,8 @@ from xeno_pipeline.extraction.report import StreamFailure, StreamReport
 from xeno_pipeline.raw.completeness import TooManyDeletionsError
 from xeno_pipeline.tenants.registry import Tenant
 
+pytestmark = pytest.mark.thorough
+
 A_WEEK_AGO = timedelta(days=8)
 
 

@@ -18,6 +18,8 @@ from xeno_pipeline.shopify.errors import TimedOutError
 from xeno_pipeline.shopify.retry import RetryPolicy
 from xeno_pipeline.tenants.registry import Tenant
 
+pytestmark = pytest.mark.thorough
+
 IMPATIENT = RetryPolicy(deadline=0.5, longest_pause=0.05)
 
 

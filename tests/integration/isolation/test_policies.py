@@ -10,6 +10,8 @@ from tests.support.marked_rows import ATTACKER, VICTIM
 from xeno_pipeline.database.connection import Database
 from xeno_pipeline.marts.dbt import NO_TENANTS
 
+pytestmark = pytest.mark.thorough
+
 
 def test_every_table_has_forced_row_security_and_every_view_runs_as_who_asks(marts: Marts, attacker: Database) -> None:
     with session(marts.owner) as connection:

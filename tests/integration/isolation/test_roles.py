@@ -17,6 +17,8 @@ from xeno_pipeline.database.roles import RolesNotPermittedError, adopt_bi_roles,
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.offboarding import remove_tenant
 
+pytestmark = pytest.mark.thorough
+
 
 def exists(database: Database, role: str) -> bool:
     with database.connect() as connection:

@@ -13,6 +13,8 @@ from xeno_pipeline.raw.origins import fields_of
 from xeno_pipeline.raw.tables import CARTS, RAW_TABLES, RawTable
 from xeno_pipeline.settings import PROJECT_DIR
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 def lineage(warehouse: Warehouse) -> Lineage:

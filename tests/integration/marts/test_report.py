@@ -16,6 +16,8 @@ from xeno_pipeline.monitoring.checks import HISTORY, evaluate
 from xeno_pipeline.settings import load_settings
 from xeno_pipeline.tenants.credentials import KeyRing
 
+pytestmark = pytest.mark.thorough
+
 STORES = (
     StoreSpec("cents", orders=200, currency="USD", timezone="America/New_York", seed=1, plan="Enterprise"),
     StoreSpec("yen", orders=200, currency="JPY", timezone="Asia/Tokyo", seed=2, plan="Enterprise"),
