@@ -1,4 +1,4 @@
-"""The dbt project parsed once, and databases with the marts made."""
+"""The dbt project parsed once, databases with the marts made, and a tenant to begin with."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.installation import Installation, Shop
 from xeno_pipeline.database.connection import Database
+from xeno_pipeline.tenants.registry import Tenant
 
 if TYPE_CHECKING:  # dbt takes seconds to import, and most tests do without it
     from tests.support.marts.warehouse import Warehouse
@@ -62,3 +64,11 @@ def make_warehouse(
 def warehouse(make_warehouse: Callable[[], Warehouse]) -> Warehouse:
     """A database of the test's own with the marts made, and no tenant yet."""
     return make_warehouse()
+
+
+@pytest.fixture
+def tenant(installation: Installation, shop: Shop) -> Tenant:
+    """A tenant whose history is in raw."""
+    tenant = installation.connect(shop)
+    installation.sync(tenant)
+    return tenant

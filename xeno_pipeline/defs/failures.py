@@ -43,8 +43,7 @@ def finish_run(context: Context, database: Database, job: str, tenant_ids: Colle
     Raises:
         Failure: a tenant failed.
     """
-    for tenant_id in skipped_tenants(context.log, database, failures.reasons.keys()):
-        del failures.reasons[tenant_id]
+    failures.discard(skipped_tenants(context.log, database, failures.reasons.keys()))
     store_failures(context, database, job, tenant_ids, failures)
     if failures:
         raise build_failure(failures)

@@ -44,16 +44,16 @@ def without_skipped(
     """The results of tenants that are still active; the failures of the others are dropped, also from `failures`."""
     failed = {result.tenant_id for result in results if isinstance(result, StreamFailure)} | failures.reasons.keys()
     skipped = skipped_tenants(log, database, failed)
-    for tenant_id in skipped:
-        failures.reasons.pop(tenant_id, None)
+    failures.discard(skipped)
     return [result for result in results if isinstance(result, StreamReport) or result.tenant_id not in skipped]
 
 
 def drop_skipped(log: dg.DagsterLogManager, database: Database, report: TransformReport) -> None:
     """Drop the failures of tenants that are no longer active from a transform's report."""
-    for tenant_id in skipped_tenants(log, database, {*report.failures, *report.afterwards.reasons}):
+    skipped = skipped_tenants(log, database, {*report.failures, *report.afterwards.reasons})
+    report.afterwards.discard(skipped)
+    for tenant_id in skipped:
         report.failures.pop(tenant_id, None)
-        report.afterwards.reasons.pop(tenant_id, None)
 
 
 def skipped_tenants(log: dg.DagsterLogManager, database: Database, tenant_ids: Collection[str]) -> Mapping[str, str]:

@@ -140,35 +140,32 @@ class DbtProject:
 
     @property
     def manifest_path(self) -> Path:
-        """The manifest of the project as it is now: baked into the image, else parsed on first use."""
-        baked = _BAKED / self._parse_key / "manifest.json"
-        if baked.exists():
-            return baked
-        parsed = self._settings.home / "dbt" / self._parse_key
-        manifest = parsed / "manifest.json"
-        if not manifest.exists():
-            parsed.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(parsed.with_suffix(".lock")):
-                if not manifest.exists():
-                    self._parse(parsed)
-        return manifest
+        """The manifest of the project as it is now."""
+        return self._kept(f"{self._parse_key}/manifest.json", lambda path: self._parse(path.parent))
 
     @cached_property
     def column_lineage(self) -> Lineage:
         """From which columns each column is computed: read off the SQL once for a version of the project, then kept."""
-        name = f"{self.version}-lineage.json"
-        kept = _BAKED / name
-        if not kept.exists():
-            kept = self._settings.home / "dbt" / name
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(kept.with_suffix(".lock")):
-                if not kept.exists():
-                    self._keep_lineage(kept)
+        kept = self._kept(self._lineage_file, self._keep_lineage)
         found: dict[str, dict[str, list[list[str]]]] = orjson.loads(kept.read_bytes())
         return {
             relation: {column: [(table, name) for table, name in of] for column, of in columns.items()}
             for relation, columns in found.items()
         }
+
+    def _kept(self, name: str, make: Callable[[Path], None]) -> Path:
+        """A file that is made from the project: baked into the image, else made on first use."""
+        baked = _BAKED / name
+        if baked.exists():
+            return baked
+        folder = self._settings.home / "dbt"
+        kept = folder / name
+        if not kept.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(folder / f"{name.partition('/')[0]}.lock"):
+                if not kept.exists():
+                    make(kept)
+        return kept
 
     def _keep_lineage(self, path: Path) -> None:
         from xeno_pipeline.marts.sql_lineage import column_lineage  # sqlglot is needed once for a version only
@@ -181,6 +178,10 @@ class DbtProject:
             found = column_lineage(manifest, target / "compiled" / "xeno", DBT_PROJECT_DIR)
             (target / path.name).write_bytes(orjson.dumps(found))
             (target / path.name).rename(path)
+
+    @property
+    def _lineage_file(self) -> str:
+        return f"{self.version}-lineage.json"
 
     @cached_property
     def _parse_key(self) -> str:
@@ -228,7 +229,7 @@ class DbtProject:
             The manifest.
         """
         self._parse(_BAKED / self._parse_key)
-        self._keep_lineage(_BAKED / f"{self.version}-lineage.json")
+        self._keep_lineage(_BAKED / self._lineage_file)
         return self.manifest_path
 
     def write_docs(self, folder: Path) -> None:

@@ -6,6 +6,7 @@ A path begins with the GraphQL type of the row's node: `Order.customer.id`. Cart
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 from xeno_pipeline.raw import tables as raw
 
@@ -172,7 +173,8 @@ _FIELDS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def fields_of(table: str) -> dict[str, str]:
+@cache
+def fields_of(table: str) -> Mapping[str, str]:
     """The field of Shopify behind each column of a raw table; the pipeline's own columns and tables have none."""
     if table not in _FIELDS:
         return {}

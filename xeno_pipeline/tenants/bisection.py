@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -55,6 +55,11 @@ class Failures:
             for tenant_id, reasons in self.reasons.items()
             for reason in reasons
         ]
+
+    def discard(self, tenant_ids: Iterable[str]) -> None:
+        """Forget the failures of some tenants."""
+        for tenant_id in tenant_ids:
+            self.reasons.pop(tenant_id, None)
 
     def merge(self, others: Failures) -> None:
         """Add the reasons of other failures."""

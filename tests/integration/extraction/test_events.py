@@ -22,14 +22,6 @@ def rows_of(raw: Rows, tables: tuple[str, ...]) -> Rows:
     return {table: raw[table] for table in tables}
 
 
-@pytest.fixture
-def tenant(installation: Installation, shop: Shop) -> Tenant:
-    """A tenant whose history is in raw."""
-    tenant = installation.connect(shop)
-    installation.sync(tenant)
-    return tenant
-
-
 def test_an_order_that_was_placed_is_in_raw_as_a_sync_would_have_it(
     installation: Installation, other_installation: Installation, shop: Shop, tenant: Tenant
 ) -> None:

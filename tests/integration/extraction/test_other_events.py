@@ -46,14 +46,6 @@ def cart(updated_at: str, *lines: dict[str, Any], token: str = "c1?key=opens-the
     }
 
 
-@pytest.fixture
-def tenant(installation: Installation, shop: Shop) -> Tenant:
-    """A tenant whose history is in raw."""
-    tenant = installation.connect(shop)
-    installation.sync(tenant)
-    return tenant
-
-
 def test_of_a_carts_payloads_the_newest_is_kept_however_they_come(
     installation: Installation, shop: Shop, tenant: Tenant
 ) -> None:

@@ -23,14 +23,6 @@ pytestmark = pytest.mark.thorough
 IMPATIENT = RetryPolicy(deadline=0.5, longest_pause=0.05)
 
 
-@pytest.fixture
-def tenant(installation: Installation, shop: Shop) -> Tenant:
-    """A tenant whose history is in raw."""
-    tenant = installation.connect(shop)
-    installation.sync(tenant)
-    return tenant
-
-
 def touch(shop: Shop, installation: Installation, orders: int, *, beyond: int = 0) -> list[int]:
     """Change so many orders, and return their ids."""
     query = "select id from raw.orders order by id limit %s offset %s"

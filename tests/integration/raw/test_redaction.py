@@ -35,14 +35,6 @@ _NOT_PERSONAL = {
 
 
 @pytest.fixture
-def tenant(installation: Installation, shop: Shop) -> Tenant:
-    """A tenant whose history is in raw."""
-    tenant = installation.connect(shop)
-    installation.sync(tenant)
-    return tenant
-
-
-@pytest.fixture
 def customer(installation: Installation, tenant: Tenant) -> int:
     """A customer with an email, orders and a checkout, who is not redacted yet."""
     query = """

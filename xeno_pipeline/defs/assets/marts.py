@@ -36,6 +36,7 @@ extraction fails does not delay another tenant's marts.
 class _Translator(DagsterDbtTranslator):
     def __init__(self, lineage: Lineage) -> None:
         self._columns = ModelColumns(lineage)
+        self._specs: dict[str, dg.AssetSpec] = {}
         # A dbt test's result does not say which tenant it is about; the asset checks do.
         super().__init__(DagsterDbtTranslatorSettings(enable_asset_checks=False))
 
@@ -44,6 +45,12 @@ class _Translator(DagsterDbtTranslator):
         return dg.AssetKey([dbt_resource_props["schema"], dbt_resource_props["name"]])
 
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
+        """The asset of a model. dagster-dbt asks for each several times."""
+        if unique_id not in self._specs:
+            self._specs[unique_id] = self._build_spec(manifest, unique_id, project)
+        return self._specs[unique_id]
+
+    def _build_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
         spec = super().get_asset_spec(manifest, unique_id, project)
         node = manifest["nodes"].get(unique_id)
         if node is None:  # a source
