@@ -1,0 +1,39 @@
+"""Stores whose marts are made once for a module of tests, which change nothing in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.installation import Installation, Shop
+from xeno_pipeline.database.connection import Connection
+from xeno_pipeline.tenants.credentials import KeyRing
+
+if TYPE_CHECKING:
+    from tests.support.marts.warehouse import Warehouse
+
+
+@pytest.fixture(scope="module")
+def marts(
+    make_warehouse: Callable[[], Warehouse],
+    depot: Shop,
+    ring: KeyRing,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Warehouse:
+    """Two stores with marts: `depot`, of 1,500 orders, and `shelf`, of 60; and `void`, without any order."""
+    warehouse = make_warehouse()
+    installation = Installation(warehouse.database, ring, tmp_path_factory.mktemp("spool"))
+    for handle in ("depot", "shelf", "void"):
+        installation.sync(installation.connect(Shop(depot.sandbox, handle)))
+    warehouse.transform()
+    return warehouse
+
+
+@pytest.fixture
+def connection(marts: Warehouse) -> Iterator[Connection]:
+    """A session of the owner's, for which names without a schema are those of marts."""
+    with marts.database.connect() as connection:
+        connection.execute("set search_path = marts")
+        yield connection
