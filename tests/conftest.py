@@ -20,14 +20,15 @@ from xeno_pipeline.database.embedded import EmbeddedServer
 from xeno_pipeline.database.migrate import migrate
 from xeno_pipeline.tenants.credentials import KeyRing
 
+_LONGEST = ("tests/e2e/", "tests/integration/marts/", "tests/integration/defs/", "tests/integration/isolation/")
 _TEMPLATE = "migrated"
 _STORES = 1_000
 """Stores in the pool of a worker; each test that changes one takes the next."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the end-to-end tests, which take minutes a file: they would leave one worker busy in the end."""
-    items.sort(key=lambda item: not item.nodeid.startswith("tests/e2e/"))
+    """Begin with what takes longest a file: it would leave one worker busy in the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONGEST))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -34,8 +34,8 @@ def parsed_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ParsedP
 @pytest.fixture(scope="session")
 def make_warehouse(
     make_database: Callable[..., Database], parsed_project: ParsedProject, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[], Warehouse]:
-    """Makes databases with the marts made, and no tenant yet."""
+) -> Callable[..., Warehouse]:
+    """Makes databases with the marts' relations and no tenant yet, or copies of such a one with all that it holds."""
     from pydantic import SecretStr
 
     from tests.support.marts.warehouse import Warehouse
@@ -48,12 +48,13 @@ def make_warehouse(
     def project(database: Database) -> DbtProject:
         return DbtProject(Settings(home=home, database_url=SecretStr(database.url)))
 
-    template = make_database()
-    make_relations(template, project(template))
-    with template.connect() as connection:
-        name = connection.info.dbname
+    database = make_database()
+    empty = Warehouse(database, project(database))
+    make_relations(database, empty.project)
 
-    def make() -> Warehouse:
+    def make(template: Warehouse = empty) -> Warehouse:
+        with template.database.connect() as connection:
+            name = connection.info.dbname
         database = make_database(name)
         return Warehouse(database, project(database))
 

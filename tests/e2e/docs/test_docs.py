@@ -66,6 +66,7 @@ def _check(words: list[str]) -> None:
         assert {word.partition("=")[0] for word in words if word.startswith("--")} <= known
 
 
+@pytest.mark.thorough
 def test_everything_that_runs_by_itself_is_documented() -> None:
     """In a process of its own: Dagster's definitions are read from the settings of whoever imports them."""
     script = """

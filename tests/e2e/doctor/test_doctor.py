@@ -40,6 +40,8 @@ from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.credentials import key_file, load_key_ring
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 def settings(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:

@@ -100,6 +100,7 @@ def test_a_wrong_token_is_refused_and_not_repeated(xeno: Xeno, machine: Installa
     assert machine.tenants() == []
 
 
+@pytest.mark.thorough
 def test_an_unreachable_host_is_told_of_within_seconds(xeno: Xeno, machine: Installation) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}"
 
@@ -142,6 +143,7 @@ def complaints(said: Said) -> list[str]:
     return [line for line in said.err.splitlines() if " failed. " in line]
 
 
+@pytest.mark.thorough
 def test_a_sync_that_fails_says_why_and_leaves_raw_as_it_was(xeno: Xeno, machine: Installation, shop: Shop) -> None:
     machine.sync(machine.connect(shop))
     shop.control.update_order(tags=["urgent"])

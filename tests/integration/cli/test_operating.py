@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+import pytest
+
 from tests.support.installation import Installation, Shop
 from tests.support.xeno_command import Said
 
 
+@pytest.mark.thorough
 def test_a_store_is_compared_with_shopify_and_the_points_that_this_took_are_shown(
     main: Callable[..., Said], machine: Installation, shelf: Shop
 ) -> None:

@@ -156,6 +156,7 @@ def test_a_message_that_cannot_be_delivered_is_tried_again_for_the_channel_that_
     assert (len(mail.mails), len(webhook.texts)) == (1, 1)
 
 
+@pytest.mark.thorough
 def test_a_failed_run_is_alerted_for_its_failed_tenant_until_that_is_read_again(
     webhook: WebhookServer, location: Location, tenant: str, other_shop: Shop, shop: Shop
 ) -> None:

@@ -18,6 +18,8 @@ from tests.support.location import Location
 from xeno_pipeline.defs import dagster_internals as internals
 from xeno_pipeline.monitoring import checks
 
+pytestmark = pytest.mark.thorough
+
 KEY = dg.AssetKey(["raw", "orders"])
 
 

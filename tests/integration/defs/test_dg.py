@@ -12,6 +12,8 @@ import pytest
 
 from xeno_pipeline.settings import PROJECT_DIR
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:

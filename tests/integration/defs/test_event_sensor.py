@@ -112,6 +112,7 @@ def many(location: Location, tmp_path: Path) -> Iterator[list[Shop]]:
         yield shops
 
 
+@pytest.mark.thorough
 def test_a_tick_with_events_of_forty_tenants_starts_one_run_and_one_invocation_of_dbt(
     location: Location, many: list[Shop]
 ) -> None:
@@ -133,6 +134,7 @@ def test_a_tick_with_events_of_forty_tenants_starts_one_run_and_one_invocation_o
     assert states(location.installation) == [("in the marts", 0, None)] * len(many)
 
 
+@pytest.mark.thorough
 def test_no_event_waits_for_a_run_whose_process_was_killed(location: Location, pair: list[str], shop: Shop) -> None:
     (order,) = shop.control.place_order()["orders"]
     tell(location.installation.database, shop, ("orders/create", {"id": order}))
@@ -162,6 +164,7 @@ def test_a_run_that_could_not_read_one_tenant_lands_the_others_and_fails_naming_
     assert [status for status, _, _ in states(location.installation)] == ["to be tried again", "in the marts"]
 
 
+@pytest.mark.thorough
 def test_what_a_dead_run_had_read_is_transformed_by_the_next(location: Location, pair: list[str], shop: Shop) -> None:
     (order,) = shop.control.place_order()["orders"]
     tell(location.installation.database, shop, ("orders/create", {"id": order}))

@@ -89,6 +89,7 @@ def test_the_sync_job_lands_healthy_tenants_and_then_fails_naming_the_others(
     assert set(location.materialized(REVENUE)) == {other_shop.handle}
 
 
+@pytest.mark.thorough
 def test_what_a_reconciliation_refreshes_is_in_the_marts_when_it_ends(
     location: Location, pair: list[str], shop: Shop
 ) -> None:

@@ -68,6 +68,7 @@ def test_a_tenants_own_secret_signs_for_its_own_shop_alone(
     assert gateway.deliver(ORDER, shop=f"{shop}.myshopify.com", secret=secret).status_code == status
 
 
+@pytest.mark.thorough
 def test_a_secret_that_is_given_or_sealed_anew_is_taken_up_by_the_gateway_that_runs(
     gateway: GatewayProcess, customs: Installation, home: Path
 ) -> None:
@@ -91,6 +92,7 @@ def test_where_every_store_has_its_own_app_the_gateway_needs_none(customs: Insta
         assert bare.get("/auth/install?shop=acme.myshopify.com").status_code == 404
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("settings", "says"),
     [

@@ -46,7 +46,13 @@ def make_marts(
     return make
 
 
-@pytest.fixture(scope="session", params=[None, "careful"], ids=["superuser", "no superuser"])
+@pytest.fixture(
+    scope="session",
+    params=[
+        pytest.param(None, id="superuser"),
+        pytest.param("careful", id="no superuser", marks=pytest.mark.thorough),
+    ],
+)
 def marts(request: pytest.FixtureRequest, make_marts: Callable[[str | None], Marts]) -> Marts:
     """A database with rows of two tenants, and statistics of them; its owner is a superuser, and one that is none."""
     made = make_marts(request.param)

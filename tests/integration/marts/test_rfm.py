@@ -52,6 +52,7 @@ def test_scores_are_fifths_with_ties_broken_as_documented(bazaar: Warehouse) -> 
     }
 
 
+@pytest.mark.thorough
 def test_ties_kept_together_have_the_score_of_the_first_of_them(bazaar: Warehouse) -> None:
     command = ["run", "--select", "int_customer_scores", "--vars", "rfm_ties: together"]
     assert [node.message for node in bazaar.project.invoke(command, transform_id=None) if node.failed] == []

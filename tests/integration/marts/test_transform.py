@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import deepcopy
 from datetime import date
 from typing import Any
 
@@ -16,16 +18,44 @@ from xeno_pipeline.tenants.offboarding import remove_tenant
 TODAY = date(2026, 6, 1)
 
 
+@pytest.fixture(scope="module")
+def make_opened(make_warehouse: Callable[..., Warehouse]) -> Callable[..., tuple[Warehouse, dict[str, Store]]]:
+    """Makes databases with stores whose marts are made: copies of one in which they were."""
+    templates: dict[tuple[str, ...], tuple[Warehouse, dict[str, Store]]] = {}
+
+    def make(*handles: str) -> tuple[Warehouse, dict[str, Store]]:
+        if handles not in templates:
+            warehouse = make_warehouse()
+            templates[handles] = warehouse, {handle: _open(warehouse, handle) for handle in handles}
+        template, stores = templates[handles]
+        return make_warehouse(template), deepcopy(stores)
+
+    return make
+
+
 @pytest.fixture
-def acme(warehouse: Warehouse) -> Store:
+def opened(
+    request: pytest.FixtureRequest, make_opened: Callable[..., tuple[Warehouse, dict[str, Store]]]
+) -> tuple[Warehouse, dict[str, Store]]:
+    """A database with the stores that the test asks for."""
+    return make_opened(*(handle for handle in ("acme", "other") if handle in request.fixturenames))
+
+
+@pytest.fixture
+def warehouse(opened: tuple[Warehouse, dict[str, Store]]) -> Warehouse:
+    return opened[0]
+
+
+@pytest.fixture
+def acme(opened: tuple[Warehouse, dict[str, Store]]) -> Store:
     """A store whose marts are made."""
-    return _open(warehouse, "acme")
+    return opened[1]["acme"]
 
 
 @pytest.fixture
-def other(warehouse: Warehouse) -> Store:
+def other(opened: tuple[Warehouse, dict[str, Store]]) -> Store:
     """Another one in the same database."""
-    return _open(warehouse, "other")
+    return opened[1]["other"]
 
 
 def test_a_change_rewrites_the_rows_it_touches_and_no_others(warehouse: Warehouse, acme: Store, other: Store) -> None:
@@ -84,6 +114,7 @@ def test_a_rebuild_of_a_tenant_touches_no_other_and_no_row_that_is_right(
     assert _changed(before, _row_versions(warehouse)) == {"marts.fct_orders": [f"(acme,{min(acme.orders)})"]}
 
 
+@pytest.mark.thorough
 def test_a_transform_that_dies_halfway_forgets_nothing(warehouse: Warehouse, acme: Store) -> None:
     acme.move_order(min(acme.orders), hour=2000)
     acme.merge_customers(*sorted(acme.customers)[:2])
@@ -182,6 +213,7 @@ def test_what_nobody_can_know_is_null_and_not_zero(warehouse: Warehouse, acme: S
     assert warehouse.query(f"select {averages} from marts.tenant_overview where tenant_id = 'unsold'") == [(0,)]
 
 
+@pytest.mark.thorough
 def test_full_refresh_destroys_nothing(warehouse: Warehouse, acme: Store, other: Store) -> None:
     before = _row_versions(warehouse)
 
@@ -192,6 +224,7 @@ def test_full_refresh_destroys_nothing(warehouse: Warehouse, acme: Store, other:
     assert _changed(before, _row_versions(warehouse)).keys().isdisjoint(kept)
 
 
+@pytest.mark.thorough
 def test_a_tested_transform_tests_tables_views_and_how_they_agree(warehouse: Warehouse, acme: Store) -> None:
     assert warehouse.transform(as_of=TODAY, only_due=False, test=True).failed_tests == []
 
@@ -226,6 +259,7 @@ def test_history_records_a_change_of_scores_on_the_day_it_is_observed(warehouse:
     assert warehouse.value("select count(*) from marts.customer_timeline where event_type = 'segment_change'") > 0
 
 
+@pytest.mark.thorough
 def test_several_changes_on_a_day_leave_one_row_and_none_where_they_undo_each_other(
     warehouse: Warehouse, acme: Store
 ) -> None:
@@ -243,6 +277,7 @@ def test_several_changes_on_a_day_leave_one_row_and_none_where_they_undo_each_ot
     assert warehouse.query("select * from marts.rfm_history order by 2, 3") == before
 
 
+@pytest.mark.thorough
 def test_only_transforms_of_today_write_history_and_rebuilds_keep_it(warehouse: Warehouse, acme: Store) -> None:
     assert warehouse.query("select * from marts.rfm_history") == []
     warehouse.transform()
@@ -320,6 +355,7 @@ def _scores(warehouse: Warehouse) -> list[tuple[Any, ...]]:
 # -- tests, and what was left out
 
 
+@pytest.mark.thorough
 def test_tests_run_after_all_models_so_that_one_that_fails_keeps_no_mart_from_being_made(
     warehouse: Warehouse, acme: Store, other: Store
 ) -> None:
@@ -346,6 +382,7 @@ def test_tests_run_after_all_models_so_that_one_that_fails_keeps_no_mart_from_be
     ]
 
 
+@pytest.mark.thorough
 def test_what_a_test_said_of_one_tenant_stays_when_it_runs_for_another(
     warehouse: Warehouse, acme: Store, other: Store
 ) -> None:
@@ -367,6 +404,7 @@ def test_what_a_test_said_of_one_tenant_stays_when_it_runs_for_another(
     assert warehouse.value("select count(*) from stale.orders") == 0, "tests make nothing stale"
 
 
+@pytest.mark.thorough
 def test_changes_stay_until_every_table_is_made(warehouse: Warehouse, acme: Store) -> None:
     acme.place_order(None, hour=2000, product=None)
     acme.load(warehouse)
@@ -381,6 +419,7 @@ def test_changes_stay_until_every_table_is_made(warehouse: Warehouse, acme: Stor
     assert differences(incremental, warehouse.marts()) == {}
 
 
+@pytest.mark.thorough
 def test_what_cannot_be_noted_as_stale_fails_for_its_tenant_alone(
     warehouse: Warehouse, acme: Store, other: Store
 ) -> None:
@@ -395,6 +434,7 @@ def test_what_cannot_be_noted_as_stale_fails_for_its_tenant_alone(
     assert str(report.failures["acme"]).startswith("acme: ")
 
 
+@pytest.mark.thorough
 def test_what_fails_for_everybody_is_tried_no_further(warehouse: Warehouse, acme: Store, other: Store) -> None:
     for store in (acme, other):
         store.place_order(None, hour=2000, product=None)
@@ -404,6 +444,7 @@ def test_what_fails_for_everybody_is_tried_no_further(warehouse: Warehouse, acme
         warehouse.try_transform("acme", "other", as_of=TODAY, only_due=False)
 
 
+@pytest.mark.thorough
 def test_a_time_zone_that_the_database_does_not_know_stops_its_tenant_alone(
     warehouse: Warehouse, acme: Store, other: Store
 ) -> None:
@@ -415,6 +456,7 @@ def test_a_time_zone_that_the_database_does_not_know_stops_its_tenant_alone(
     )
 
 
+@pytest.mark.thorough
 def test_nothing_is_made_of_a_tenant_that_is_removed_meanwhile(warehouse: Warehouse, acme: Store, other: Store) -> None:
     with warehouse.database.connect() as connection:
         remove_tenant(connection, "acme")
@@ -428,6 +470,7 @@ def test_nothing_is_made_of_a_tenant_that_is_removed_meanwhile(warehouse: Wareho
             assert warehouse.value(f"select count(*) from {schema}.{table} where tenant_id = 'acme'") == 0
 
 
+@pytest.mark.thorough
 def test_an_order_that_moves_to_another_customer_is_followed_through_the_stale_keys(warehouse: Warehouse) -> None:
     """The worked example of docs/contribute/stale-keys.md."""
     warehouse.register([("acme", "UTC", "EUR")])

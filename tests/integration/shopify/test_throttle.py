@@ -58,6 +58,7 @@ def slow_store(tmp_path: Path) -> Iterator[SlowStore]:
         yield store
 
 
+@pytest.mark.thorough
 def test_a_long_read_of_a_slow_store_is_never_throttled(slow_store: SlowStore) -> None:
     client = slow_store.client()
     for _ in range(10):
@@ -87,6 +88,7 @@ def test_streams_side_by_side_on_one_client_are_never_throttled(slow_store: Slow
     assert slow_store.api.stats.throttled == 0
 
 
+@pytest.mark.thorough
 def test_two_clients_that_drink_from_one_bucket_are_never_throttled(slow_store: SlowStore) -> None:
     """Two processes, say: neither knows of the other's calls."""
     slow_store.api.bucket.charge(1_200)

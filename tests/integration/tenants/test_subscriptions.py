@@ -54,6 +54,7 @@ def test_where_all_is_as_it_should_be_nothing_is_done(installation: Installation
     assert of(shop).list_all() == before
 
 
+@pytest.mark.thorough
 def test_a_list_that_takes_too_long_comes_in_smaller_pages(
     installation: Installation, shop: Shop, tenant: Tenant
 ) -> None:
