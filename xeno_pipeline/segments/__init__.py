@@ -1,0 +1,1 @@
+"""Segments: sets of customers that a query in Shopify's segment query language describes."""
