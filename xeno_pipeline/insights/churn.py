@@ -1,0 +1,63 @@
+"""Churn: customers by how often they ordered and how long ago."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from pydantic import Field
+
+from xeno_pipeline.database.connection import Connection
+from xeno_pipeline.insights.model import Amount, Model, fetch_all
+from xeno_pipeline.insights.stores import today_of
+
+
+class ChurnSegment(Model):
+    """Customers of a churn segment."""
+
+    churn_segment: str
+    customers: int
+    churn_risk_customers: int = Field(description="Those without an order for 90 days.")
+    high_value_customers: int
+    orders: int
+    net_sales: Amount
+
+
+class Churn(Model):
+    """A store's customers with an order, by churn segment."""
+
+    as_of_date: date
+    customers: int
+    churn_risk_customers: int
+    segments: list[ChurnSegment] = Field(description="Those with customers.")
+
+
+def churn(connection: Connection, tenant_id: str) -> Churn:
+    """Customers with an order by churn segment, of the mart `dim_customers`.
+
+    Raises:
+        NotModelledError: the store has no marts yet.
+    """
+    today = today_of(connection, tenant_id)
+    segments = fetch_all(
+        connection,
+        ChurnSegment,
+        """
+        select
+            churn_segment,
+            count(*) as customers,
+            count(*) filter (where is_churn_risk) as churn_risk_customers,
+            count(*) filter (where is_high_value) as high_value_customers,
+            sum(orders_count)::bigint as orders,
+            sum(net_sales)::numeric(20, 4) as net_sales
+        from dim_customers
+        where tenant_id = %(tenant_id)s and orders_count > 0
+        group by churn_segment order by churn_segment
+        """,
+        {"tenant_id": tenant_id},
+    )
+    return Churn(
+        as_of_date=today,
+        customers=sum(segment.customers for segment in segments),
+        churn_risk_customers=sum(segment.churn_risk_customers for segment in segments),
+        segments=segments,
+    )
