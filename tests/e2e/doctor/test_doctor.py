@@ -40,8 +40,6 @@ from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.credentials import key_file, load_key_ring
 
-pytestmark = pytest.mark.thorough
-
 
 @pytest.fixture
 def settings(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
@@ -73,6 +71,7 @@ def the_problem(findings: Sequence[Diagnosis], subject: str) -> Diagnosis:
 # --- the command ---
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a small disk")
 def test_the_command_tells_each_fault_with_its_remedy_and_ends_with_1(tmp_path: Path) -> None:
     """A package of a wrong version, a disk that is full, and a database that is away, all at once."""

@@ -48,6 +48,7 @@ def test_an_export_prints_where_the_file_is(asked: Installation, main: Callable[
         assert wrong in said.err
 
 
+@pytest.mark.thorough
 def test_run_does_what_is_due_and_after_a_restored_backup_every_redaction_again(
     asked: Installation, main: Callable[..., Said]
 ) -> None:

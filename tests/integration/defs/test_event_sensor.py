@@ -147,6 +147,7 @@ def test_no_event_waits_for_a_run_whose_process_was_killed(location: Location, p
         assert len(sensor.evaluate_tick(context).run_requests or []) == 1
 
 
+@pytest.mark.thorough
 def test_a_run_that_could_not_read_one_tenant_lands_the_others_and_fails_naming_it(
     location: Location, pair: list[str], shop: Shop, other_shop: Shop
 ) -> None:

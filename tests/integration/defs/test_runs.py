@@ -28,6 +28,7 @@ def pair(location: Location, shop: Shop, other_shop: Shop) -> list[str]:
     return [shop.handle, other_shop.handle]
 
 
+@pytest.mark.thorough
 def test_a_backfill_reads_and_models_each_tenant_of_its_range(
     location: Location, pair: list[str], shop: Shop, other_shop: Shop
 ) -> None:
@@ -89,7 +90,6 @@ def test_the_sync_job_lands_healthy_tenants_and_then_fails_naming_the_others(
     assert set(location.materialized(REVENUE)) == {other_shop.handle}
 
 
-@pytest.mark.thorough
 def test_what_a_reconciliation_refreshes_is_in_the_marts_when_it_ends(
     location: Location, pair: list[str], shop: Shop
 ) -> None:

@@ -86,6 +86,7 @@ def test_a_first_build_analyses_what_it_fills_once(warehouse: Warehouse) -> None
     assert analyzed["fct_order_lines"] == 1  # nothing is made stale by these
 
 
+@pytest.mark.thorough
 def test_the_last_load_is_the_last_that_changed_something_for_a_transform_as_for_a_rebuild(
     warehouse: Warehouse, acme: Store
 ) -> None:
@@ -102,6 +103,7 @@ def test_the_last_load_is_the_last_that_changed_something_for_a_transform_as_for
     assert warehouse.value(query) > first
 
 
+@pytest.mark.thorough
 def test_a_rebuild_of_a_tenant_touches_no_other_and_no_row_that_is_right(
     warehouse: Warehouse, acme: Store, other: Store
 ) -> None:
@@ -156,6 +158,7 @@ def test_a_tenant_that_cannot_be_transformed_keeps_no_other_from_it(
     ]
 
 
+@pytest.mark.thorough
 def test_a_new_day_moves_what_depends_on_it_and_writes_next_to_nothing(warehouse: Warehouse, acme: Store) -> None:
     before = _row_versions(warehouse)
     warehouse.transform(as_of=date(2026, 7, 15))
