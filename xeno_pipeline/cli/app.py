@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from xeno_pipeline.cli import alerts, db, demo, doctor, gateway, privacy, run, sandbox, tenants, webhooks
+from xeno_pipeline.cli import alerts, db, demo, doctor, export, gateway, privacy, run, sandbox, tenants, webhooks
 
 app = typer.Typer(
     name="xeno",
@@ -19,7 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run.sync, run.reconcile, run.transform, doctor.doctor, demo.demo, demo.dev):
+for command in (run.sync, run.reconcile, run.transform, export.export, doctor.doctor, demo.demo, demo.dev):
     app.command()(command)
 app.add_typer(tenants.app, name="tenant")
 app.add_typer(db.app, name="db")

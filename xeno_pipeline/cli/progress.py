@@ -53,6 +53,11 @@ class ProgressDisplay:
         """Show how far dbt is."""
         self._show("marts", f"made {name}", done, total)
 
+    def on_rows(self, name: str, rows: int) -> None:
+        """Show how many rows were exported; in a pipe nothing, since that may be the export."""
+        if err.is_terminal:
+            self._show(name, "rows", rows, None)
+
     def _show(self, name: str, phase: str, done: int, total: int | None) -> None:
         with self._lock:
             if err.is_terminal:

@@ -1,0 +1,1 @@
+"""Exports: a tenant's marts as CSV and Parquet, and as a bundle for Superset."""
