@@ -134,7 +134,9 @@ def odd(exported: Warehouse) -> Iterator[list[tuple[Any, ...]]]:
         insert into marts.dim_products (tenant_id, product_id, title, vendor, variants_count, min_price, is_deleted)
         values ('empty', %s, %s, %s, 1, %s, false)
         """
-    rows = [(number, text, None, Decimal("0.0001") * number) for number, text in enumerate(TEXTS)]
+    rows: list[tuple[Any, ...]] = [
+        (number, text, None, Decimal("0.0001") * number) for number, text in enumerate(TEXTS)
+    ]
     rows.append((len(TEXTS), None, "", Decimal("9999999999999999.9999")))
     for row in rows:
         exported.execute(insert, *row)
