@@ -40,6 +40,13 @@ class Settings(BaseSettings):
     database_password: SecretStr | None = Field(
         default=None, description="The password of the user in `database_url`, where that holds none."
     )
+    serving_password: SecretStr | None = Field(
+        default=None, description="The password of the login xeno_serving, by which `xeno insights serve` reads."
+    )
+    insights_url: str = Field(
+        default="http://127.0.0.1:8720",
+        description="Where browsers reach `xeno insights serve`: sign-in links begin so.",
+    )
     postgres_port: int | None = Field(
         default=None, ge=1, le=65535, description="Where the embedded server listens on loopback, with passwords."
     )

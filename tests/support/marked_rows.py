@@ -38,6 +38,7 @@ class Owner:
 
 ATTACKER = Owner("mallory", "plainly", 100100, 2100)
 VICTIM = Owner("velvet-victim", "velvet", 190719, 2719)
+BYSTANDER = Owner("zebra", "zebra", 300300, 2300)
 
 
 def register(connection: Connection, owner: Owner) -> None:

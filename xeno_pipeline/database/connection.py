@@ -63,7 +63,7 @@ class Database:
                 f"The database {self.place} cannot be used: {_reason(error)}. Start it, or correct XENO_DATABASE_URL."
             ) from error
         with redact_row_values(), connection:
-            _pin_formats(connection)
+            pin_formats(connection)
             yield connection
 
     @property
@@ -83,7 +83,7 @@ class Database:
         return URL.create(f"postgresql+{driver}", username=user, password=password, database=name, query=parts)
 
 
-def _pin_formats(connection: Connection) -> None:
+def pin_formats(connection: Connection) -> None:
     """Set the formats of dates, instants and intervals that psycopg reads, whatever the server's defaults are.
 
     The server reports its defaults when a session begins, so this costs no round trip as a rule.

@@ -88,7 +88,7 @@ def grant_bi_role(database: Database, tenant_id: str | None, password: str | Non
         RolesNotPermittedError: the owner may not create roles; the message says what an administrator must run.
     """
     password = password or secrets.token_urlsafe(24)
-    with database.connect(autocommit=True) as connection, _explained(connection):
+    with database.connect(autocommit=True) as connection, explain_refusal(connection):
         _prepare(connection)
         with connection.transaction():
             connection.execute("lock table ops.bi_roles in share row exclusive mode")  # two may ask for the same
@@ -110,7 +110,7 @@ def revoke_bi_role(connection: Connection, tenant_id: str | None) -> bool:
     if name is None:
         return False
     role = sql.Identifier(name)
-    with _explained(connection):
+    with explain_refusal(connection):
         connection.execute("delete from ops.bi_roles where role_name = %s", [name])
         connection.execute(sql.SQL("revoke {} from {}").format(_group(connection, tenant_id), role))
         connection.execute(sql.SQL("alter role {} nologin").format(role))
@@ -139,7 +139,7 @@ def adopt_bi_roles(database: Database) -> int:
         from ops.bi_roles join pg_roles on rolname = role_name
         where database_oid not in (select oid from pg_database)
         """
-    with database.connect(autocommit=True) as connection, _explained(connection):
+    with database.connect(autocommit=True) as connection, explain_refusal(connection):
         if not connection.execute(f"select {unbound}").fetchall():
             return 0
         _prepare(connection)
@@ -164,7 +164,7 @@ def allow_login(connection: Connection, tenant_id: str, *, allowed: bool) -> Non
     name = _role_of(connection, tenant_id)
     if name is not None:
         statement = "alter role {} login" if allowed else "alter role {} nologin"
-        with _explained(connection):
+        with explain_refusal(connection):
             connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
 
 
@@ -191,7 +191,7 @@ def _prepare(connection: Connection) -> None:
     Each statement is a transaction, so that no more than one relation is locked at a time, and every call does it
     all: a copy of the database brings the relations with it, but not what its database grants.
     """
-    connection.execute(_MAKING_RELATIONS)  # ends with the session
+    hold_relations(connection)
     groups = [_named_group(connection, kind) for kind in ("tenants", "operators")]
     for group in groups:
         if connection.execute("select from pg_roles where rolname = %s", [group]).fetchone() is None:
@@ -209,6 +209,20 @@ def _prepare(connection: Connection) -> None:
     ):
         connection.execute(sql.SQL(statement).format(**names))
     _check_database(connection, groups[0])
+    secure_relations(connection)
+
+
+def hold_relations(connection: Connection) -> None:
+    """Wait until nobody makes the relations of the marts, and keep others from it until the session ends."""
+    connection.execute(_MAKING_RELATIONS)
+
+
+def secure_relations(connection: Connection) -> None:
+    """Let every role read what it may of the marts, and of the tables that they stand on.
+
+    Args:
+        connection: in autocommit mode, so that no more than one relation is locked at a time.
+    """
     relations = connection.execute(
         """
         select attrelid from pg_attribute join pg_class on pg_class.oid = attrelid
@@ -286,14 +300,18 @@ def _named_group(connection: Connection, kind: str) -> str:
 
 
 @contextmanager
-def _explained(connection: Connection) -> Iterator[None]:
-    """Turn the refusal to create or change a role into what an administrator must run."""
+def explain_refusal(connection: Connection) -> Iterator[None]:
+    """Turn the refusal to create or change a role into what an administrator must run.
+
+    Raises:
+        RolesNotPermittedError: it was refused.
+    """
     try:
         yield
     except psycopg.errors.InsufficientPrivilege as error:
         owner = sql.Identifier(connection.info.user).as_string()
         raise RolesNotPermittedError(
-            f"The role {owner} may not manage the roles of BI tools ({str(error).splitlines()[0]}): an administrator "
-            f"of the server must run `alter role {owner} createrole` (and, for a role that another one created, "
-            f"`grant that_role to {owner} with admin option`)."
+            f"The role {owner} may not manage the roles that read the marts ({str(error).splitlines()[0]}): an "
+            f"administrator of the server must run `alter role {owner} createrole` (and, for a role that another one "
+            f"created, `grant that_role to {owner} with admin option`)."
         ) from error

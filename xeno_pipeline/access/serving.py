@@ -1,0 +1,227 @@
+"""Connections to the marts that see nothing until a request's own secret unlocks some tenants.
+
+Isolation is the database's work: the login `xeno_serving` has no rights of its own, and a policy shows it the rows of
+those tenants alone that the transaction's secret unlocks. So a fault in a query, or in the code around it, shows nobody
+more than they may see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Literal
+
+import psycopg
+from psycopg.rows import TupleRow
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from xeno_pipeline.access.secret import is_secret, make_secret, secret_hash
+from xeno_pipeline.database.connection import Connection, Database, DatabaseUnavailableError, pin_formats
+from xeno_pipeline.database.safe_messages import redact_row_values
+from xeno_pipeline.database.serving import serving_url
+from xeno_pipeline.errors import XenoError
+from xeno_pipeline.settings import Settings
+
+DEFAULT_TIMEOUT_SECONDS = 15
+"""As long may a statement of a request take, unless it says otherwise."""
+
+_CONNECTIONS = 10
+_WAIT_SECONDS = 10.0
+_UNLOCK = """
+    select unlocked.kind, unlocked.subject_id, unlocked.name, unlocked.stores,
+        set_config('search_path', 'serving, marts', true), set_config('statement_timeout', %s, true)
+    from ops.unlock(%s) unlocked
+    """
+
+
+class NoAccessError(XenoError):
+    """A secret unlocks nothing: it is unknown, was revoked, or has expired."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """Whose secret a transaction was unlocked by, and what it may do.
+
+    Args:
+        kind: of a program (`key`) or of somebody who signed in (`person`).
+        name: the key's name, or the person's e-mail address.
+        subject_id: identifies the key or the person, and tells nothing of them: `key-3`, `person-7`.
+        stores: the scopes by active tenant. Those of suspended and removed tenants are not there.
+    """
+
+    kind: Literal["key", "person"]
+    name: str = field(repr=False)
+    subject_id: str
+    stores: Mapping[str, frozenset[str]]
+
+    def may(self, scope: str, tenant_id: str) -> bool:
+        """Whether it has the scope in a tenant."""
+        return scope in self.stores.get(tenant_id, frozenset())
+
+
+@dataclass(frozen=True)
+class Session:
+    """A session that a sign-in link has opened.
+
+    Args:
+        secret: what the browser keeps; the database holds its hash.
+        ends_at: when it stops to work.
+    """
+
+    secret: str = field(repr=False)
+    ends_at: datetime
+
+
+class ServingPool:
+    """Connections of the login `xeno_serving`, shared by the threads of a process.
+
+    Args:
+        conninfo: libpq's connection string or URL; see `xeno_pipeline.database.serving.serving_url`.
+        connections: how many may be open at once.
+
+    Raises:
+        DatabaseUnavailableError: the login cannot connect.
+    """
+
+    def __init__(self, conninfo: str, *, connections: int = _CONNECTIONS) -> None:
+        # The first one apart: a pool tries again and again, and then says nothing but that it waited.
+        with Database(conninfo).connect():
+            pass
+        self._pool: ConnectionPool[psycopg.Connection[TupleRow]] = ConnectionPool(
+            conninfo,
+            min_size=1,
+            max_size=connections,
+            timeout=_WAIT_SECONDS,
+            kwargs={"autocommit": True, "connect_timeout": 10, "application_name": "xeno-serving"},
+            configure=pin_formats,
+            check=ConnectionPool.check_connection,
+            open=True,
+        )
+        self._used_on: dict[bytes, date] = {}
+
+    def close(self) -> None:
+        """Close all connections; requests that wait for one fail."""
+        self._pool.close()
+
+    @contextmanager
+    def unlocked(
+        self, secret: str, *, writes: bool = False, timeout_seconds: int = DEFAULT_TIMEOUT_SECONDS
+    ) -> Iterator[tuple[Connection, Access]]:
+        """A transaction in which the login sees what a secret unlocks. It commits at the end, or rolls back.
+
+        Names without a schema are those of marts (`from dim_customers`); personal columns are null where the scope
+        `people` is missing.
+
+        Args:
+            secret: of a key or a session.
+            writes: whether the transaction may write what the login has privileges to.
+            timeout_seconds: as long may one statement take; 0 is no limit.
+
+        Raises:
+            NoAccessError: the secret unlocks nothing.
+            DatabaseUnavailableError: no connection is to be had.
+        """
+        if not is_secret(secret):
+            raise _no_access()
+        with self._connection() as connection:
+            self._note_use(connection, secret)
+            with _transaction(connection, writes=writes):
+                yield connection, _unlock(connection, secret, timeout_seconds)
+
+    def sign_in(self, link: str) -> Session:
+        """Open a session by the secret of a sign-in link, which is used up by that.
+
+        Raises:
+            NoAccessError: the link is unknown, was used, or is too old.
+        """
+        session = make_secret()
+        if not is_secret(link):
+            raise _no_link()
+        with self._connection() as connection, _transaction(connection, writes=True):
+            row = connection.execute("select ops.sign_in(%s, %s)", [link, secret_hash(session)]).fetchone()
+        if row is None or row[0] is None:
+            raise _no_link()
+        return Session(session, row[0])
+
+    def sign_out(self, secret: str) -> bool:
+        """End a session.
+
+        Returns:
+            Whether there was one; a key is none.
+        """
+        if not is_secret(secret):
+            return False
+        with self._connection() as connection, _transaction(connection, writes=True):
+            return connection.execute("select ops.sign_out(%s)", [secret]).fetchone() == (True,)
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        """A connection for the length of a `with`. Database errors lose the values that they quote."""
+        try:
+            connection = self._pool.getconn()
+        except PoolTimeout:
+            raise DatabaseUnavailableError(
+                f"No connection to the database was free within {_WAIT_SECONDS:.0f} seconds: it is down, or too many "
+                "ask at once. Try again."
+            ) from None
+        try:
+            with redact_row_values():
+                yield connection
+        finally:
+            self._pool.putconn(connection)
+
+    def _note_use(self, connection: Connection, secret: str) -> None:
+        """Remember that the secret was used today, in a transaction of its own, which may write."""
+        digest, today = secret_hash(secret), datetime.now(UTC).date()
+        if self._used_on.get(digest) == today:
+            return
+        with _transaction(connection, writes=True):
+            if connection.execute("select ops.note_use(%s)", [secret]).fetchone() != (True,):
+                raise _no_access()
+        self._used_on[digest] = today
+
+
+def open_serving_pool(settings: Settings, *, connections: int = _CONNECTIONS) -> ServingPool:
+    """The pool for the database of the settings. An embedded server is started, migrated, and the login made.
+
+    Raises:
+        UsageError: XENO_DATABASE_URL is not a PostgreSQL URL.
+        XenoError: the database cannot be reached or was not prepared; the message says what is to be done.
+    """
+    if settings.database_url is None:
+        from xeno_pipeline.database.migrate import open_migrated
+        from xeno_pipeline.database.serving import prepare_serving
+
+        prepare_serving(open_migrated(settings))
+    try:
+        pool = ServingPool(serving_url(settings), connections=connections)
+    except DatabaseUnavailableError as error:
+        raise DatabaseUnavailableError(
+            f"{error} The login xeno_serving and its password (XENO_SERVING_PASSWORD) are made by `xeno db migrate`."
+        ) from error
+    return pool
+
+
+def _unlock(connection: Connection, secret: str, timeout_seconds: int) -> Access:
+    row = connection.execute(_UNLOCK, [f"{timeout_seconds}s", secret]).fetchone()
+    if row is None:
+        raise _no_access()
+    kind, subject_id, name, stores = row[:4]
+    return Access(kind, name, subject_id, {store: frozenset(scopes) for store, scopes in stores.items()})
+
+
+@contextmanager
+def _transaction(connection: Connection, *, writes: bool) -> Iterator[None]:
+    connection.read_only = not writes
+    with connection.transaction():
+        yield
+
+
+def _no_access() -> NoAccessError:
+    return NoAccessError("The secret unlocks nothing: it is mistyped, was revoked, or has expired. Ask for a new one.")
+
+
+def _no_link() -> NoAccessError:
+    return NoAccessError("The link was used before, or is too old: `xeno insights invite` makes a new one.")
