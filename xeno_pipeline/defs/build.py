@@ -27,9 +27,9 @@ from xeno_pipeline.defs.jobs.names import CHECKS_JOB
 from xeno_pipeline.defs.resources import PipelineResource
 from xeno_pipeline.defs.schedules import SCHEDULES
 from xeno_pipeline.defs.sensors.alerts import alerts_sensor
-from xeno_pipeline.defs.sensors.connected_stores import connected_stores_sensor
 from xeno_pipeline.defs.sensors.events import webhooks_sensor
 from xeno_pipeline.defs.sensors.privacy import privacy_sensor
+from xeno_pipeline.defs.sensors.requested_syncs import requested_syncs_sensor
 from xeno_pipeline.defs.sensors.webhook_subscriptions import webhook_subscriptions_sensor
 from xeno_pipeline.marts.dbt import DbtProject
 from xeno_pipeline.settings import Settings
@@ -67,7 +67,7 @@ def build_defs(settings: Settings, *, pipeline: PipelineResource | None = None) 
         asset_checks=[checks],
         jobs=[*(link_job(job, module, settings.source_url) for job, module in _jobs(models)), checks_job],
         schedules=SCHEDULES,
-        sensors=[webhooks_sensor, connected_stores_sensor, privacy_sensor, webhook_subscriptions_sensor, alerts_sensor],
+        sensors=[webhooks_sensor, requested_syncs_sensor, privacy_sensor, webhook_subscriptions_sensor, alerts_sensor],
         resources={"pipeline": pipeline or PipelineResource()},
         executor=dg.in_process_executor,  # a run's steps share a process, since each further process takes seconds
     )

@@ -19,8 +19,11 @@ LIVE = {LANE_TAG: "live", "dagster/priority": "10"}
 ROUTINE = {LANE_TAG: "routine", "dagster/priority": "5"}
 """Scheduled runs, and runs started by a person without further tags."""
 
+REQUESTED = {LANE_TAG: "requested", "dagster/priority": "7"}
+"""Syncs that somebody requested and waits for; those that read a history are in the lane of backfills."""
+
 BACKFILL = {LANE_TAG: "backfill", "dagster/priority": "-5"}
-"""The first history of a store. Dagster's own backfills have no lane; the pool bounds them, at priority 0."""
+"""Histories of stores. Dagster's own backfills have no lane; the pool bounds them, at priority 0."""
 
 BACKFILL_POOL = "backfills"
 """The pool of the assets: every run that materializes assets takes a slot of it."""

@@ -20,6 +20,8 @@ from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_START_TAG,
     BACKFILL_ID_TAG,
     PARTITION_NAME_TAG,
+    SCHEDULE_NAME_TAG,
+    SENSOR_NAME_TAG,
 )
 
 from xeno_pipeline.database.connection import Connection
@@ -33,6 +35,8 @@ PARTITION_TAG = PARTITION_NAME_TAG
 RANGE_START_TAG = ASSET_PARTITION_RANGE_START_TAG
 RANGE_END_TAG = ASSET_PARTITION_RANGE_END_TAG
 BACKFILL_TAG = BACKFILL_ID_TAG
+SCHEDULE_TAG = SCHEDULE_NAME_TAG
+SENSOR_TAG = SENSOR_NAME_TAG
 
 DAEMON_MODULE = "dagster._daemon"
 """What `dagster-daemon` runs, for `python -m`: the program need not be on the PATH."""

@@ -8,6 +8,7 @@ import dagster as dg
 
 from xeno_pipeline.database.connection import Database
 from xeno_pipeline.defs.dagster_internals import Context
+from xeno_pipeline.defs.sync_recording import finish_syncs
 from xeno_pipeline.defs.tenant_selection import skipped_tenants
 from xeno_pipeline.extraction.report import StreamFailure, StreamResult
 from xeno_pipeline.marts.transform import TransformReport
@@ -38,12 +39,13 @@ def transform_failures(report: TransformReport) -> Failures:
 
 
 def finish_run(context: Context, database: Database, job: str, tenant_ids: Collection[str], failures: Failures) -> None:
-    """Store which of a run's tenants failed, and fail the run if any did. Every other tenant's data has landed.
+    """Store which of a run's tenants failed, finish its syncs, and fail the run if any failed: all others have landed.
 
     Raises:
         Failure: a tenant failed.
     """
     failures.discard(skipped_tenants(context.log, database, failures.reasons.keys()))
+    finish_syncs(context, database, failures)
     store_failures(context, database, job, tenant_ids, failures)
     if failures:
         raise build_failure(failures)

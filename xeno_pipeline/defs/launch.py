@@ -14,7 +14,8 @@ from xeno_pipeline.defs.instance import fail_dead_runs, open_instance
 from xeno_pipeline.defs.jobs.extraction import Extracted
 from xeno_pipeline.defs.jobs.names import PRIVACY_JOB, PRIVACY_OP, TENANTS_OPS, TRANSFORM_JOB
 from xeno_pipeline.defs.resources import Pipeline, PipelineResource
-from xeno_pipeline.defs.run_requests import tenants_run_config, tenants_tags
+from xeno_pipeline.defs.run_requests import STARTER_TAG, tenants_run_config, tenants_tags
+from xeno_pipeline.defs.sync_recording import close_dead_syncs
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.marts.transform import TransformReport
 
@@ -88,8 +89,12 @@ def _run(
         # Within the instance: Dagster takes the state of definitions from the instance that is open.
         job = build_defs(pipeline.settings, pipeline=PipelineResource.of(pipeline)).resolve_job_def(name)
         fail_dead_runs(instance)
+        close_dead_syncs(instance, pipeline.database)
         return job.execute_in_process(
-            run_config={**config, **quiet}, instance=instance, tags=dict(tags), raise_on_error=False
+            run_config={**config, **quiet},
+            instance=instance,
+            tags={STARTER_TAG: "command line", **tags},
+            raise_on_error=False,
         )
 
 

@@ -123,3 +123,9 @@ class StreamFailure:
 
 
 StreamResult = StreamReport | StreamFailure
+
+ResultSink = Callable[[StreamResult], None]
+
+
+def ignore_result(_: StreamResult) -> None:
+    """Ignore the result."""

@@ -22,10 +22,12 @@ from xeno_pipeline.errors import UsageError, XenoError
 from xeno_pipeline.extraction.change_probe import changed_streams, is_current, probe
 from xeno_pipeline.extraction.report import (
     ProgressSink,
+    ResultSink,
     StreamFailure,
     StreamReport,
     StreamResult,
     empty_report,
+    ignore_result,
     no_progress,
 )
 from xeno_pipeline.extraction.spans import Span, check_days
@@ -105,6 +107,7 @@ class Syncer:
         on_progress: told how far things are; called from several threads.
         app: the installation's app, with which expiring tokens are refreshed.
         urls: where stores are that were renamed, see `shop_domains.store_url`.
+        on_result: told what came of each stream as it ends; called from several threads.
     """
 
     database: Database
@@ -113,6 +116,7 @@ class Syncer:
     on_progress: ProgressSink = no_progress
     app: App | None = None
     urls: str = SHOPIFY_URLS
+    on_result: ResultSink = ignore_result
 
     def client_of(self, tenant: Tenant, retry_policy: RetryPolicy | None = None) -> ShopifyClient:
         """A client of a tenant's store.
@@ -147,7 +151,7 @@ class Syncer:
             with closing(self.client_of(tenant)) as client:
                 return self._sync_streams(client, tenant, names, request)
         except Exception as error:  # noqa: BLE001 - a failure is a result like any other
-            return [_failure(tenant, name, error) for name in names]
+            return [self._ended(_failure(tenant, name, error)) for name in names]
 
     def _sync_streams(
         self, client: ShopifyClient, tenant: Tenant, names: Sequence[str], request: SyncRequest
@@ -172,8 +176,11 @@ class Syncer:
             tenant = registry.get(connection, tenant.tenant_id)
         shop.record_cost(asking.usage, time.monotonic() - started)
         results: list[StreamResult] = [
-            empty_report(tenant.tenant_id, stream, "idle", states[stream.name].cursor_at) for stream in idle
+            self._ended(empty_report(tenant.tenant_id, stream, "idle", states[stream.name].cursor_at))
+            for stream in idle
         ]
+        if SHOP in names:
+            self._ended(shop)
         if new:
             with ThreadPoolExecutor(len(STREAMS), thread_name_prefix=tenant.tenant_id) as pool:
                 results += pool.map(lambda stream: self._sync_stream(client, tenant, stream, request), new)
@@ -185,9 +192,13 @@ class Syncer:
         try:
             span = request.span(tenant)
             sync = StreamSync(stream, tenant, client.clone(), self.database, self.spool, self.on_progress, span)
-            return sync.run(full=request.full, accept_deletions=request.accept_deletions)
+            return self._ended(sync.run(full=request.full, accept_deletions=request.accept_deletions))
         except Exception as error:  # noqa: BLE001 - a failure is a result like any other
-            return _failure(tenant, stream.name, error)
+            return self._ended(_failure(tenant, stream.name, error))
+
+    def _ended(self, result: StreamResult) -> StreamResult:
+        self.on_result(result)
+        return result
 
     def sync_shop(self, tenant: Tenant, retry_policy: RetryPolicy | None = None) -> StreamReport:
         """Read what the store tells of itself, into the registry and into raw.

@@ -16,7 +16,7 @@ from xeno_pipeline.shopify.retry import RetryPolicy
 from xeno_pipeline.shopify.shop_domains import SHOPIFY_URLS, InvalidShopError, follow_redirects, store_url
 from xeno_pipeline.shopify.transport import is_loopback
 from xeno_pipeline.shopify.usage import Usage
-from xeno_pipeline.tenants import backfills, registry, usage
+from xeno_pipeline.tenants import registry, syncs, usage
 from xeno_pipeline.tenants.apps import own_app_client_id, store_app
 from xeno_pipeline.tenants.credentials import KeyRing
 from xeno_pipeline.tenants.domains import Follower, OtherShopError, Place, relocate
@@ -92,7 +92,7 @@ def connect_authorized(database: Database, ring: KeyRing, *, handle: str, api_ur
             registry.update_facts(connection, tenant)
             registry.reconnect(connection, tenant.tenant_id, tenant.api_url)
         store_grant(connection, ring, tenant.tenant_id, Grant.authorized(issued))
-        backfills.request(connection, tenant.tenant_id)
+        syncs.request_first_read(connection, tenant.tenant_id)
     return tenant
 
 

@@ -79,6 +79,6 @@ def await_true(machine: Installation, question: str, *values: object) -> None:
     while machine.query(question, *values) != [(True,)]:
         if time.monotonic() > deadline:
             inbox = machine.query("select topic, attempts, error, in_marts_at from ops.webhook_inbox order by id")
-            requests = machine.query("select * from ops.backfill_requests")
+            requests = machine.query("select * from ops.syncs")
             raise AssertionError(f"Not within {SECONDS} s: {question} {values}; inbox {inbox}; requests {requests}")
         time.sleep(0.2)

@@ -196,10 +196,7 @@ READING: Mapping[str, Step] = {
     "read": reading(token_refused, "token"),
     "load": reading(refused("raw.orders"), "rows of raw.orders are refused"),
     "keep the state": reading(refused("ops.sync_state"), "rows of ops.sync_state are refused"),
-    "begin the backfill": reading(refused("ops.backfill_requests"), "marking its backfill as started failed"),
-    "complete the backfill": reading(
-        refused("ops.backfill_requests", "delete"), "marking its backfill as completed failed"
-    ),
+    "begin the sync": reading(refused("ops.syncs"), "marking its sync as started failed"),
     "record": reading(refused("dagster.event_logs", "insert", "partition"), "recording raw/orders failed"),
 }
 COMPARING: Mapping[str, Step] = {
@@ -343,7 +340,11 @@ def test_what_fails_for_one_tenant_while_it_is_read(three: Three, step: str) -> 
     case, before = READING[step], three.orders_in_raw()
     for shop in three.shops.values():
         shop.control.place_order()
-    three.execute("insert into ops.backfill_requests select tenant_id from ops.tenants on conflict do nothing")
+    three.execute(
+        """
+        insert into ops.syncs (tenant_id, requested_by) select tenant_id, 'test' from ops.tenants on conflict do nothing
+        """
+    )
     if step == "align partitions":
         three.location.instance.delete_dynamic_partition("tenants", FAILING)
 
@@ -352,8 +353,8 @@ def test_what_fails_for_one_tenant_while_it_is_read(three: Three, step: str) -> 
     after = three.orders_in_raw()
     assert {name: after[name] - before[name] for name in HEALTHY} == dict.fromkeys(HEALTHY, 1)
     assert recorded(three, result, RAW_ORDERS) >= set(HEALTHY)
-    waiting = {tenant for (tenant,) in three.location.installation.query("select tenant_id from ops.backfill_requests")}
-    assert waiting <= {FAILING}
+    unfinished = "select tenant_id from ops.syncs where state in ('queued', 'running')"
+    assert {tenant for (tenant,) in three.location.installation.query(unfinished)} <= {FAILING}
 
 
 @pytest.mark.parametrize("step", COMPARING)

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 import dagster as dg
 import pytest
 
-from tests.support.installation import Installation, Shop
+from tests.support.installation import Shop
 from tests.support.location import Location
+from tests.support.registered import register
 from xeno_pipeline.defs import schedules
 from xeno_pipeline.defs.concurrency import LANE_TAG
 from xeno_pipeline.defs.dagster_internals import runs_of_latest_materializations
@@ -42,24 +43,6 @@ def named(requests: list[dg.RunRequest], lane: str = "routine") -> list[list[str
     ]
 
 
-def register(installation: Installation, *handles: str) -> None:
-    """Tenants whose history is in, without a store behind them."""
-    for handle in handles:
-        installation.query(
-            """
-            insert into ops.tenants
-            select (jsonb_populate_record(null::ops.tenants, %s::jsonb)).* returning 1
-            """,
-            f"""{{"tenant_id": "{handle}", "shop_gid": "{handle}", "shop_domain": "{handle}", "api_url": "http://x",
-            "name": "x", "currency": "EUR", "iana_timezone": "UTC", "plan": "x", "access_scopes": [],
-            "status": "active", "created_at": "now", "updated_at": "now", "connected_at": "now"}}""",
-        )
-        state = (
-            "insert into ops.sync_state (tenant_id, stream, history_loaded_at) values (%s, 'orders', now()) returning 1"
-        )
-        installation.query(state, handle)
-
-
 def test_a_pipeline_runs_itself_from_the_start(location: Location) -> None:
     repository = location.definitions.get_repository_def()
     running = {found.name for found in repository.schedule_defs if found.default_status.value == "RUNNING"}
@@ -71,7 +54,7 @@ def test_an_hourly_tick_takes_all_tenants_in_runs_of_about_the_same_size(
 ) -> None:
     monkeypatch.setattr(schedules, "TENANTS_A_SYNC", 3)
     handles = [f"store-{number}" for number in range(7)]
-    register(location.installation, *handles)
+    register(location.installation.database, *handles)
 
     batches = named(tick(location, "hourly_sync"))
 
@@ -80,14 +63,14 @@ def test_an_hourly_tick_takes_all_tenants_in_runs_of_about_the_same_size(
 
 
 def test_a_tick_that_is_evaluated_twice_asks_for_the_same_runs(location: Location) -> None:
-    register(location.installation, "acme", "globex")
+    register(location.installation.database, "acme", "globex")
     keys = [[request.run_key for request in tick(location, "hourly_sync")] for _ in range(2)]
     later = [request.run_key for request in tick(location, "hourly_sync", AT.replace(hour=11))]
     assert keys[0] == keys[1] != later
 
 
 def test_tenants_in_an_unfinished_run_are_left_out(location: Location) -> None:
-    register(location.installation, "acme", "globex")
+    register(location.installation.database, "acme", "globex")
     job = location.definitions.resolve_job_def(SYNC_JOB)
     config = {"ops": {"extract_tenants": {"config": {"tenants": ["acme"]}}}}
     location.instance.create_run_for_job(job, run_config=config, status=dg.DagsterRunStatus.STARTED)
@@ -99,7 +82,7 @@ def test_tenants_in_an_unfinished_run_are_left_out(location: Location) -> None:
 def test_a_history_comes_in_a_run_of_its_own_behind_all_others(
     location: Location, shop: Shop, other_shop: Shop
 ) -> None:
-    register(location.installation, "acme")
+    register(location.installation.database, "acme")
     location.connect(shop, other_shop)
 
     requests = tick(location, "hourly_sync")
@@ -115,7 +98,7 @@ def test_histories_take_turns_so_that_failing_ones_do_not_hold_up_the_rest(
 ) -> None:
     monkeypatch.setattr(schedules, "HISTORIES_A_TICK", 2)
     handles = [f"store-{number}" for number in range(5)]
-    register(location.installation, *handles)
+    register(location.installation.database, *handles)
     location.installation.query("delete from ops.sync_state returning 1")
 
     ticks = [named(tick(location, "hourly_sync", AT.replace(hour=hour)), "backfill") for hour in range(3)]

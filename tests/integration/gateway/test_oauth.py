@@ -107,7 +107,9 @@ def test_a_store_that_lets_the_app_in_becomes_a_tenant_whose_sync_is_requested(
     assert grant.refresh_token is not None
     assert grant.expires_at is not None
     assert timedelta(minutes=59) < grant.expires_at - datetime.now(UTC) <= timedelta(hours=1)
-    assert connected.query("select attempts from ops.backfill_requests where tenant_id = %s", shop.handle) == [(0,)]
+    assert connected.query("select kind, state from ops.syncs where tenant_id = %s", shop.handle) == [
+        ("first_read", "queued")
+    ]
     logged = str(gateway.log())
     secrets = (grant.token, grant.refresh_token, query["code"], query["state"], query["hmac"], *APP.values())
     assert [secret for secret in secrets if secret in logged] == []
@@ -348,7 +350,7 @@ def test_a_removed_store_that_is_connected_again_starts_anew(
     assert browser.connect(shop.handle).status_code == 200
 
     assert is_tenant(connected, shop.handle)
-    assert connected.value("select count(*) from ops.backfill_requests where tenant_id = %s", shop.handle) == 1
+    assert connected.value("select count(*) from ops.syncs where tenant_id = %s", shop.handle) == 1
 
 
 def test_a_tenant_that_is_connected_again_has_the_new_tokens(

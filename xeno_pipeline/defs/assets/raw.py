@@ -17,6 +17,7 @@ from xeno_pipeline.defs.materializations import raw_key, raw_materializations, r
 from xeno_pipeline.defs.partitions import TENANTS
 from xeno_pipeline.defs.resources import PipelineResource
 from xeno_pipeline.defs.run_log import log_results, logging_progress
+from xeno_pipeline.defs.sync_recording import recording_progress
 from xeno_pipeline.defs.tenant_selection import requested_partitions, select_tenants, without_skipped
 from xeno_pipeline.extraction.report import StreamReport
 from xeno_pipeline.extraction.streams import CARTS, SHOP, STREAMS
@@ -90,7 +91,9 @@ def raw_assets(
     failures, requested = Failures(), requested_partitions(context)
     tenants = select_tenants(context.log, opened.database, requested)
     streams = sorted({STREAM_OF_TABLE[table] for table in selected})
-    all_results = logging_progress(opened.syncer, context.log).sync_tenants(tenants, config.request(streams))
+    request = config.request(streams)
+    with recording_progress(context, logging_progress(opened.syncer, context.log), request) as syncer:
+        all_results = syncer.sync_tenants(tenants, request)
     results = without_skipped(context.log, opened.database, all_results, failures)
     log_results(context.log, results)
     reports = [result for result in results if isinstance(result, StreamReport)]

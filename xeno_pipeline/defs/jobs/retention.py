@@ -4,6 +4,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import dagster as dg
 
@@ -17,12 +18,12 @@ from xeno_pipeline.defs.jobs.names import RETENTION_JOB
 from xeno_pipeline.defs.resources import PipelineResource
 from xeno_pipeline.marts.scope import sweep_dead_transforms
 from xeno_pipeline.monitoring import alerts
-from xeno_pipeline.tenants import registry, usage
+from xeno_pipeline.tenants import registry, syncs, usage
 from xeno_pipeline.tenants.bisection import Failures
 
 _FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
-_PURGES: Mapping[str, Callable[[Connection], None]] = {
+_PURGES: dict[str, Callable[[Connection], None]] = {
     "old API usage": usage.purge,
     "resolved alerts": alerts.purge,
     "what dead transforms left behind": sweep_dead_transforms,
@@ -35,8 +36,9 @@ def purge(context: dg.OpExecutionContext, pipeline: PipelineResource) -> None:
     """Delete what is old; what cannot be deleted does not keep the rest, and fails the run at the end."""
     opened, failures = pipeline.open(), Failures()
     purge_inbox(opened, failures)
-    problems = _purge_shared(opened.database)
-    before = datetime.now(UTC) - timedelta(days=opened.settings.run_days)
+    run_age = timedelta(days=opened.settings.run_days)
+    problems = _purge_shared(opened.database, _PURGES | {"old syncs": partial(syncs.purge, older_than=run_age)})
+    before = datetime.now(UTC) - run_age
     with opened.database.connect() as connection:
         needed = runs_of_latest_materializations(connection)
     deleted = delete_runs(context.instance, before, needed)
@@ -48,9 +50,9 @@ def purge(context: dg.OpExecutionContext, pipeline: PipelineResource) -> None:
         raise dg.Failure("\n".join(problems), allow_retries=False)
 
 
-def _purge_shared(database: Database) -> list[str]:
+def _purge_shared(database: Database, purges: Mapping[str, Callable[[Connection], None]]) -> list[str]:
     problems: list[str] = []
-    for what, delete in _PURGES.items():
+    for what, delete in purges.items():
         try:
             with database.connect() as connection:
                 delete(connection)

@@ -5,12 +5,8 @@ A job of ops that records materializations, instead of a job of assets: docs/con
 
 # No `from __future__ import annotations` here: Dagster reads the annotations of ops at run time.
 
-from collections.abc import Callable, Collection
-from functools import partial
-
 import dagster as dg
 
-from xeno_pipeline.database.connection import Connection, Database
 from xeno_pipeline.defs.assets.raw import STREAM_OF_TABLE
 from xeno_pipeline.defs.concurrency import ROUTINE, lower_cpu_priority
 from xeno_pipeline.defs.config import ExtractConfig
@@ -19,9 +15,8 @@ from xeno_pipeline.defs.jobs.names import SYNC_JOB
 from xeno_pipeline.defs.partitions import align_partitions
 from xeno_pipeline.defs.resources import PipelineResource
 from xeno_pipeline.defs.run_log import logging_progress
+from xeno_pipeline.defs.sync_recording import begin_requested, recording_progress
 from xeno_pipeline.defs.tenant_selection import select_tenants
-from xeno_pipeline.extraction.report import StreamFailure
-from xeno_pipeline.tenants import backfills
 from xeno_pipeline.tenants.bisection import Failures
 
 
@@ -33,13 +28,10 @@ def extract_tenants(context: dg.OpExecutionContext, config: ExtractConfig, pipel
     align_partitions(context.instance, opened.database, failures)
     tenants = select_tenants(context.log, opened.database, config.tenants)
     tenant_ids = [tenant.tenant_id for tenant in tenants]
-    failures.bisect(tenant_ids, "marking its backfill as started", partial(_update, opened.database, backfills.begin))
-    results = logging_progress(opened.syncer, context.log).sync_tenants(tenants, config.request(config.streams))
-    if not config.streams:
-        failed = {result.tenant_id for result in results if isinstance(result, StreamFailure)}
-        done = [tenant_id for tenant_id in tenant_ids if tenant_id not in failed]
-        complete = partial(_update, opened.database, backfills.complete)
-        failures.bisect(done, "marking its backfill as completed", complete)
+    request = config.request(config.streams)
+    begun = begin_requested(context, opened.database, tenant_ids, request, failures)
+    with recording_progress(context, logging_progress(opened.syncer, context.log), request, begun) as syncer:
+        results = syncer.sync_tenants(tenants, request)
     tables = list(STREAM_OF_TABLE)
     recorded = record_results(context, opened.database, results, tables, failures, only_changed=not config.full)
     return Extracted(recorded, extracted_tenants(recorded) if config.transform else [], tenant_ids, failures)
@@ -63,10 +55,3 @@ def sync_job(refresh_marts: dg.OpDefinition) -> dg.JobDefinition:
         report_failures(extracted, refresh_marts(extracted))
 
     return sync
-
-
-def _update(
-    database: Database, update: Callable[[Connection, Collection[str]], None], tenant_ids: Collection[str]
-) -> None:
-    with database.connect() as connection:
-        update(connection, tenant_ids)
