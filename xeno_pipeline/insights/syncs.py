@@ -26,7 +26,8 @@ _SYNCS = """
     select
         syncs.sync_id, tenant_id as store, kind, is_full as full, streams, requested_by, requested_at, state,
         started_at, finished_at, syncs.reason, coalesce(progress.of_streams, '[]') as progress,
-        case when state = 'queued' then extract(epoch from clock_timestamp() - requested_at)::float8 end as seconds_queued,
+        case when state = 'queued' then extract(epoch from clock_timestamp() - requested_at)::float8 end
+            as seconds_queued,
         (
             extract(epoch from greatest(requested_at, started_at, finished_at, progress.updated_at)) * 1000000
         )::bigint as version

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
+from psycopg import errors
 
 from tests.support.registered import register
+from tests.support.serving import key_for, serving_pool
+from xeno_pipeline.access.scopes import Scope
+from xeno_pipeline.access.serving import ServingPool
 from xeno_pipeline.database.connection import Database
 from xeno_pipeline.errors import UsageError
 from xeno_pipeline.extraction.report import Progress
@@ -23,14 +27,30 @@ from xeno_pipeline.insights.syncs import (
     read_syncs,
     request_sync,
 )
-from xeno_pipeline.tenants import syncs
+from xeno_pipeline.tenants import registry, syncs
 from xeno_pipeline.tenants.syncs import SyncConflictError
 
 
-@pytest.fixture
-def stores(database: Database) -> Database:
+@pytest.fixture(scope="module")
+def shared(make_database: Callable[[], Database]) -> Database:
+    database = make_database()
     register(database, "acme", "globex")
     return database
+
+
+@pytest.fixture
+def stores(shared: Database) -> Database:
+    """Two stores without any sync."""
+    with shared.connect() as connection:
+        connection.execute("delete from ops.syncs")
+        connection.execute("update ops.tenants set status = 'active'")
+    return shared
+
+
+@pytest.fixture(scope="module")
+def pool(shared: Database) -> Iterator[ServingPool]:
+    with serving_pool(shared) as opened:
+        yield opened
 
 
 def ask(stores: Database, *streams: str, full: bool = False, tenant: str = "acme") -> Sync:
@@ -171,3 +191,57 @@ def test_who_follows_a_store_that_goes_away_is_told_so(stores: Database) -> None
 
     with pytest.raises(UnknownSyncError):
         asyncio.run(follow())
+
+
+def test_a_key_requests_and_sees_the_syncs_of_its_own_stores(stores: Database, pool: ServingPool) -> None:
+    other = ask(stores, tenant="globex")
+    with begin(stores, "run") as progress:
+        progress.add(Progress("acme", "orders", "reading", 70))
+        progress.add(Progress("globex", "orders", "reading", 70))
+    secret = key_for(stores, ["acme"], Scope.SYNC)
+    with pool.unlocked(secret, writes=True) as (connection, _):
+        sync = request_sync(connection, "acme", by="key nightly")
+        assert request_sync(connection, "acme", streams=["orders"], by="key nightly").sync_id == sync.sync_id
+    with pool.unlocked(secret) as (connection, _):
+        assert {(each.store, len(each.progress)) for each in read_syncs(connection, "acme")} == {
+            ("acme", 0),
+            ("acme", 1),
+        }
+        assert read_syncs(connection, "globex") == []
+        with pytest.raises(UnknownSyncError):
+            read_sync(connection, "acme", other.sync_id)
+        seen = connection.execute("select distinct tenant_id from ops.sync_progress").fetchall()
+    assert seen == [("acme",)]
+
+
+@pytest.mark.parametrize("tenant", ["acme", "globex", "nobody"])
+def test_the_database_refuses_a_request_for_a_store_without_the_scope(
+    stores: Database, pool: ServingPool, tenant: str
+) -> None:
+    secret = key_for(stores, ["acme"])
+    with pytest.raises(errors.InsufficientPrivilege), pool.unlocked(secret, writes=True) as (connection, _):
+        request_sync(connection, tenant, by="key nightly")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "insert into ops.syncs (tenant_id, requested_by, kind) values ('acme', 'me', 'first_read')",
+        "insert into ops.syncs (tenant_id, requested_by, state) values ('acme', 'me', 'running')",
+        "insert into ops.sync_progress values (1, 'acme', 'orders', 'done', 1)",
+        "update ops.syncs set state = 'failed'",
+        "delete from ops.syncs",
+    ],
+)
+def test_a_key_can_request_and_nothing_else(stores: Database, pool: ServingPool, statement: str) -> None:
+    secret = key_for(stores, ["acme"], Scope.SYNC)
+    with pytest.raises(errors.InsufficientPrivilege), pool.unlocked(secret, writes=True) as (connection, _):
+        connection.execute(statement)
+
+
+def test_a_suspended_store_takes_no_request(stores: Database, pool: ServingPool) -> None:
+    secret = key_for(stores, ["acme", "globex"], Scope.SYNC)
+    with stores.connect() as connection:
+        registry.set_status(connection, "acme", "suspended")
+    with pytest.raises(errors.InsufficientPrivilege), pool.unlocked(secret, writes=True) as (connection, _):
+        request_sync(connection, "acme", by="key nightly")

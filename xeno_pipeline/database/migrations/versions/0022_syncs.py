@@ -1,14 +1,14 @@
 """Syncs: those that were requested, with the first reads of connected stores, and those that ran; and their progress.
 
-Revision: 0023
+Revision: 0022
 """
 
 from __future__ import annotations
 
 from alembic import op
 
-revision = "0023"
-down_revision = "0020"
+revision = "0022"
+down_revision = "0021"
 branch_labels = None
 depends_on = None
 
@@ -72,7 +72,13 @@ comment on column ops.sync_progress.reason is 'Why the stream failed.';
 
 insert into ops.syncs (tenant_id, kind, requested_by, requested_at, attempts, due_at)
 select tenant_id, 'first_read', 'connection', requested_at, attempts, due_at from ops.backfill_requests;
-drop table ops.backfill_requests
+drop table ops.backfill_requests;
+
+insert into ops.serving_privileges values
+    ('ops.syncs', 'select', 'read', null),
+    ('ops.syncs', 'insert', 'sync', '{tenant_id, is_full, streams, requested_by}'),
+    ('ops.sync_progress', 'select', 'read', null);
+select ops.admit_serving()
 """
 
 
