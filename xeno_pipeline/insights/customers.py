@@ -107,13 +107,13 @@ def list_customers(
     where.add("has_profile")
     if search is not None:
         matches = "concat_ws(' ', email, first_name, last_name, phone) ilike %(pattern)s"
-        where.add(_IS_AMONG.format(mart="dim_customers", where=matches), pattern=_pattern(search))
+        where.add(_IS_AMONG.format(mart="dim_customers", condition=matches), pattern=_pattern(search))
     for mart, column, value in (
         ("rfm_scores", "rfm_segment", rfm_segment),
         ("dim_customers", "churn_segment", churn_segment),
         ("segment_members", "segment_id", segment),
     ):
-        where.add_if_given(_IS_AMONG.format(mart=mart, where=f"{column} = %({column})s"), **{column: value})
+        where.add_if_given(_IS_AMONG.format(mart=mart, condition=f"{column} = %({column})s"), **{column: value})
 
     def make(rows: list[Row]) -> list[Customer]:
         return _customers(connection, tenant_id, [row["customer_id"] for row in rows])
