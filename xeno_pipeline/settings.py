@@ -71,6 +71,10 @@ class Settings(BaseSettings):
     )
     public_url: str | None = Field(default=None, description="Where Shopify and merchants reach the gateway.")
     gateway_port: int = Field(default=8710, ge=0, le=65535, description="Where `xeno gateway serve` listens.")
+    insights_port: int = Field(default=8720, ge=0, le=65535, description="Where `xeno insights serve` listens.")
+    insights_requests_per_minute: int = Field(
+        default=600, ge=1, description="How many requests of the API a key may make in a minute."
+    )
     alert_email_to: str | None = Field(default=None, description="Addresses that alerts go to, comma separated.")
     alert_email_from: str | None = Field(default=None, description="The address that alerts come from.")
     smtp_url: SecretStr | None = Field(default=None, description="The mail server: smtp(s)://user:password@host:port.")

@@ -24,10 +24,10 @@ from xeno_pipeline.database.connection import Database
 from xeno_pipeline.database.embedded import EmbeddedServer
 from xeno_pipeline.gateway.app import Gateway, read_body
 from xeno_pipeline.gateway.signatures import Signatures
-from xeno_pipeline.gateway.telemetry import log_json
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.shopify.webhooks import SHOP_HEADER, SIGNATURE_HEADER, is_signed
 from xeno_pipeline.tenants.credentials import load_key_ring
+from xeno_pipeline.web.json_log import log_json
 
 
 class _VerifyingGateway(Gateway):

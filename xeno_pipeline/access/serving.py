@@ -105,6 +105,15 @@ class ServingPool:
         """Close all connections; requests that wait for one fail."""
         self._pool.close()
 
+    def check(self) -> None:
+        """See that the database answers.
+
+        Raises:
+            DatabaseUnavailableError, psycopg.Error: it does not.
+        """
+        with self._connection() as connection:
+            connection.execute("select")
+
     @contextmanager
     def unlocked(
         self, secret: str, *, writes: bool = False, timeout_seconds: int = DEFAULT_TIMEOUT_SECONDS

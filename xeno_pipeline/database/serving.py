@@ -90,6 +90,8 @@ def _create(connection: Connection) -> None:
 def _admit(connection: Connection) -> None:
     """Grant what the login may do beside reading the marts; see that it may connect, and make nothing of its own."""
     connection.execute("select ops.admit_serving()")
+    # Lists are sorted, and figures of any days summed, by tables that the marts are made of; policies hold there too.
+    connection.execute("grant usage on schema intermediate to xeno_serving")
     name = sql.Identifier(connection.info.dbname)
     for statement in (
         "revoke temporary on database {} from public",

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-import socket
 from functools import partial
-
-import uvicorn
 
 from xeno_pipeline.database.connection import Database, DatabaseUnavailableError, database_url
 from xeno_pipeline.database.migrate import open_migrated
-from xeno_pipeline.errors import UsageError, XenoError
+from xeno_pipeline.errors import UsageError
 from xeno_pipeline.gateway.app import Gateway
 from xeno_pipeline.gateway.oauth import oauth_config
 from xeno_pipeline.gateway.signatures import Signatures
-from xeno_pipeline.gateway.telemetry import log_json
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants.credentials import load_key_ring
-
-log = logging.getLogger(__name__)
-
-_MAX_CONCURRENT_REQUESTS = 256
-"""Further ones get a 503 unread, which bounds memory."""
-
-
-class PortTakenError(XenoError):
-    """The gateway's port is in use."""
+from xeno_pipeline.web.listener import listen
 
 
 def serve(settings: Settings, host: str, port: int) -> None:
@@ -44,24 +31,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
     if not secrets and not signatures.has_own():
         raise UsageError("XENO_SHOPIFY_API_SECRET is not set: webhooks cannot be verified without the app's secret.")
     app = Gateway(database, signatures, oauth).app()
-    try:
-        listener = socket.create_server((host, port), backlog=1024)
-    except OSError as error:
-        raise PortTakenError(
-            f"The gateway cannot listen at {host}:{port} ({error.strerror}): choose another --port, or set "
-            "XENO_GATEWAY_PORT."
-        ) from None
-    log_json()
-    with listener:
-        log.info("listening", extra={"host": host, "port": listener.getsockname()[1]})
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            limit_concurrency=_MAX_CONCURRENT_REQUESTS,
-            timeout_graceful_shutdown=5,
-        )
-        uvicorn.Server(config).run(sockets=[listener])
+    listen(app, host, port, name="The gateway", setting="XENO_GATEWAY_PORT")
 
 
 def app_secrets(settings: Settings) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from typing import Literal
 
 from pydantic import Field
 
@@ -58,6 +59,21 @@ class TopCustomer(Model):
     net_sales: Amount
     last_order_on: date | None
 
+
+CustomerSort = Literal[
+    "customer_id",
+    "-customer_id",
+    "net_sales",
+    "-net_sales",
+    "orders_count",
+    "-orders_count",
+    "last_order_at",
+    "-last_order_at",
+    "first_order_at",
+    "-first_order_at",
+    "created_at",
+    "-created_at",
+]
 
 # Sorted through the mart, whose columns are withheld from some, a page would read every customer.
 CUSTOMERS = Listing(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import Literal
 
 from pydantic import Field
 
@@ -71,6 +72,8 @@ class OrderDetail(Order):
     lines: list[OrderLine]
     sales: list[OrderSale] = Field(description="Everything that was sold and taken back, in the order of time.")
 
+
+OrderSort = Literal["ordered_on", "-ordered_on"]
 
 ORDERS = Listing(
     name="orders",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from pydantic import Field
 
@@ -39,6 +40,8 @@ class TopProduct(Model):
     gross_sales: Amount
     net_sales: Amount
 
+
+ProductSort = Literal["product_id", "-product_id", "title", "-title", "created_at", "-created_at"]
 
 PRODUCTS = Listing(
     name="products",

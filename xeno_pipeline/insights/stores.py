@@ -34,6 +34,12 @@ class Store(Model):
     made_at: datetime | None = Field(description="When the marts were made; null until they were.")
 
 
+class StoreList(Model):
+    """Several stores."""
+
+    data: list[Store]
+
+
 def list_stores(connection: Connection, tenant_ids: Sequence[str]) -> list[Store]:
     """The stores of those handles, ordered by handle; one without marts has only that."""
     query = """

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.installation import Installation, Shop
+from tests.support.installation import Shop
 from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.tenants.credentials import KeyRing
 
@@ -15,20 +15,14 @@ if TYPE_CHECKING:
     from tests.support.marts.warehouse import Warehouse
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def marts(
-    make_warehouse: Callable[[], Warehouse],
-    depot: Shop,
-    ring: KeyRing,
-    tmp_path_factory: pytest.TempPathFactory,
+    make_warehouse: Callable[[], Warehouse], depot: Shop, ring: KeyRing, tmp_path_factory: pytest.TempPathFactory
 ) -> Warehouse:
-    """Two stores with marts: `depot`, of 1,500 orders, and `shelf`, of 60; and `void`, without any order."""
-    warehouse = make_warehouse()
-    installation = Installation(warehouse.database, ring, tmp_path_factory.mktemp("spool"))
-    for handle in ("depot", "shelf", "void"):
-        installation.sync(installation.connect(Shop(depot.sandbox, handle)))
-    warehouse.transform()
-    return warehouse
+    """Three stores with marts."""
+    from tests.support.insights import make_stores
+
+    return make_stores(make_warehouse, depot, ring, tmp_path_factory.mktemp("spool"))
 
 
 @pytest.fixture

@@ -1,0 +1,43 @@
+"""ETags: which state of a store's marts an answer is of, known before any mart is read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+
+from xeno_pipeline.database.connection import Connection
+
+_VERSION = version("xeno-pipeline")
+
+
+@dataclass(frozen=True)
+class State:
+    """The state of a store's marts.
+
+    Args:
+        made_at: when they were made; None: never.
+    """
+
+    made_at: datetime | None
+
+    def etag(self, store: str, scopes: Iterable[str], address: str) -> str:
+        """The ETag of an answer: weak, because equal answers may differ in their bytes."""
+        parts = [_VERSION, store, str(self.made_at), ",".join(sorted(scopes)), address]
+        return f'W/"{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:32]}"'
+
+
+def state_of(connection: Connection, store: str) -> State:
+    """The state of a store's marts."""
+    row = connection.execute("select transformed_at from ops.tenant_marts where tenant_id = %s", [store]).fetchone()
+    return State(row[0] if row else None)
+
+
+def is_known(etag: str, if_none_match: str | None) -> bool:
+    """Whether who asks has this state already, by the header If-None-Match."""
+    if if_none_match is None:
+        return False
+    known = {each.strip().removeprefix("W/") for each in if_none_match.split(",")}
+    return "*" in known or etag.removeprefix("W/") in known

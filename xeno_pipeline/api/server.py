@@ -1,0 +1,71 @@
+"""The process of `xeno insights serve`: the API, and how it is."""
+
+from __future__ import annotations
+
+import psycopg
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp
+
+from xeno_pipeline.access.serving import ServingPool, open_serving_pool
+from xeno_pipeline.api.app import PATH, build_api
+from xeno_pipeline.api.telemetry import Metrics, Observed
+from xeno_pipeline.errors import XenoError
+from xeno_pipeline.settings import Settings
+from xeno_pipeline.web.listener import listen
+
+
+def build_app(pool: ServingPool, settings: Settings) -> ASGIApp:
+    """Everything that the process serves."""
+    metrics = Metrics()
+
+    def healthz(_request: Request) -> Response:
+        """Whether this process is alive."""
+        return PlainTextResponse("ok")
+
+    async def readyz(_request: Request) -> Response:
+        """Whether requests can be answered: the database is available, and knows the login."""
+        try:
+            await run_in_threadpool(pool.check)
+        except (XenoError, psycopg.Error):
+            return PlainTextResponse("The database is not available.", 503)
+        return PlainTextResponse("ok")
+
+    def show_metrics(_request: Request) -> Response:
+        """The metrics, for Prometheus."""
+        return Response(metrics.exposition(), media_type="text/plain; version=0.0.4")
+
+    def index(_request: Request) -> Response:
+        return RedirectResponse(f"{PATH}/docs")
+
+    app = Starlette(
+        routes=[
+            Route("/", index),
+            Route("/healthz", healthz),
+            Route("/readyz", readyz),
+            Route("/metrics", show_metrics),
+            Mount(PATH, build_api(pool, settings)),
+        ]
+    )
+    app.router.redirect_slashes = False
+    return Observed(app, metrics)
+
+
+def serve(settings: Settings, host: str, port: int) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Args:
+        port: 0 takes a free one, which is in the first line of the log.
+
+    Raises:
+        XenoError: the database cannot be reached or was not prepared.
+        PortTakenError: the port is in use, or not permitted.
+    """
+    pool = open_serving_pool(settings)
+    try:
+        listen(build_app(pool, settings), host, port, name="The insights server", setting="XENO_INSIGHTS_PORT")
+    finally:
+        pool.close()

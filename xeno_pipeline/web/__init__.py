@@ -1,0 +1,1 @@
+"""What web processes share: how they listen, and how they log."""
