@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 for command in (run.sync, run.reconcile, run.transform, export.export, doctor.doctor, demo.demo, demo.dev):
     app.command()(command)
+tenants.app.command("bi-bundle")(export.bi_bundle)
 app.add_typer(tenants.app, name="tenant")
 app.add_typer(db.app, name="db")
 app.add_typer(sandbox.app, name="sandbox")

@@ -1,4 +1,4 @@
-"""`xeno export`: a mart as a file, or on standard output."""
+"""`xeno export`: a mart as a file, or on standard output; and `xeno tenant bi-bundle`."""
 
 from __future__ import annotations
 
@@ -65,6 +65,38 @@ def export(
             rows = exporter.write(selection, wanted, target)
     if target is not None:
         echo(f"{_title(selection)}: {rows:,} rows are in {to}.")
+
+
+def bi_bundle(
+    handle: Handle,
+    to: Annotated[Path | None, typer.Option(help="The file; HANDLE-superset.zip without.")] = None,
+    role: Annotated[str | None, typer.Option(help="The database role of its BI tool, where it has several.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file where it exists.")] = False,
+) -> None:
+    """Write a ZIP for Apache Superset: the store's marts as datasets, and a dashboard; the password is not in it."""
+    from xeno_pipeline.database.migrate import open_migrated
+    from xeno_pipeline.database.roles import bi_roles_of, password_address
+    from xeno_pipeline.exports.draft import check_target, draft_of
+    from xeno_pipeline.exports.superset.bundle import choose_role, database_file, make_bundle
+    from xeno_pipeline.settings import load_settings
+    from xeno_pipeline.tenants import registry
+
+    settings = load_settings()
+    is_embedded = settings.database_url is None
+    with open_migrated(settings).connect() as connection:
+        (tenant,) = registry.active(connection, [handle])
+        chosen = choose_role(handle, bi_roles_of(connection, handle), role)
+        address = password_address(connection, is_embedded=is_embedded)
+    if address is None:
+        raise UsageError(
+            "No BI tool reaches the embedded database yet: set XENO_POSTGRES_PORT (5433, for example) and run "
+            "`xeno db stop`; the next command starts it with that port."
+        )
+    path = to or Path(f"{handle}-superset.zip")
+    target = check_target(path, replace=force)
+    with draft_of(target) as draft:
+        draft.write_bytes(make_bundle(tenant, address, chosen))
+    echo(f"{path} is for Superset's assets import, which takes the password of {chosen} for {database_file(handle)}.")
 
 
 def _format_of(to: str, given: Format | None) -> Format:

@@ -182,6 +182,19 @@ def password_address(connection: Connection, *, is_embedded: bool) -> Address | 
     return Address(row[0], row[1], info.dbname) if row[0] else None
 
 
+def bi_roles_of(connection: Connection, tenant_id: str) -> list[str]:
+    """The names of the roles of a tenant's BI tools in this database."""
+    rows = connection.execute(
+        f"""
+        select role_name from ops.bi_roles join pg_roles on rolname = role_name
+        where tenant_id = %s and database_oid = {_THIS_DATABASE}
+        order by role_name
+        """,
+        [tenant_id],
+    ).fetchall()
+    return [name for (name,) in rows]
+
+
 def _prepare(connection: Connection) -> None:
     """Make the groups and give them what they may: to connect, and to read the marts.
 
