@@ -22,6 +22,7 @@ LINK_LIFETIME = timedelta(days=7)
 """As long does a sign-in link work."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,59}")
+_SESSION = re.compile(r"session-([0-9]{1,18})")
 _EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f\ud800-\udfff]{1,64}@[^@\s\x00-\x1f\x7f\ud800-\udfff]{1,190}")
 
 
@@ -53,7 +54,7 @@ class Subject:
         is_person: which of the two.
         sessions: in how many browsers the person is signed in.
         has_link: whether a link was made that was not opened yet and still works.
-        last_used_on: a day in UTC; None: never, or for a person not since the sessions that there are.
+        last_used_on: a day in UTC; None: never, or for a person in none of the open sessions.
         expires_at: when the key stops to work; None: never, as for a person.
     """
 
@@ -66,6 +67,22 @@ class Subject:
     created_at: datetime
     last_used_on: date | None
     expires_at: datetime | None
+
+
+@dataclass(frozen=True)
+class OpenSession:
+    """A browser in which somebody is signed in.
+
+    Args:
+        name: by which it is ended.
+        email: whose it is.
+    """
+
+    name: str
+    email: str
+    created_at: datetime
+    last_used_on: date | None
+    expires_at: datetime
 
 
 @dataclass(frozen=True)
@@ -135,9 +152,10 @@ def make_key(
     Raises:
         UsageError: the name is taken or none, or a store is unknown.
     """
-    if _NAME.fullmatch(name) is None:
+    if _NAME.fullmatch(name) is None or _SESSION.fullmatch(name) is not None:
         raise UsageError(
-            f"{name!r} is no name for a key: lower-case letters, digits, dots, hyphens and underscores, at most 60."
+            f"{name!r} is no name for a key: lower-case letters, digits, dots, hyphens and underscores, at most 60, "
+            "and not that of a session."
         )
     _check_stores(connection, stores)
     secret, scopes = make_secret(), tuple(scopes)
@@ -191,24 +209,58 @@ def revoke(connection: Connection, name: str, stores: Sequence[str] = ()) -> boo
     return len(ended) == len(held)
 
 
-def end_sessions(connection: Connection, email: str) -> int:
-    """Sign a person out everywhere; what they may do stays.
+def end_sessions(connection: Connection, name: str) -> int:
+    """Sign a person out, everywhere or in one browser; what they may do stays.
+
+    Args:
+        connection: not in autocommit mode.
+        name: an e-mail address, whose unopened links stop to work too; or a session's name.
 
     Returns:
         The number of sessions.
 
     Raises:
-        UnknownSubjectError: nobody has that address.
+        UnknownSubjectError: nobody and no session has that name.
     """
-    column, number = _find(connection, email)
-    if column != "person_id":
-        raise UnknownSubjectError(f"{email!r} is a key, which has no sessions: `xeno insights revoke {email}` ends it.")
-    connection.execute("delete from ops.sign_in_links where person_id = %s", [number])
-    ended = connection.execute("delete from ops.access_keys where person_id = %s", [number]).rowcount
-    stores = _held(connection, column, number)
+    session = _SESSION.fullmatch(name)
+    if session is None:
+        column, number = _find(connection, name)
+        if column != "person_id":
+            raise UnknownSubjectError(
+                f"{name!r} is a key, which has no sessions: `xeno insights revoke {name}` ends it."
+            )
+        connection.execute("delete from ops.sign_in_links where person_id = %s", [number])
+        ended = connection.execute("delete from ops.access_keys where person_id = %s", [number]).rowcount
+    else:
+        row = connection.execute(
+            "delete from ops.access_keys where key_id = %s and person_id is not null returning person_id",
+            [int(session.group(1))],
+        ).fetchone()
+        if row is None:
+            raise UnknownSubjectError(f"There is no {name}: `xeno insights list` shows the open sessions.")
+        number, ended = row[0], 1
+    stores = _held(connection, "person_id", number)
     named = [store for store in stores if store is not None]
-    _record(connection, None if None in stores else named, "sessions ended", f"person-{number}")
+    _record(connection, None if None in stores else named, "signed out", f"person-{number}, {ended} sessions")
     return ended
+
+
+def is_session(name: str) -> bool:
+    """Whether a name is one of sessions, which no person and no key has."""
+    return _SESSION.fullmatch(name) is not None
+
+
+def list_sessions(connection: Connection) -> list[OpenSession]:
+    """All sessions that have not ended, by person, the newest first."""
+    rows = connection.execute(
+        """
+        select 'session-' || key_id, email, keys.created_at, last_used_on, expires_at
+        from ops.access_keys keys join ops.people using (person_id)
+        where expires_at > now()
+        order by email, keys.created_at desc
+        """
+    ).fetchall()
+    return [OpenSession(*row) for row in rows]
 
 
 def list_subjects(connection: Connection) -> list[Subject]:

@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime
 from typing import Literal
 
 import psycopg
+from psycopg import errors
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool, PoolTimeout
 
@@ -29,6 +30,10 @@ DEFAULT_TIMEOUT_SECONDS = 15
 
 _CONNECTIONS = 10
 _WAIT_SECONDS = 10.0
+_HOW_TO_PREPARE = (
+    "The login xeno_serving reads the marts: `xeno db migrate`, run by the database's owner with XENO_SERVING_PASSWORD "
+    "set, makes it and gives it that password."
+)
 _UNLOCK = """
     select unlocked.kind, unlocked.subject_id, unlocked.name, unlocked.stores,
         set_config('search_path', 'serving, marts', true), set_config('statement_timeout', %s, true)
@@ -204,13 +209,15 @@ def open_serving_pool(settings: Settings, *, connections: int = _CONNECTIONS) ->
         from xeno_pipeline.database.serving import prepare_serving
 
         prepare_serving(open_migrated(settings))
+    conninfo = serving_url(settings)
     try:
-        pool = ServingPool(serving_url(settings), connections=connections)
+        with Database(conninfo).connect() as connection:
+            connection.execute("select from ops.unlock('')")
     except DatabaseUnavailableError as error:
-        raise DatabaseUnavailableError(
-            f"{error} The login xeno_serving and its password (XENO_SERVING_PASSWORD) are made by `xeno db migrate`."
-        ) from error
-    return pool
+        raise DatabaseUnavailableError(f"{error} {_HOW_TO_PREPARE}") from error
+    except (errors.UndefinedFunction, errors.InvalidSchemaName, errors.InsufficientPrivilege) as error:
+        raise DatabaseUnavailableError(f"The database is not prepared for it. {_HOW_TO_PREPARE}") from error
+    return ServingPool(conninfo, connections=connections)
 
 
 def _unlock(connection: Connection, secret: str, timeout_seconds: int) -> Access:

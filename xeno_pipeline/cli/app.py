@@ -10,7 +10,20 @@ import sys
 
 import typer
 
-from xeno_pipeline.cli import alerts, db, demo, doctor, export, gateway, privacy, run, sandbox, tenants, webhooks
+from xeno_pipeline.cli import (
+    alerts,
+    db,
+    demo,
+    doctor,
+    export,
+    gateway,
+    insights,
+    privacy,
+    run,
+    sandbox,
+    tenants,
+    webhooks,
+)
 
 app = typer.Typer(
     name="xeno",
@@ -27,6 +40,7 @@ app.add_typer(db.app, name="db")
 app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(webhooks.app, name="webhooks")
+app.add_typer(insights.app, name="insights")
 app.add_typer(privacy.app, name="privacy")
 app.add_typer(alerts.app, name="alerts")
 

@@ -19,6 +19,7 @@ _PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 def db_migrate() -> None:
     """Bring all schemas, Dagster's too, to what this version needs. For its own, every command does so by itself."""
     from xeno_pipeline.database.roles import adopt_bi_roles
+    from xeno_pipeline.database.serving import prepare_serving
     from xeno_pipeline.defs.instance import upgrade_storage
     from xeno_pipeline.defs.resources import Pipeline
     from xeno_pipeline.settings import load_settings
@@ -30,6 +31,9 @@ def db_migrate() -> None:
     adopted = adopt_bi_roles(pipeline.database)
     if adopted:
         echo(f"{adopted} role{'s' * (adopted != 1)} of BI tools, which came with a backup, may log in again.")
+    password = settings.serving_password
+    if password is not None or settings.database_url is None:
+        prepare_serving(pipeline.database, password.get_secret_value() if password else None)
     echo(f"The database {pipeline.database.place} is up to date.")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -11,6 +12,7 @@ from rich.text import Text
 from xeno_pipeline.cli.terminal import echo, make_table, out, warn
 
 if TYPE_CHECKING:
+    from xeno_pipeline.access.grants import Grant, OpenSession, Subject
     from xeno_pipeline.database.roles import Address, BiRole
     from xeno_pipeline.extraction.reconciliation_results import Reconciliation
     from xeno_pipeline.extraction.state import SyncState
@@ -133,6 +135,36 @@ def show_bi_role(role: BiRole, address: Address | None, wanted_port: int | None)
             f"The embedded database was started before XENO_POSTGRES_PORT={wanted_port} was set, and does not listen "
             "there yet: run `xeno db stop`; the next command starts it with that port."
         )
+
+
+def show_access(subjects: Sequence[Subject], sessions: Sequence[OpenSession]) -> None:
+    """Print people and keys, what each may do, and who is signed in; no secret."""
+    table = make_table("name", "may", "sessions", "last used", "expires")
+    for subject in subjects:
+        signed_in = f"{subject.sessions}{', link open' if subject.has_link else ''}" if subject.is_person else ""
+        may = "; ".join(map(_grant, subject.grants))
+        table.add_row(
+            Text(subject.name),
+            may,
+            signed_in,
+            _day(subject.last_used_on),
+            "" if subject.is_person else _day(subject.expires_at),
+        )
+    out.print(table)
+    if sessions:
+        table = make_table("session", "person", "signed in", "last used", "ends")
+        for session in sessions:
+            days = (session.created_at, session.last_used_on, session.expires_at)
+            table.add_row(session.name, Text(session.email), *map(_day, days))
+        out.print(table)
+
+
+def _grant(grant: Grant) -> str:
+    return f"{grant.tenant_id or 'all stores'}: {grant.role or ', '.join(grant.scopes)}"
+
+
+def _day(day: date | None) -> str:
+    return f"{day:%Y-%m-%d}" if day else "never"
 
 
 def show_diagnoses(diagnoses: Sequence[Diagnosis]) -> None:

@@ -12,6 +12,7 @@ from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 import requests
+from pydantic import SecretStr
 
 from xeno_pipeline.errors import UsageError, XenoError
 from xeno_pipeline.settings import Settings
@@ -126,6 +127,19 @@ class Webhook:
             ) from None
 
 
+def mail_to(settings: Settings, recipient: str) -> Email | None:
+    """The mail to one recipient; None where no mail server is configured.
+
+    Raises:
+        UsageError: one is configured incompletely.
+    """
+    if settings.smtp_url is None:
+        return None
+    if settings.alert_email_from is None:
+        raise UsageError("Mail by XENO_SMTP_URL needs a sender too: set XENO_ALERT_EMAIL_FROM.")
+    return Email(_smtp_url(settings.smtp_url), settings.alert_email_from, [recipient])
+
+
 def channels(settings: Settings) -> list[Channel]:
     """The channels that are configured; none by default.
 
@@ -138,9 +152,13 @@ def channels(settings: Settings) -> list[Channel]:
         to, sender, url = mail
         if to is None or sender is None or url is None:
             raise UsageError("Alerts by e-mail need XENO_ALERT_EMAIL_TO, XENO_ALERT_EMAIL_FROM and XENO_SMTP_URL.")
-        if urlsplit(url.get_secret_value()).scheme not in ("smtp", "smtps"):
-            raise UsageError("XENO_SMTP_URL is not an SMTP URL: expected smtp://user:password@host:587.")
-        found.append(Email(url.get_secret_value(), sender, [each.strip() for each in to.split(",")]))
+        found.append(Email(_smtp_url(url), sender, [each.strip() for each in to.split(",")]))
     if settings.alert_webhook_url is not None:
         found.append(Webhook(settings.alert_webhook_url.get_secret_value()))
     return found
+
+
+def _smtp_url(url: SecretStr) -> str:
+    if urlsplit(url.get_secret_value()).scheme not in ("smtp", "smtps"):
+        raise UsageError("XENO_SMTP_URL is not an SMTP URL: expected smtp://user:password@host:587.")
+    return url.get_secret_value()
