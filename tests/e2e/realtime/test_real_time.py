@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
 from pathlib import Path
 from typing import get_args
 
@@ -13,6 +15,7 @@ from tests.support.realtime.final_state import check_marts
 from tests.support.realtime.latency import Latency, by_inbox, by_looking, orders_seen
 from tests.support.realtime.machine import Disturbance, Machine
 from tests.support.realtime.traffic import Traffic
+from xeno_pipeline.insights.syncs import Sync, follow_sync, read_sync, request_sync
 
 pytestmark = pytest.mark.thorough
 
@@ -43,6 +46,32 @@ def fleet(make_home: Callable[[], Path]) -> Iterator[Machine]:
 def test_what_happens_in_stores_is_in_their_marts_soon_and_once(machine: Machine) -> None:
     measure(machine, seconds=15)
     check_marts(machine)
+
+
+@pytest.mark.timeout(900)
+def test_a_requested_sync_is_a_run_within_seconds_and_is_followed_to_its_end(machine: Machine) -> None:
+    database = machine.warehouse.database
+    (handle, *_), store = machine.stores, next(iter(machine.stores.values()))
+    (order,) = store.place_order()["orders"]
+    with database.connect() as connection:
+        sync_id = request_sync(connection, handle, by="key test").sync_id
+
+    def read() -> Sync:
+        with database.connect() as connection:
+            return read_sync(connection, handle, sync_id)
+
+    async def follow() -> list[Sync]:
+        events = follow_sync(read, seconds_between=0.2, at_most_seconds=SECONDS_TO_CATCH_UP)
+        return [event.sync async for event in events if event is not None]
+
+    seen = asyncio.run(follow())
+
+    assert [state for state, _ in groupby(sync.state for sync in seen)] == ["queued", "running", "succeeded"]
+    ended = seen[-1]
+    assert ended.started_at is not None
+    print(f"It began {(ended.started_at - ended.requested_at).total_seconds():.1f} s after it was requested.")
+    assert {stream.phase for stream in ended.progress} == {"done"}
+    assert machine.warehouse.value("select count(*) from marts.fct_orders where order_id = %s", order) == 1
 
 
 @pytest.mark.timeout(900)

@@ -62,10 +62,11 @@ class Queue:
         while True:
             runs = self._instance.get_runs(RunsFilter(statuses=AT_WORK))
             jobs = Counter(run.job_name for run in runs)
+            assert jobs["requested"] <= 1
             assert jobs["routine"] <= 2
             assert jobs["dagster_backfill"] <= 1
             assert jobs["history"] <= 1
-            assert jobs.total() <= 5
+            assert jobs.total() <= 6
             if jobs == Counter(expected) and all(run.status == DagsterRunStatus.STARTED for run in runs):
                 return
             assert time.monotonic() < deadline, (jobs, expected)
@@ -94,13 +95,14 @@ def workspace(tmp_path: Path) -> Path:
 
 
 @pytest.mark.timeout(600)
-def test_webhooks_go_before_the_clock_and_that_before_backfills_and_a_place_stays_free_for_webhooks(
+def test_webhooks_go_first_then_requests_then_the_clock_then_backfills_and_a_place_stays_free_for_webhooks(
     queue: Queue, workspace: Path, tmp_path: Path
 ) -> None:
-    queue.add("history", "history", "dagster_backfill", "dagster_backfill", *["routine"] * 3, "live", "live")
+    queue.add("history", "history", "dagster_backfill", "dagster_backfill")
+    queue.add(*["routine"] * 3, "requested", "requested", "live", "live")
     with DaemonProcess(tmp_path / "home", workspace):
-        queue.await_at_work(live=2, routine=2, dagster_backfill=1)
+        queue.await_at_work(live=2, requested=1, routine=2, dagster_backfill=1)
         with queue.open_gate("live"):
-            queue.await_at_work(routine=2, dagster_backfill=1, history=1)
+            queue.await_at_work(requested=1, routine=2, dagster_backfill=1, history=1)
         queue.add("live")
-        queue.await_at_work(live=1, routine=2, dagster_backfill=1, history=1)
+        queue.await_at_work(live=1, requested=1, routine=2, dagster_backfill=1, history=1)

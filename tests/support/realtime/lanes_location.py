@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dagster import Definitions, OpExecutionContext, in_process_executor, job, op
 
-from xeno_pipeline.defs.concurrency import BACKFILL, BACKFILL_POOL, LIVE, ROUTINE
+from xeno_pipeline.defs.concurrency import BACKFILL, BACKFILL_POOL, LIVE, REQUESTED, ROUTINE
 
 GATE_TAG = "test/gate"
 """The file that a run waits for."""
@@ -36,6 +36,11 @@ def live() -> None:
     hold()
 
 
+@job(tags=REQUESTED, executor_def=in_process_executor)
+def requested() -> None:
+    hold()
+
+
 @job(tags=ROUTINE, executor_def=in_process_executor)
 def routine() -> None:
     hold()
@@ -52,5 +57,5 @@ def history() -> None:
     hold()
 
 
-JOBS = {each.name: each for each in (live, routine, dagster_backfill, history)}
+JOBS = {each.name: each for each in (live, requested, routine, dagster_backfill, history)}
 defs = Definitions(jobs=list(JOBS.values()))
