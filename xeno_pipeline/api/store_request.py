@@ -16,6 +16,7 @@ from xeno_pipeline.access.serving import Access, NoAccessError, ServingPool
 from xeno_pipeline.api.answer_cache import AnswerCache
 from xeno_pipeline.api.answers import Answer, ListAnswer
 from xeno_pipeline.api.etags import State, is_known, state_of
+from xeno_pipeline.api.event_streams import EventStreams
 from xeno_pipeline.api.problems import Kind, ProblemError
 from xeno_pipeline.api.rate_limits import RateLimits
 from xeno_pipeline.database.connection import Connection
@@ -33,6 +34,7 @@ class Backend:
     pool: ServingPool
     rate_limits: RateLimits
     cache: AnswerCache = field(default_factory=AnswerCache)
+    streams: EventStreams = field(default_factory=EventStreams)
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,29 @@ class StoreRequest:
                 return self._body(connection, state, self._made(connection, make))
 
         return self.caller.json(self.caller.backend.cache.make(asked, etag, make_anew), ETag=etag)
+
+    def answer_change(
+        self,
+        change: Callable[[Connection], Data],
+        *needed: str,
+        status: int = 200,
+        location: Callable[[Data], str] | None = None,
+    ) -> Response:
+        """The answer of a function that changes something; what it has written is committed before.
+
+        Args:
+            change: takes a connection that may write.
+            needed: scopes without which the request is refused.
+            status: of the answer.
+            location: where what was made is, below the store.
+        """
+        with self.unlocked(*needed, writes=True) as (connection, _):
+            changed = change(connection)
+            body = self._body(connection, state_of(connection, self.store), changed)
+        headers = {"Location": f"/api/v1/stores/{self.store}{location(changed)}"} if location else {}
+        answer = self.caller.json(body, **headers)
+        answer.status_code = status
+        return answer
 
     def _made(self, connection: Connection, make: Callable[[Connection], Data | None]) -> Data:
         made = make(connection)

@@ -14,9 +14,11 @@ from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.extraction.streams import STREAM_NAMES, check_streams
 from xeno_pipeline.insights.model import Model, fetch_all, fetch_one
+from xeno_pipeline.insights.paging import DEFAULT_LIMIT, Listing, Page, Row, Where, read_page
 from xeno_pipeline.tenants import syncs
 
 _MOST_SYNC_IDS = 2**63 - 1
+_LISTING = Listing("syncs", "ops.syncs", "sync_id", "bigint", {"sync_id": "bigint"}, "-sync_id")
 
 _SECONDS_BETWEEN_POLLS = 1.0
 _SECONDS_BETWEEN_HEARTBEATS = 15.0
@@ -129,21 +131,20 @@ def request_sync(
     return read_sync(connection, tenant_id, sync_id)
 
 
-def read_syncs(connection: Connection, tenant_id: str, *, limit: int = 50, before: int | None = None) -> list[Sync]:
-    """The syncs of a store, the newest first.
+def list_syncs(
+    connection: Connection, tenant_id: str, *, cursor: str | None = None, limit: int = DEFAULT_LIMIT
+) -> Page[Sync]:
+    """The syncs of a store, the latest first, whatever started them.
 
-    Args:
-        limit: at most so many.
-        before: only those with smaller ids.
+    Raises:
+        UnusableCursorError, UnusableLimitError: see `read_page`.
     """
-    query = f"""
-        {_SYNCS}
-        where tenant_id = %(tenant_id)s and syncs.sync_id < %(before)s
-        order by syncs.sync_id desc
-        limit %(limit)s
-        """
-    last = _MOST_SYNC_IDS if before is None else max(min(before, _MOST_SYNC_IDS), 0)
-    return fetch_all(connection, Sync, query, {"tenant_id": tenant_id, "before": last, "limit": limit})
+
+    def make(rows: list[Row]) -> list[Sync]:
+        query = f"{_SYNCS} where tenant_id = %(tenant_id)s and syncs.sync_id = any(%(ids)s) order by syncs.sync_id desc"
+        return fetch_all(connection, Sync, query, {"tenant_id": tenant_id, "ids": [row["sync_id"] for row in rows]})
+
+    return read_page(connection, _LISTING, tenant_id, make, Where(), cursor=cursor, limit=limit)
 
 
 def read_sync(connection: Connection, tenant_id: str, sync_id: int) -> Sync:

@@ -23,8 +23,8 @@ from xeno_pipeline.insights.syncs import (
     UnknownSyncError,
     event_of,
     follow_sync,
+    list_syncs,
     read_sync,
-    read_syncs,
     request_sync,
 )
 from xeno_pipeline.tenants import registry, syncs
@@ -113,13 +113,13 @@ def test_syncs_are_listed_newest_first_whoever_started_them(stores: Database) ->
         progress.add(Progress("acme", "orders", "reading", 70))
         progress.add(Progress("globex", "orders", "reading", 70))
     with stores.connect() as connection:
-        newest, oldest = read_syncs(connection, "acme")
+        newest, oldest = list_syncs(connection, "acme").data
         assert (newest.kind, newest.state, newest.requested_by) == ("run", "running", "hourly_sync")
         assert oldest == asked.model_copy(update={"seconds_queued": oldest.seconds_queued})
-        assert read_syncs(connection, "acme", limit=1) == [newest]
-        assert [sync.sync_id for sync in read_syncs(connection, "acme", before=newest.sync_id)] == [oldest.sync_id]
-        assert read_syncs(connection, "acme", before=-(10**30)) == []
-        assert len(read_syncs(connection, "acme", before=10**30)) == 2
+        page = list_syncs(connection, "acme", limit=1)
+        assert page.data == [newest]
+        rest = list_syncs(connection, "acme", limit=1, cursor=page.next)
+        assert ([sync.sync_id for sync in rest.data], rest.next) == ([oldest.sync_id], None)
 
 
 @pytest.mark.parametrize("sync_id", [0, -1, 10**6, 10**30])
@@ -203,11 +203,11 @@ def test_a_key_requests_and_sees_the_syncs_of_its_own_stores(stores: Database, p
         sync = request_sync(connection, "acme", by="key nightly")
         assert request_sync(connection, "acme", streams=["orders"], by="key nightly").sync_id == sync.sync_id
     with pool.unlocked(secret) as (connection, _):
-        assert {(each.store, len(each.progress)) for each in read_syncs(connection, "acme")} == {
+        assert {(each.store, len(each.progress)) for each in list_syncs(connection, "acme").data} == {
             ("acme", 0),
             ("acme", 1),
         }
-        assert read_syncs(connection, "globex") == []
+        assert list_syncs(connection, "globex").data == []
         with pytest.raises(UnknownSyncError):
             read_sync(connection, "acme", other.sync_id)
         seen = connection.execute("select distinct tenant_id from ops.sync_progress").fetchall()
