@@ -127,11 +127,11 @@ class StoreRequest:
                     headers["Link"] = self._link_to(made.next)
                 return self.caller.json(self._body(connection, state, made), **headers)
 
-        def make_anew() -> bytes:
+        def make_fresh() -> bytes:
             with self.unlocked(*needed) as (connection, _):
                 return self._body(connection, state, self._made(connection, make))
 
-        return self.caller.json(self.caller.backend.cache.make(asked, etag, make_anew), ETag=etag)
+        return self.caller.json(self.caller.backend.cache.make(asked, etag, make_fresh), ETag=etag)
 
     def answer_change(
         self,

@@ -9,6 +9,7 @@ from pydantic import Field
 from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.insights.model import Amount, Model, fetch_all
 from xeno_pipeline.insights.paging import DEFAULT_LIMIT, Listing, Page, Row, Where, read_page
+from xeno_pipeline.insights.periods import check_days
 
 
 class Checkout(Model):
@@ -60,6 +61,7 @@ def list_checkouts(
     Raises:
         UnusableCursorError, UnusableLimitError: see `read_page`.
     """
+    check_days(first, last)
     where = Where()
     where.add_if_given("abandoned_on >= %(first)s", first=first)
     where.add_if_given("abandoned_on <= %(last)s", last=last)
@@ -73,6 +75,7 @@ def list_checkouts(
 
 def recovery(connection: Connection, tenant_id: str, first: date | None = None, last: date | None = None) -> Recovery:
     """What became of the checkouts that were abandoned between two days, of the mart `checkout_recovery_daily`."""
+    check_days(first, last)
     query = """
         select
             coalesce(sum(checkouts), 0)::bigint as checkouts,

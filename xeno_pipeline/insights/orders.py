@@ -10,6 +10,7 @@ from pydantic import Field
 from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.insights.model import Amount, Measures, Model, fetch_all
 from xeno_pipeline.insights.paging import DEFAULT_LIMIT, Listing, Page, Row, Where, read_page
+from xeno_pipeline.insights.periods import check_days
 
 CANCELLED = "CANCELLED"
 """The status that asks for cancelled orders; every other is Shopify's financial status."""
@@ -106,8 +107,10 @@ def list_orders(
         status: Shopify's financial status such as PAID, or CANCELLED.
 
     Raises:
+        UnusablePeriodError: the days are no period.
         UnknownSortError, UnusableCursorError, UnusableLimitError: see `read_page`.
     """
+    check_days(first, last)
     where = Where()
     where.add_if_given("ordered_on >= %(first)s", first=first)
     where.add_if_given("ordered_on <= %(last)s", last=last)

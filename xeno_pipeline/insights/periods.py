@@ -47,11 +47,20 @@ def period_between(first: date | None, last: date | None, today: date) -> Period
     """
     end = last or max(today, first or today)
     begin = first or max(end - timedelta(_USUAL_DAYS - 1), FIRST_DAY)
-    for day in (begin, end):
-        if not FIRST_DAY <= day <= LAST_DAY:
+    check_days(begin, end)
+    return Period(begin, end)
+
+
+def check_days(first: date | None, last: date | None) -> None:
+    """Check the ends of a period, each of which may be open.
+
+    Raises:
+        UnusablePeriodError: it ends before it begins, or a day lies outside of FIRST_DAY to LAST_DAY.
+    """
+    for day in (first, last):
+        if day is not None and not FIRST_DAY <= day <= LAST_DAY:
             raise UnusablePeriodError(
                 f"{day.isoformat()} is no day of a shop's: choose one from {FIRST_DAY} to {LAST_DAY}."
             )
-    if end < begin:
-        raise UnusablePeriodError(f"The period ends on {end}, before it begins on {begin}: exchange the two days.")
-    return Period(begin, end)
+    if first is not None and last is not None and last < first:
+        raise UnusablePeriodError(f"The period ends on {last}, before it begins on {first}: exchange the two days.")

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.insights.model import Amount, Model, fetch_all
+from xeno_pipeline.insights.periods import check_days
 from xeno_pipeline.insights.stores import today_of
 
 
@@ -89,6 +90,7 @@ def rfm_migrations(
         first: a day in the first month; None for the first there is.
         last: a day in the last month.
     """
+    check_days(first, last)
     query = f"""
         select {RfmMigration.columns()} from rfm_migrations
         where tenant_id = %(tenant_id)s
