@@ -113,6 +113,19 @@ def insights_revoke(
             echo(f"{name} has no access to {', '.join(stores or ())} any more.")
 
 
+@app.command("serve")
+def insights_serve(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int | None, typer.Option(help="The port; 0 takes a free one.")] = None,
+) -> None:
+    """Answer requests of the API at /api/v1 until interrupted; /healthz, /readyz and /metrics tell how it is."""
+    from xeno_pipeline.api.server import serve
+    from xeno_pipeline.settings import load_settings
+
+    settings = load_settings()
+    serve(settings, host, settings.insights_port if port is None else port)
+
+
 def _stores(stores: list[str] | None, *, all_stores: bool) -> list[str] | None:
     """The named stores; None for all."""
     if bool(stores) == all_stores:
