@@ -6,7 +6,7 @@
     The model selects what differs from the target's open rows (valid_to is null), as it is from the day valid_from on;
     without values where there is nothing more to record. Open rows are closed on that day, and new ones opened. What was
     recorded for the same day is removed first, so that a day leaves one row, and none where it ends as the day before
-    did.
+    did. What is made from the subjects that changed becomes stale with them (`marks`).
 #}
 {% macro get_incremental_history_sql(arg_dict) %}
     {% set target = arg_dict["target_relation"] %}
@@ -20,6 +20,8 @@
 
     analyze {{ selected }}
     ;
+
+    {{ mark_stale(model.config.meta.get("marks", {}), selected) }}
 
     delete from {{ target }} old
     using {{ selected }} new

@@ -166,6 +166,24 @@
     where tenant_id in (select tenant_id from {{ transform_scope() }} where is_whole)
     on conflict do nothing;
 
+    {# Their conditions were compiled before. A transform that writes no history evaluates none. #}
+    insert into stale.segments
+    select tenant_id, object_id
+    from ops.changes
+    where
+        object = 'segments'
+        and tenant_id in (select tenant_id from {{ transform_scope() }})
+    union
+    select tenant_id, segment_id
+    from {{ transform_scope() }} scope
+    join ops.segments segments using (tenant_id)
+    left join ops.tenant_marts marts using (tenant_id)
+    where
+        scope.is_whole
+        or marts.has_history is not true
+        or (segments.is_dated and marts.as_of_date <> scope.as_of_date)
+    on conflict do nothing;
+
     insert into stale.tenants
     select tenant_id
     from {{ transform_scope() }} scope

@@ -21,6 +21,7 @@ from xeno_pipeline.cli import (
     privacy,
     run,
     sandbox,
+    segments,
     tenants,
     webhooks,
 )
@@ -36,6 +37,7 @@ for command in (run.sync, run.reconcile, run.transform, export.export, doctor.do
     app.command()(command)
 tenants.app.command("bi-bundle")(export.bi_bundle)
 app.add_typer(tenants.app, name="tenant")
+app.add_typer(segments.app, name="segment")
 app.add_typer(db.app, name="db")
 app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(gateway.app, name="gateway")

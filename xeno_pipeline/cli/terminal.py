@@ -10,6 +10,7 @@ from rich.table import Table
 
 _WIDTH_OF_A_PIPE = 160
 _TEXT_COLUMNS = {"set aside", "of", "reason", "tenant", "stream", "read by"}
+_TEXT_COLUMNS |= {"segment", "query"}
 _TEXT_COLUMNS |= {"shop", "currency", "time zone", "plan", "status", "sees all orders"}
 _TEXT_COLUMNS |= {"name", "may", "session", "person"}
 """Columns of text, which are aligned to the left; numbers are aligned to the right."""

@@ -15,6 +15,7 @@ from xeno_pipeline.errors import XenoError
 from xeno_pipeline.marts.dbt import NO_TENANTS, DbtError, DbtProject, NodeResult, NodeSink
 from xeno_pipeline.marts.scope import Scope, complete_transform, due_tenants, open_scope
 from xeno_pipeline.marts.test_results import NO_TENANT, FailedTest, judge_tests
+from xeno_pipeline.segments.compilation import compile_segments
 from xeno_pipeline.tenants.bisection import Failures, SharedFailureError, bisect
 
 
@@ -161,6 +162,8 @@ class _Transformer:
         ) as scope:
             if not scope.tenant_ids:
                 return  # they have been removed
+            with self.database.connect() as connection:
+                compile_segments(connection, scope.tenant_ids)
             nodes = self._invoke(scope)
             self._check_made(nodes)
             if not self.request.models:

@@ -296,10 +296,12 @@ class _Condition:
 
     def _matches(self, matches: Matches, function: Function) -> str:
         of_rows: list[str] = []
-        of_all = ["count(*) > 0"]
+        of_all: list[str] = []
         for clause in matches.parameters:
             attribute = function.parameters[clause.attribute]
             (of_all if attribute.is_aggregate else of_rows).append(self._clause(clause, attribute))
         rows = " and ".join([function.rows, *of_rows])
         negation = "not " if matches.is_negated else ""
-        return f"({negation}exists (select {rows} having {' and '.join(of_all)}))"
+        # Rows of none are a group too. Without a group, the database can join instead of asking row by row.
+        groups = f" having {' and '.join(['count(*) > 0', *of_all])}" if of_all else ""
+        return f"({negation}exists (select {rows}{groups}))"

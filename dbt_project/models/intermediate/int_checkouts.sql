@@ -7,7 +7,7 @@
             {"columns": ["tenant_id", "customer_id"]},
         ],
         post_hook="{{ partial_index(this, 'in_other_currency', ['tenant_id', 'currency', 'abandoned_on'], 'is_in_other_currency') }}",
-        meta={"stale": "checkouts"},
+        meta={"stale": "checkouts", "marks": {"memberships": ["customer_id"]}},
     )
 }}
 

@@ -12,6 +12,7 @@ with
             customers.*,
             {{ plausible("customers.created_at", "tenants.iana_timezone") }}
             as registered_at,
+            tenants.iana_timezone,
             true as has_profile
         from {{ ref("stg_shopify__customers") }} customers
         join {{ stale("customers") }} stale_customers using (tenant_id, customer_id)
@@ -49,6 +50,11 @@ select
     profiles.last_name,
     profiles.country_code,
     profiles.registered_at as created_at,
+    (profiles.registered_at at time zone profiles.iana_timezone)::date as created_on,
+    profiles.locale as language,
+    profiles.state as account_status,
+    profiles.email_subscription_status,
+    profiles.tags,
     profiles.shopify_rfm_group,
     orders.first_order_at,
     orders.last_order_at,

@@ -2,7 +2,10 @@
     config(
         materialized="incremental",
         unique_key=["tenant_id"],
-        meta={"stale": "tenants"},
+        meta={
+            "stale": "tenants",
+            "marks": {"high_value_bounds": ["high_value_at_least"]},
+        },
     )
 }}
 

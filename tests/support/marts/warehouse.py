@@ -16,7 +16,7 @@ from xeno_pipeline.raw.load import Load
 from xeno_pipeline.raw.mapping import RowMapping
 from xeno_pipeline.raw.tables import RawTable
 
-HISTORY = ("rfm_history", "rfm_migrations")
+HISTORY = ("rfm_history", "rfm_migrations", "segment_history", "segment_members", "segments")
 """What records what was observed, and so depends on when it was."""
 
 Marts = dict[str, Counter[str]]

@@ -85,3 +85,42 @@ select
 from moves
 join {{ ref("dim_tenants") }} tenants using (tenant_id)
 where previous_segment <> rfm_segment
+
+union all
+
+select
+    tenant_id,
+    customer_id,
+    valid_from::timestamp at time zone tenants.iana_timezone,
+    'segment_joined/'
+    || segment_id
+    || '/'
+    || customer_id
+    || '/'
+    || to_char(valid_from::timestamp, 'YYYY-MM-DD'),
+    'segment_change',
+    'Joined ' || segments.segment_name,
+    null
+from {{ ref("segment_history") }}
+join {{ ref("int_segments") }} segments using (tenant_id, segment_id)
+join {{ ref("dim_tenants") }} tenants using (tenant_id)
+
+union all
+
+select
+    tenant_id,
+    customer_id,
+    valid_to::timestamp at time zone tenants.iana_timezone,
+    'segment_left/'
+    || segment_id
+    || '/'
+    || customer_id
+    || '/'
+    || to_char(valid_to::timestamp, 'YYYY-MM-DD'),
+    'segment_change',
+    'Left ' || segments.segment_name,
+    null
+from {{ ref("segment_history") }}
+join {{ ref("int_segments") }} segments using (tenant_id, segment_id)
+join {{ ref("dim_tenants") }} tenants using (tenant_id)
+where valid_to is not null

@@ -51,6 +51,19 @@ select
     scores.monetary_score,
     scores.rfm_segment,
     customers.shopify_rfm_group,
+    customers.created_on,
+    customers.language,
+    customers.account_status,
+    customers.email_subscription_status,
+    customers.tags,
+    -- A subquery costs nothing where nobody asks for it.
+    (
+        select max(checkouts.abandoned_on)
+        from {{ ref("int_checkouts") }} checkouts
+        where
+            checkouts.tenant_id = customers.tenant_id
+            and checkouts.customer_id = customers.customer_id
+    ) as last_abandoned_on,
     coalesce(figures.rfm_is_meaningful, false) as rfm_is_meaningful
 from {{ ref("int_customers") }} customers
 join {{ ref("int_tenant_figures") }} figures using (tenant_id)

@@ -3,7 +3,7 @@
         materialized="incremental",
         unique_key=["tenant_id", "customer_id", "valid_from"],
         incremental_strategy="history",
-        meta={"stale": "tenants"},
+        meta={"stale": "tenants", "marks": {"memberships": ["customer_id"]}},
     )
 }}
 

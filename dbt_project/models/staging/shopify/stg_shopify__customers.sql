@@ -11,6 +11,7 @@ select
     tags,
     number_of_orders,
     rfm_group as shopify_rfm_group,
+    payload #>> '{defaultEmailAddress,marketingState}' as email_subscription_status,
     created_at,
     updated_at,
     deleted_at

@@ -1,0 +1,73 @@
+"""Who is in a segment: of any compiled query, at once; of saved segments, as of the last transform."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+import orjson
+
+from xeno_pipeline.database.connection import Connection
+from xeno_pipeline.segments.compile import CompiledQuery
+
+_MATCHING = """
+    from dim_customers c
+    cross join (select %(bound)s::jsonb as bound, (now() at time zone iana_timezone)::date as today from dim_tenants
+        where tenant_id = %(tenant_id)s) q
+    where c.tenant_id = %(tenant_id)s and
+"""
+"""What precedes a condition. Names of marts have no schema: the search path has `marts`, or `serving` before it."""
+
+
+@dataclass(frozen=True)
+class Members:
+    """The customers that fit a query now.
+
+    Args:
+        net_sales: their lifetime net sales, in the shop's currency.
+        all_customers: how many customers the tenant has.
+        all_net_sales: the net sales of all of these.
+    """
+
+    customers: int
+    net_sales: Decimal
+    all_customers: int
+    all_net_sales: Decimal
+
+
+def count_members(connection: Connection, tenant_id: str, query: CompiledQuery) -> Members:
+    """Count the customers that fit a query, as the marts and the day are now.
+
+    Args:
+        connection: its search path has the marts.
+    """
+    row = connection.execute(
+        f"""
+        select matching.customers, matching.net_sales, every.customers, every.net_sales
+        from (
+            select count(*) as customers, coalesce(sum(c.net_sales), 0) as net_sales {_MATCHING} {query.condition}
+        ) matching
+        cross join (
+            select count(*) as customers, coalesce(sum(net_sales), 0) as net_sales
+            from dim_customers
+            where tenant_id = %(tenant_id)s
+        ) every
+        """,
+        _bound(tenant_id, query),
+    ).fetchone()
+    assert row is not None
+    return Members(*row)
+
+
+def matching_customers(connection: Connection, tenant_id: str, query: CompiledQuery) -> list[int]:
+    """The ids of the customers that fit a query, as the marts and the day are now, in ascending order.
+
+    Args:
+        connection: its search path has the marts.
+    """
+    statement = f"select c.customer_id {_MATCHING} {query.condition} order by c.customer_id"
+    return [customer_id for (customer_id,) in connection.execute(statement, _bound(tenant_id, query))]
+
+
+def _bound(tenant_id: str, query: CompiledQuery) -> dict[str, str]:
+    return {"tenant_id": tenant_id, "bound": orjson.dumps(query.bound).decode()}
