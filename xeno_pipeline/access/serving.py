@@ -36,7 +36,8 @@ _HOW_TO_PREPARE = (
 )
 _UNLOCK = """
     select unlocked.kind, unlocked.subject_id, unlocked.name, unlocked.stores,
-        set_config('search_path', 'serving, marts', true), set_config('statement_timeout', %s, true)
+        set_config('search_path', 'serving, marts', true), set_config('statement_timeout', %s, true),
+        set_config('row_security', 'on', true)
     from ops.unlock(%s) unlocked
     """
 

@@ -6,7 +6,9 @@ roles; policies on the tables (`ops.secure`) and grants (`ops.admit_serving`) sa
 
 from __future__ import annotations
 
-from psycopg import sql
+from contextlib import nullcontext, suppress
+
+from psycopg import errors, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from xeno_pipeline.database.connection import Connection, Database, database_url
@@ -57,10 +59,10 @@ def prepare_serving(database: Database, password: str | None = None) -> None:
     with database.connect(autocommit=True) as connection, explain_refusal(connection):
         hold_relations(connection)
         if connection.execute("select to_regrole(%s)", [SERVING]).fetchone() == (None,):
-            _create(connection)
-        if password is not None:
-            verifier = connection.pgconn.encrypt_password(password.encode(), SERVING.encode(), b"scram-sha-256")
-            connection.execute(sql.SQL("alter role xeno_serving login password {}").format(verifier.decode()))
+            connection.execute(sql.SQL("create role {} login").format(sql.Identifier(SERVING)))
+        # Whoever has a session of the login may change its defaults. An owner that may not set them did not make it.
+        with nullcontext() if password is not None else suppress(errors.InsufficientPrivilege):
+            _set_up(connection, password)
         _admit(connection)
         secure_relations(connection)
 
@@ -78,10 +80,15 @@ def is_ready(database: Database) -> bool:
     return row == (True,)
 
 
-def _create(connection: Connection) -> None:
+def _set_up(connection: Connection, password: str | None) -> None:
+    """Give the login its defaults, and its password."""
     role = sql.Identifier(SERVING)
     with connection.transaction():
-        connection.execute(sql.SQL("create role {} login").format(role))
+        connection.execute(sql.SQL("alter role {} login").format(role))
+        if password is not None:
+            verifier = connection.pgconn.encrypt_password(password.encode(), SERVING.encode(), b"scram-sha-256")
+            connection.execute(sql.SQL("alter role {} password {}").format(role, verifier.decode()))
+        connection.execute(sql.SQL("alter role {} reset all").format(role))
         for setting, value in _DEFAULTS.items():
             values = sql.SQL(", ").join(map(sql.Literal, value.split(", ")))
             connection.execute(sql.SQL("alter role {} set {} = {}").format(role, sql.Identifier(setting), values))

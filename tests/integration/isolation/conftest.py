@@ -11,12 +11,15 @@ from tests.support.database_roles import as_role
 from tests.support.isolated_marts import MakeDatabase, Marts
 from tests.support.marked_rows import ATTACKER, VICTIM, fill, register
 from tests.support.parsed_project import ParsedProject
-from xeno_pipeline.database.connection import Database
+from xeno_pipeline.database.connection import Connection, Database
 from xeno_pipeline.database.migrate import migrate
 from xeno_pipeline.database.roles import revoke_bi_role
 from xeno_pipeline.marts.dbt import DbtProject
 from xeno_pipeline.marts.transform import make_relations
 from xeno_pipeline.settings import Settings
+
+CONNECTED_BY = "the victim reads velvet 190719 on 2719-07-19"
+"""The last query of the owner's open session."""
 
 
 @pytest.fixture(scope="session")
@@ -73,3 +76,23 @@ def attacker(marts: Marts) -> Iterator[Database]:
     yield marts.bi(ATTACKER.tenant_id)
     with marts.owner.connect() as connection:
         revoke_bi_role(connection, ATTACKER.tenant_id)
+
+
+@pytest.fixture
+def owner_at_work(marts: Marts) -> Iterator[Connection]:
+    """An open session of the owner, whose last query holds the victim's values."""
+    with marts.owner.connect(autocommit=True) as connection:
+        connection.execute(sql.SQL("select {}").format(CONNECTED_BY))
+        connection.execute("select lo_from_bytea(0, 'velvet')")
+        yield connection
+        connection.execute("select lo_unlink(oid) from pg_largeobject_metadata where lomowner = current_user::regrole")
+
+
+@pytest.fixture
+def names(marts: Marts) -> dict[str, str]:
+    """The names of roles that an attacker could come to know."""
+    with marts.owner.connect() as connection:
+        row = connection.execute("select current_user, ops.bi_group('tenants'), ops.bi_group('operators')").fetchone()
+    assert row is not None
+    victim = marts.bi(VICTIM.tenant_id).url.partition("//")[2].partition("@")[0]
+    return {"owner": row[0], "tenants": row[1], "operators": row[2], "victim": victim}
