@@ -29,6 +29,7 @@ READING_ORDER = (
     "operate/deployment",
     "operate/settings",
     "use/model",
+    "use/segments",
     "use/privacy",
     "use/limits",
 )

@@ -144,6 +144,7 @@ def _open(store: str) -> AbstractContextManager[Connection]:
     from contextlib import contextmanager
 
     from xeno_pipeline.database.migrate import open_migrated
+    from xeno_pipeline.errors import UsageError
     from xeno_pipeline.settings import load_settings
     from xeno_pipeline.tenants import registry
 
@@ -151,6 +152,8 @@ def _open(store: str) -> AbstractContextManager[Connection]:
     def opened() -> Iterator[Connection]:
         with open_migrated(load_settings()).connect() as connection:
             registry.get(connection, store)
+            if connection.execute("select to_regclass('marts.segments')").fetchone() == (None,):
+                raise UsageError("The marts are not made yet: run `xeno db migrate` once.")
             connection.execute("set search_path = marts")
             yield connection
 
