@@ -47,6 +47,9 @@ class Settings(BaseSettings):
         default="http://127.0.0.1:8720",
         description="Where browsers reach `xeno insights serve`: sign-in links begin so.",
     )
+    frame_ancestors: str | None = Field(
+        default=None, description="Origins, blank separated, whose pages may show the dashboard in a frame."
+    )
     postgres_port: int | None = Field(
         default=None, ge=1, le=65535, description="Where the embedded server listens on loopback, with passwords."
     )

@@ -1,4 +1,4 @@
-"""The process of `xeno insights serve`: the API, and how it is."""
+"""The process of `xeno insights serve`: the API, the dashboard, and how it is."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import psycopg
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from xeno_pipeline.access.serving import ServingPool, open_serving_pool
 from xeno_pipeline.api.app import PATH, build_api
 from xeno_pipeline.api.telemetry import Metrics, Observed
+from xeno_pipeline.dashboard.app import build_dashboard
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.web.listener import listen
@@ -38,16 +39,13 @@ def build_app(pool: ServingPool, settings: Settings) -> ASGIApp:
         """The metrics, for Prometheus."""
         return Response(metrics.exposition(), media_type="text/plain; version=0.0.4")
 
-    def index(_request: Request) -> Response:
-        return RedirectResponse(f"{PATH}/docs")
-
     app = Starlette(
         routes=[
-            Route("/", index),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/metrics", show_metrics),
             Mount(PATH, build_api(pool, settings)),
+            Mount("", build_dashboard(pool, settings)),
         ]
     )
     app.router.redirect_slashes = False

@@ -1,0 +1,68 @@
+"""Bring the dashboard's catalogues up to date: `python -m scripts.update_texts`; what they leave out is English.
+
+Texts are in templates (`_("…")`), in Python (`.text("…")`, `N_("…")`) and, for what figures mean, in descriptions of
+columns of the marts.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po, write_po
+
+from xeno_pipeline.dashboard.definitions import EXPLAINED
+from xeno_pipeline.dashboard.texts import FOLDER
+from xeno_pipeline.settings import PROJECT_DIR
+
+PACKAGE = PROJECT_DIR / "xeno_pipeline" / "dashboard"
+KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "text": None, "N_": None}
+
+
+def texts() -> Iterator[tuple[str | tuple[str, ...], str]]:
+    """All texts, with the file that each is in."""
+    methods = [("**.py", "python"), ("templates/**.html", "jinja2")]
+    options = {"templates/**.html": {"trimmed": "true", "encoding": "utf-8"}}
+    for file, _line, message, _comments, _context in extract_from_dir(
+        PACKAGE, methods, options_map=options, keywords=KEYWORDS
+    ):
+        yield message, file
+    described = (PROJECT_DIR / "dbt_project" / "models" / "columns.md").read_text()
+    for name in EXPLAINED:
+        found = re.search(rf"{{% docs {name} %}}\n(.+?)\n{{% enddocs %}}", described, re.DOTALL)
+        assert found is not None, f"columns.md does not describe {name}"
+        yield " ".join(found[1].split()), "columns.md"
+
+
+def merged(language: str) -> Catalog:
+    """A language's catalogue with all texts, and without those that are no more."""
+    path = FOLDER / f"{language}.po"
+    template = Catalog(project="xeno-pipeline", charset="utf-8")
+    for message, file in texts():
+        template.add(message, locations=[(file, 0)])
+    catalogue = Catalog(locale=language)
+    if path.exists():
+        with path.open("rb") as opened:
+            catalogue = read_po(opened, locale=language)
+    catalogue.update(template, no_fuzzy_matching=True)
+    catalogue.obsolete.clear()
+    return catalogue
+
+
+def main() -> int:
+    """Returns the exit code."""
+    for path in sorted(FOLDER.glob("*.po")) or [FOLDER / "de.po"]:
+        catalogue = merged(path.stem)
+        with Path(path).open("wb") as file:
+            write_po(file, catalogue, no_location=True, omit_header=True, sort_output=True, width=120)
+        missing = [message.id for message in catalogue if message.id and not message.string]
+        sys.stdout.write(f"{path.name}: {len(catalogue)} texts, {len(missing)} not translated\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

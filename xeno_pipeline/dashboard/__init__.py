@@ -1,0 +1,1 @@
+"""The dashboard: pages that merchants and agencies look at, over what `insights` answers."""

@@ -1,0 +1,38 @@
+"""What figures mean: the descriptions of the marts' columns, which the contract has as comments in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from xeno_pipeline.database.connection import Connection
+
+EXPLAINED = (
+    *("orders", "customers", "average_order_value", "gross_sales", "discounts", "returns", "net_sales", "shipping"),
+    *("taxes", "duties_and_fees", "total_sales"),
+)
+"""The figures that pages explain, by the names of their descriptions in dbt_project/models/columns.md."""
+
+_QUERY = """
+    select classes.relname, attributes.attname, comments.description
+    from pg_description comments
+    join pg_class classes on classes.oid = comments.objoid and classes.relnamespace = 'marts'::regnamespace
+    join pg_attribute attributes on attributes.attrelid = classes.oid and attributes.attnum = comments.objsubid
+    where comments.classoid = 'pg_class'::regclass and comments.objsubid > 0
+    """
+
+
+class Definitions:
+    """The descriptions, read once a process: they change only with a release."""
+
+    def __init__(self) -> None:
+        self._known: Mapping[tuple[str, str], str] | None = None
+
+    def of(self, connection: Connection, mart: str, column: str) -> str:
+        """The description of a column; empty where the database has none."""
+        if self._known is None:
+            rows = connection.execute(_QUERY).fetchall()
+            self._known = {(mart, column): text for mart, column, text in rows}
+        return self._known.get((mart, column), "")
+
+
+DEFINITIONS = Definitions()

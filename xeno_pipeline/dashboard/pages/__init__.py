@@ -1,0 +1,1 @@
+"""The pages, one module a subject: each handler makes a response of a visit."""

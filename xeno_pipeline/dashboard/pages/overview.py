@@ -1,0 +1,206 @@
+"""A store at a glance: figures beside those before, sales over time, what sells, who buys, what changed today."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal
+
+from starlette.responses import Response
+
+from xeno_pipeline.dashboard.charts import chart_data, sparkline
+from xeno_pipeline.dashboard.definitions import DEFINITIONS
+from xeno_pipeline.dashboard.downloads import csv_response
+from xeno_pipeline.dashboard.ranges import N_, Range, read_range
+from xeno_pipeline.dashboard.visits import StoreVisit
+from xeno_pipeline.insights.customers import top_customers
+from xeno_pipeline.insights.figures import Figures, figures_of
+from xeno_pipeline.insights.model import growth
+from xeno_pipeline.insights.orders import list_orders
+from xeno_pipeline.insights.periods import FIRST_DAY, Period
+from xeno_pipeline.insights.products import top_products
+from xeno_pipeline.insights.sales import SalesPeriod, sales
+from xeno_pipeline.insights.stores import today_of
+
+Kind = Literal["money", "number"]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A figure that the page is about."""
+
+    name: str
+    title: str
+    kind: Kind
+
+
+MEASURES = (
+    Measure("net_sales", N_("Net sales"), "money"),
+    Measure("orders", N_("Orders"), "number"),
+    Measure("average_order_value", N_("Average order value"), "money"),
+    Measure("customers", N_("Customers"), "number"),
+)
+
+GRAIN_TITLES = {
+    "day": N_("Day"),
+    "week": N_("Week"),
+    "month": N_("Month"),
+    "quarter": N_("Quarter"),
+    "year": N_("Year"),
+}
+
+BREAKDOWN = ("gross_sales", "discounts", "returns", "net_sales", "shipping", "taxes", "duties_and_fees", "total_sales")
+
+_CSV_COLUMNS = (
+    *("period_start", "period_end", "is_partial", "is_cut", "orders", "customers", "new_customers"),
+    *("returning_customers", "average_order_value", "units", *BREAKDOWN, "tips"),
+)
+_MOST_ROWS = 400
+
+
+@dataclass(frozen=True)
+class Card:
+    """A figure with what it is compared with."""
+
+    measure: Measure
+    value: Decimal | int | None
+    before: Decimal | int | None
+    growth: Decimal | None
+    points: str | None
+    definition: str
+
+
+def show(visit: StoreVisit) -> Response:
+    """The page."""
+    days = range_of(visit)
+    rows = _rows(visit, days, days.period)
+    if visit.query.get("format") == "csv":
+        return _download(visit, days, rows)
+    compared = days.compared
+    current = figures_of(visit.connection, visit.tenant_id, days.period)
+    before = figures_of(visit.connection, visit.tenant_id, compared) if compared else None
+    measure = next((each for each in MEASURES if each.name == visit.query.get("measure")), MEASURES[0])
+    return visit.respond(
+        "overview.html",
+        days=days,
+        compared=compared,
+        current=current,
+        before=before,
+        cards=[_card(visit, each, current, before, rows) for each in MEASURES],
+        measure=measure,
+        measures=MEASURES,
+        grains=GRAIN_TITLES,
+        rows=rows,
+        best=_best(rows, measure),
+        chart=_chart(visit, days, rows, measure),
+        breakdown=[(name, getattr(current, name), getattr(before, name, None)) for name in BREAKDOWN],
+        define=lambda column, mart="revenue_daily": DEFINITIONS.of(visit.connection, mart, column),
+        label=lambda row: _label(visit, days, row),
+        span_of=lambda row: _days_of(row, days),
+        csv_url=visit.url_with(format="csv"),
+        growth=growth,
+    )
+
+
+def today(visit: StoreVisit) -> Response:
+    """What changed today, beside yesterday."""
+    day = today_of(visit.connection, visit.tenant_id)
+    period = Period(day, day)
+    return visit.respond(
+        "overview_today.html",
+        day=day,
+        now=figures_of(visit.connection, visit.tenant_id, period),
+        yesterday=figures_of(visit.connection, visit.tenant_id, period.before()),
+        orders=list_orders(visit.connection, visit.tenant_id, limit=6).data,
+    )
+
+
+def best(visit: StoreVisit) -> Response:
+    """What sold best in these days, and the best customers of all time."""
+    days = range_of(visit)
+    products = top_products(visit.connection, visit.tenant_id, days.period, limit=8)
+    customers = top_customers(visit.connection, visit.tenant_id, limit=8)
+    return visit.respond("overview_best.html", days=days, products=products, customers=customers)
+
+
+def range_of(visit: StoreVisit) -> Range:
+    """The days that a page is asked about."""
+    day = today_of(visit.connection, visit.tenant_id)
+    first = visit.store.first_order_on
+    return read_range(visit.query, day, max(first, FIRST_DAY) if first and first <= day else None)
+
+
+def _rows(visit: StoreVisit, days: Range, period: Period) -> list[SalesPeriod]:
+    return sales(visit.connection, visit.tenant_id, days.grain, period.first, period.last).data
+
+
+def _card(
+    visit: StoreVisit, measure: Measure, current: Figures, before: Figures | None, rows: Sequence[SalesPeriod]
+) -> Card:
+    value, base = getattr(current, measure.name), getattr(before, measure.name, None)
+    points = sparkline([getattr(row, measure.name) for row in rows if not row.is_partial])
+    definition = DEFINITIONS.of(visit.connection, "revenue_trends", measure.name)
+    return Card(measure, value, base, growth(value, base), points, definition)
+
+
+def _chart(visit: StoreVisit, days: Range, rows: Sequence[SalesPeriod], measure: Measure) -> str | None:
+    """The bars of the days, and a line of those before; None where there is nothing to draw."""
+    if not rows or len(rows) > _MOST_ROWS:
+        return None
+    write = visit.formats.money if measure.kind == "money" else visit.formats.number
+    series = [_series(visit.text(measure.title), "bar", rows, measure, write)]
+    if days.compared is not None:
+        lengths = _rows(visit, days, days.compared)[: len(rows)]
+        if any(getattr(row, measure.name) for row in lengths):
+            name = visit.text(N_("Same days last year") if days.comparison == "year" else N_("Period before"))
+            series.append(_series(name, "line", lengths, measure, write) | {"quiet": True})
+    return chart_data(
+        [_label(visit, days, row) for row in rows],
+        series,
+        links=[visit.path("ledger", **_days_of(row, days)) for row in rows],
+        values_as=measure.kind,
+        currency=visit.store.currency,
+        language=str(visit.locale).replace("_", "-"),
+    )
+
+
+def _series(name: str, kind: str, rows: Sequence[SalesPeriod], measure: Measure, write: Any) -> dict[str, Any]:
+    values = [getattr(row, measure.name) for row in rows]
+    return {
+        "name": name,
+        "kind": kind,
+        "values": values,
+        "texts": [write(value) for value in values],
+        "partial": [row.is_partial for row in rows],
+    }
+
+
+def _label(visit: StoreVisit, days: Range, row: SalesPeriod) -> str:
+    formats, start = visit.formats, row.period_start
+    if days.grain == "year":
+        return str(start.year)
+    if days.grain == "quarter":
+        return f"{(start.month + 2) // 3}/{start.year}"
+    if days.grain == "month":
+        return formats.month(start)
+    if days.period.first.year == days.period.last.year:
+        return formats.short_day(start)
+    return formats.day(start)
+
+
+def _days_of(row: SalesPeriod, days: Range) -> dict[str, str]:
+    """The days of a row among those asked for, for an address."""
+    first, last = max(row.period_start, days.period.first), min(row.period_end, days.period.last, days.today)
+    return {"from": first.isoformat(), "to": last.isoformat()}
+
+
+def _best(rows: Sequence[SalesPeriod], measure: Measure) -> SalesPeriod | None:
+    """The row with the highest figure, where there are enough to speak of one."""
+    known = [row for row in rows if getattr(row, measure.name)]
+    return max(known, key=lambda row: getattr(row, measure.name)) if len(known) > 2 else None
+
+
+def _download(visit: StoreVisit, days: Range, rows: Sequence[SalesPeriod]) -> Response:
+    name = f"{visit.tenant_id}-sales-by-{days.grain}-{days.period.first}-{days.period.last}"
+    return csv_response(name, _CSV_COLUMNS, ([getattr(row, column) for column in _CSV_COLUMNS] for row in rows))
