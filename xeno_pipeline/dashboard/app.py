@@ -17,7 +17,17 @@ from starlette.types import ASGIApp
 
 from xeno_pipeline.access.serving import ServingPool
 from xeno_pipeline.dashboard.cookies import Cookies
-from xeno_pipeline.dashboard.pages import ledger, overview, stores
+from xeno_pipeline.dashboard.pages import (
+    checkouts,
+    churn,
+    customers,
+    ledger,
+    overview,
+    products,
+    retention,
+    rfm,
+    stores,
+)
 from xeno_pipeline.dashboard.security import SecurityHeaders
 from xeno_pipeline.dashboard.sign_in import SignIn
 from xeno_pipeline.dashboard.templating import STATIC_PREFIX, static_files
@@ -34,6 +44,18 @@ _STORE_PAGES: dict[str, Callable[[StoreVisit], Response]] = {
     "": overview.show,
     "/parts/today": overview.today,
     "/parts/best": overview.best,
+    "/customers": customers.show,
+    "/customers/{customer_id:int}": customers.profile,
+    "/customers/{customer_id:int}/parts/timeline": customers.events,
+    "/customers/{customer_id:int}/parts/orders": customers.orders,
+    "/rfm": rfm.show,
+    "/rfm/parts/moves": rfm.moves,
+    "/retention": retention.show,
+    "/churn": churn.show,
+    "/churn/parts/at-stake": churn.at_stake,
+    "/products": products.show,
+    "/checkouts": checkouts.show,
+    "/checkouts/parts/carts": checkouts.carts,
     "/ledger": ledger.show,
     "/orders/{order_id:int}": ledger.order,
 }

@@ -132,14 +132,14 @@ def list_customers(
         where.add_if_given(_IS_AMONG.format(mart=mart, condition=f"{column} = %({column})s"), **{column: value})
 
     def make(rows: list[Row]) -> list[Customer]:
-        return _customers(connection, tenant_id, [row["customer_id"] for row in rows])
+        return customers_of(connection, tenant_id, [row["customer_id"] for row in rows])
 
     return read_page(connection, CUSTOMERS, tenant_id, make, where, sort=sort, cursor=cursor, limit=limit)
 
 
 def get_customer(connection: Connection, tenant_id: str, customer_id: int) -> Customer | None:
     """A customer; None where the store has none of that id."""
-    found = _customers(connection, tenant_id, [customer_id])
+    found = customers_of(connection, tenant_id, [customer_id])
     return found[0] if found else None
 
 
@@ -152,7 +152,7 @@ def top_customers(connection: Connection, tenant_id: str, limit: int = 10) -> li
     return fetch_all(connection, TopCustomer, query, {"tenant_id": tenant_id, "limit": limit})
 
 
-def _customers(connection: Connection, tenant_id: str, customer_ids: Sequence[int]) -> list[Customer]:
+def customers_of(connection: Connection, tenant_id: str, customer_ids: Sequence[int]) -> list[Customer]:
     """The customers of those ids, in that order, with as much of them as the session sees."""
     query = f"""
         select {Customer.columns()} from dim_customers where tenant_id = %(tenant_id)s and customer_id = any(%(ids)s)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -151,10 +152,10 @@ def _chart(visit: StoreVisit, days: Range, rows: Sequence[SalesPeriod], measure:
     write = visit.formats.money if measure.kind == "money" else visit.formats.number
     series = [_series(visit.text(measure.title), "bar", rows, measure, write)]
     if days.compared is not None:
-        lengths = _rows(visit, days, days.compared)[: len(rows)]
-        if any(getattr(row, measure.name) for row in lengths):
+        beside = _beside(rows, days, _rows(visit, days, days.compared))
+        if any(row and getattr(row, measure.name) for row in beside):
             name = visit.text(N_("Same days last year") if days.comparison == "year" else N_("Period before"))
-            series.append(_series(name, "line", lengths, measure, write) | {"quiet": True})
+            series.append(_series(name, "line", beside, measure, write) | {"quiet": True})
     return chart_data(
         [_label(visit, days, row) for row in rows],
         series,
@@ -165,15 +166,37 @@ def _chart(visit: StoreVisit, days: Range, rows: Sequence[SalesPeriod], measure:
     )
 
 
-def _series(name: str, kind: str, rows: Sequence[SalesPeriod], measure: Measure, write: Any) -> dict[str, Any]:
-    values = [getattr(row, measure.name) for row in rows]
+def _series(
+    name: str, kind: str, rows: Sequence[SalesPeriod | None], measure: Measure, write: Callable[[Any], str]
+) -> dict[str, Any]:
+    values = [getattr(row, measure.name, None) for row in rows]
     return {
         "name": name,
         "kind": kind,
         "values": values,
         "texts": [write(value) for value in values],
-        "partial": [row.is_partial for row in rows],
+        "partial": [row is not None and row.is_partial for row in rows],
     }
+
+
+def _beside(rows: Sequence[SalesPeriod], days: Range, others: Sequence[SalesPeriod]) -> list[SalesPeriod | None]:
+    """For each row, that of the days compared with which is as far from their start; None before the first sale."""
+    assert days.compared is not None
+    start = _number(days, days.compared.first)
+    by_number = {_number(days, other.period_start) - start: other for other in others}
+    return [by_number.get(_number(days, row.period_start) - _number(days, days.period.first)) for row in rows]
+
+
+def _number(days: Range, day: date) -> int:
+    """The number of the day, week, month, quarter or year that a day is in."""
+    months = 12 * day.year + day.month - 1
+    return {
+        "day": day.toordinal(),
+        "week": (day.toordinal() - 1) // 7,  # the first day of the calendar was a Monday
+        "month": months,
+        "quarter": months // 3,
+        "year": day.year,
+    }[days.grain]
 
 
 def _label(visit: StoreVisit, days: Range, row: SalesPeriod) -> str:
