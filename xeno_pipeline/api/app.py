@@ -16,7 +16,7 @@ from xeno_pipeline.access.serving import ServingPool
 from xeno_pipeline.api.documentation import page
 from xeno_pipeline.api.problems import Kind, Problem, ProblemError
 from xeno_pipeline.api.rate_limits import RateLimits
-from xeno_pipeline.api.routes import customers, orders, stores, syncs
+from xeno_pipeline.api.routes import customers, exports, orders, stores, syncs
 from xeno_pipeline.api.store_request import Backend
 from xeno_pipeline.database.connection import DatabaseUnavailableError
 from xeno_pipeline.errors import UsageError
@@ -50,7 +50,7 @@ def build_api(pool: ServingPool, settings: Settings) -> FastAPI:
         redirect_slashes=False,  # it would redirect to the host of the Host header
     )
     api.state.backend = Backend(pool, RateLimits(settings.insights_requests_per_minute))
-    for routes in (stores, customers, orders, syncs):
+    for routes in (stores, customers, orders, syncs, exports):
         api.include_router(routes.router)
     api.add_route("/docs", _documentation(api))
     for error, handler in _HANDLERS.items():

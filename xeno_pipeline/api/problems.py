@@ -41,6 +41,7 @@ class Kind(Enum):
         "Something is broken here",
         "Report it to whoever operates this server, with the request id.",
     )
+    NOT_INSTALLED = ("not-installed", 501, "It is not installed here", "Ask for CSV, which every server answers.")
     UNAVAILABLE = ("unavailable", 503, "The database is not available", "Try again in a moment.")
     TOO_SLOW = ("too-slow", 503, "The answer took too long", "Ask for a shorter period or a smaller page.")
 
