@@ -22,6 +22,7 @@ READING_ORDER = (
     "use/start",
     "use/connect-a-store",
     "use/connect-a-bi-tool",
+    "use/exports",
     "operate/running",
     "operate/alerts",
     "operate/backups",

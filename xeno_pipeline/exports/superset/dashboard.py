@@ -158,7 +158,7 @@ ROWS: Sequence[Sequence[Chart]] = (
     ),
     (
         _grid("Retention by cohort", "cohort_retention", "period_number", "cohort_month", "retention", "alpha_desc"),
-        _table("Best products", "top_products", ["title", "sku"], ["total_units", "total_net_sales"], 25),
+        _table("Best products", "top_products", ["title", "sku"], ["total_units", "total_net_sales"], 1_000),
     ),
     (_by_day("Abandoned checkouts by day", "checkout_recovery_daily", ["total_value", "total_recovered_value"]),),
 )
