@@ -38,6 +38,9 @@ def export(
         datetime | None, typer.Option(formats=_DAY, help="The first day, in the shop's time zone.")
     ] = None,
     until: Annotated[datetime | None, typer.Option(formats=_DAY, help="The last day.")] = None,
+    segment: Annotated[
+        str | None, typer.Option(help="Only of customers in this saved segment now: its name or number.")
+    ] = None,
     file_format: Annotated[
         Format | None, typer.Option("--format", help="Where the file's name does not say it; CSV on standard output.")
     ] = None,
@@ -50,14 +53,22 @@ def export(
     from xeno_pipeline.exports.draft import check_target
     from xeno_pipeline.exports.run import Exporter
     from xeno_pipeline.exports.selection import Selection
+    from xeno_pipeline.segments.registry import find_segment
     from xeno_pipeline.settings import load_settings
+    from xeno_pipeline.tenants import registry
 
     found = find_mart(mart)
     wanted = _format_of(to, file_format)
     target = None if to == _STANDARD_OUTPUT else check_target(Path(to), replace=force)
-    selection = Selection(handle, found, since.date() if since else None, until.date() if until else None)
+    days = (since.date() if since else None, until.date() if until else None)
+    selection = Selection(handle, found, *days)
+    database = open_migrated(load_settings())
+    if segment is not None:
+        with database.connect() as connection:
+            segment_id = find_segment(connection, registry.get(connection, handle).tenant_id, segment).segment_id
+        selection = Selection(handle, found, *days, segment_id)
     display = ProgressDisplay()
-    exporter = Exporter(open_migrated(load_settings()), lambda rows: display.on_rows(_title(selection), rows))
+    exporter = Exporter(database, lambda rows: display.on_rows(_title(selection), rows))
     with display.shown():
         if target is None:
             _print(exporter.stream(selection, wanted))

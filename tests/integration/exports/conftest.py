@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,23 +11,46 @@ import pytest
 from shopify_sandbox.process import SandboxProcess
 from tests.support.installation import Installation, Shop
 from tests.support.marts.warehouse import Warehouse
+from tests.support.xeno_command import Said
+from xeno_pipeline.cli import app as cli
+from xeno_pipeline.segments.registry import save_segment
 from xeno_pipeline.tenants.credentials import KeyRing
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def exported(
     make_warehouse: Callable[[], Warehouse],
     sandbox: SandboxProcess,
     ring: KeyRing,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Warehouse:
-    """A database with the marts of `shelf`, and a second tenant without any rows."""
+    """A database with the marts of `shelf`, of which some customers are in a segment, and a tenant without rows."""
     warehouse = make_warehouse()
     installation = Installation(warehouse.database, ring, tmp_path_factory.mktemp("spool"))
     installation.sync(installation.connect(Shop(sandbox, "shelf")))
+    with warehouse.database.connect() as connection:
+        save_segment(connection, "shelf", "Returning", "number_of_orders >= 2")
     warehouse.transform("shelf")
     warehouse.register([("empty", "Asia/Tokyo", "JPY")])
     return warehouse
+
+
+@pytest.fixture
+def xeno(
+    exported: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., Said]:
+    """`xeno` on that database, within this process; it must end by itself."""
+
+    def run(*arguments: str) -> Said:
+        monkeypatch.setenv("XENO_HOME", str(tmp_path / "home"))
+        monkeypatch.setenv("XENO_DATABASE_URL", exported.database.url)
+        monkeypatch.setattr(sys, "argv", ["xeno", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert isinstance(ended.value.code, int)
+        return Said(ended.value.code, *capfd.readouterr())
+
+    return run
 
 
 @pytest.fixture

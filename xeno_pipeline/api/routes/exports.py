@@ -9,14 +9,14 @@ from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from fastapi import Path as InPath
 from pydantic import WithJsonSchema
 from starlette.responses import Response
 
 from xeno_pipeline.api.downloads import Download, one_download
 from xeno_pipeline.api.etags import is_known, state_of
-from xeno_pipeline.api.parameters import From, To
+from xeno_pipeline.api.parameters import MAX_ID, From, To
 from xeno_pipeline.api.problems import Kind, ProblemError, documented
 from xeno_pipeline.api.store_request import StoreRequest, StoreRequestOf
 from xeno_pipeline.database.connection import Connection
@@ -35,6 +35,11 @@ MartName = Annotated[
 ]
 
 
+SegmentId = Annotated[
+    int | None, Query(ge=1, le=MAX_ID, description="Only of customers in this saved segment now: its id.")
+]
+
+
 def _documented(media_type: str, *kinds: Kind) -> dict[int | str, dict[str, Any]]:
     file: dict[int | str, dict[str, Any]] = {
         200: {"description": "The file.", "content": {media_type: {"schema": {"type": "string"}}}}
@@ -43,12 +48,15 @@ def _documented(media_type: str, *kinds: Kind) -> dict[int | str, dict[str, Any]
 
 
 @router.get("/stores/{store}/exports/{mart}.csv", response_class=Response, responses=_documented(CSV))
-def get_csv(request: StoreRequestOf, mart: MartName, first: From = None, last: To = None) -> Response:
+def get_csv(
+    request: StoreRequestOf, mart: MartName, first: From = None, last: To = None, segment: SegmentId = None
+) -> Response:
     """A mart as CSV: UTF-8 with a header, its rows in the order of its key. Null is empty, empty text is `""`."""
-    selection = _select(request, mart, first, last)
+    selection = _select(request, mart, first, last, segment)
     with ExitStack() as held:
         held.enter_context(one_download())
         connection, scopes = held.enter_context(request.unlocked())
+        _check_segment(connection, selection)
         headers = _headers(request, connection, scopes)
         if _is_known(request, headers):
             return Response(status_code=304, headers=headers)
@@ -66,14 +74,17 @@ def get_csv(request: StoreRequestOf, mart: MartName, first: From = None, last: T
     response_class=Response,
     responses=_documented(PARQUET, Kind.NOT_INSTALLED),
 )
-def get_parquet(request: StoreRequestOf, mart: MartName, first: From = None, last: To = None) -> Response:
+def get_parquet(
+    request: StoreRequestOf, mart: MartName, first: From = None, last: To = None, segment: SegmentId = None
+) -> Response:
     """A mart as Parquet, with the types of the contract: money is decimal(20,4), instants are in UTC."""
-    selection = _select(request, mart, first, last)
+    selection = _select(request, mart, first, last, segment)
     with ExitStack() as held:
         held.enter_context(one_download())
         folder = held.enter_context(tempfile.TemporaryDirectory(prefix="xeno-export-"))
         path = Path(folder) / "export"
         with request.unlocked() as (connection, scopes):
+            _check_segment(connection, selection)
             headers = _headers(request, connection, scopes)
             if _is_known(request, headers):
                 return Response(status_code=304, headers=headers)
@@ -85,11 +96,19 @@ def get_parquet(request: StoreRequestOf, mart: MartName, first: From = None, las
         return Download(chunks, held.pop_all(), name=name, media_type=PARQUET, headers=headers)
 
 
-def _select(request: StoreRequest, mart: str, first: date | None, last: date | None) -> Selection:
+def _select(request: StoreRequest, mart: str, first: date | None, last: date | None, segment: int | None) -> Selection:
     try:
-        return Selection(request.store, find_mart(mart), first, last)
+        return Selection(request.store, find_mart(mart), first, last, segment)
     except UnknownMartError as error:
         raise ProblemError(Kind.NOT_FOUND, str(error)) from error
+
+
+def _check_segment(connection: Connection, selection: Selection) -> None:
+    if selection.segment_id is None:
+        return
+    bound = [selection.tenant_id, selection.segment_id]
+    if connection.execute("select from segments where tenant_id = %s and segment_id = %s", bound).fetchone() is None:
+        raise ProblemError(Kind.NOT_FOUND, f"{selection.tenant_id} has no segment of this id.")
 
 
 def _write_parquet(connection: Connection, selection: Selection, path: Path) -> None:

@@ -1,0 +1,109 @@
+"""What an export costs beside psql's COPY of the same table, and how much memory it takes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import median
+
+from xeno_pipeline.database.connection import Database
+from xeno_pipeline.database.embedded import EmbeddedServer, program
+from xeno_pipeline.database.migrate import open_migrated
+from xeno_pipeline.marts.dbt import DbtProject
+from xeno_pipeline.marts.transform import make_relations
+from xeno_pipeline.settings import Settings
+
+ORDERS = 850_000
+TENANT = "large"
+_ROUNDS = 5
+_ROWS = """
+    insert into marts.fct_orders
+    select
+        (jsonb_populate_record(null::marts.fct_orders, jsonb_build_object(
+            'tenant_id', %(tenant)s, 'currency', 'EUR', 'financial_status', 'PAID', 'is_counted', true,
+            'is_first_order', false, 'source_name', 'web', 'country_code', 'DE', 'line_count', 2, 'units', 3,
+            'discounts', -1.25, 'returns', 0, 'shipping', 4.9, 'taxes', 1.1, 'duties_and_fees', 0, 'tips', 0,
+            'discount_codes', '{}'::text[], 'is_redated', false, 'is_in_other_currency', false,
+            'order_id', 5000000000000 + n, 'order_name', '#' || n, 'customer_id', 7000000000000 + n * 7919 %% 200000,
+            'ordered_at', at, 'ordered_on', at::date, 'gross_sales', n %% 10000 / 100.0,
+            'net_sales', n %% 10000 / 100.0 - 1.25, 'total_sales', n %% 10000 / 100.0 + 4.75,
+            'tags', case when n %% 4 = 0 then '{vip,"a \\"b\\""}'::text[] else '{}' end,
+            'checkout_token', md5(n::text)
+        ))).*
+    from (
+        select n, timestamptz '2024-01-01' + n * interval '67 seconds' as at
+        from generate_series(1::bigint, %(orders)s) n
+    ) orders
+    """
+
+
+def run(folder: Path, orders: int = ORDERS) -> dict[str, float]:
+    """Measure.
+
+    Args:
+        folder: an empty one, for a server of the benchmark's own.
+
+    Returns:
+        `csv_over_psql` (1.3 is the most) and `parquet_over_psql`, the seconds that they are made of, and the greatest
+        memory of the exporting processes: `csv_mebibytes` (100 is the most), `parquet_mebibytes` (300 is the most).
+    """
+    settings = Settings(home=folder / "home", database_url=None)
+    with ExitStack() as stack:
+        stack.callback(EmbeddedServer(settings.home).stop)
+        database = open_migrated(settings)
+        make_relations(database, DbtProject(settings))
+        _fill(database, orders)
+        rounds = [_measure(database, folder) for _ in range(_ROUNDS + 1)][1:]  # the first one warms the caches
+    figures = {name: median(each[name] for each in rounds) for name in rounds[0]}
+    return {
+        "csv_over_psql": figures["csv_seconds"] / figures["psql_seconds"],
+        "parquet_over_psql": figures["parquet_seconds"] / figures["psql_seconds"],
+        **figures,
+    }
+
+
+def _fill(database: Database, orders: int) -> None:
+    """A tenant with as many orders, as wide as those of a store."""
+    with database.connect() as connection:
+        connection.execute(
+            """
+            insert into ops.tenants
+                (tenant_id, shop_gid, shop_domain, api_url, name, currency, iana_timezone, plan, access_scopes)
+            values (%(tenant)s, '', '', '', '', 'EUR', 'UTC', '', '{}')
+            """,
+            {"tenant": TENANT},
+        )
+        connection.execute(_ROWS, {"tenant": TENANT, "orders": orders})
+    with database.connect(autocommit=True) as connection:
+        connection.execute("vacuum (analyze) marts.fct_orders")
+
+
+def _measure(database: Database, folder: Path) -> dict[str, float]:
+    figures = {"psql_seconds": _by_psql(database, folder / "psql.csv")}
+    for file_format in ("csv", "parquet"):
+        exported = _by_export(database, file_format, folder / f"orders.{file_format}")
+        figures[f"{file_format}_seconds"] = exported["seconds"]
+        figures[f"{file_format}_mebibytes"] = exported["mebibytes"]
+    return figures
+
+
+def _by_psql(database: Database, file: Path) -> float:
+    """Seconds of psql's COPY of the same rows to a file."""
+    copy = f"copy (select * from marts.fct_orders where tenant_id = '{TENANT}') to stdout with (format csv, header)"
+    started = time.perf_counter()
+    with file.open("wb") as output:
+        subprocess.run([str(program("psql")), database.url, "-qXc", copy], stdout=output, check=True)
+    return time.perf_counter() - started
+
+
+def _by_export(database: Database, file_format: str, file: Path) -> Mapping[str, float]:
+    command = [sys.executable, "-m", "tests.bench.export_once", database.url, TENANT, file_format, str(file)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, env=dict(os.environ), check=True)
+    figures: Mapping[str, float] = json.loads(done.stdout)
+    return figures
