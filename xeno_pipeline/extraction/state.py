@@ -24,6 +24,7 @@ class SyncState:
         query_version: what selection the history was read with.
         history_loaded_at: when the history was loaded whole; None until then.
         synced_at: when a sync last came to its end.
+        asked_at: when that sync began to ask: it saw all that had changed well before.
         bulk_operation_id: a bulk operation under way whose result is not loaded yet.
         bulk_failures: how many bulk operations of its history failed in a row.
     """
@@ -32,6 +33,7 @@ class SyncState:
     query_version: int | None = None
     history_loaded_at: datetime | None = None
     synced_at: datetime | None = None
+    asked_at: datetime | None = None
     bulk_operation_id: str | None = None
     bulk_failures: int = 0
 
@@ -40,7 +42,7 @@ def load_state(connection: Connection, tenant_id: str, stream: str) -> SyncState
     """The state of a stream; a fresh one where it was never read."""
     cursor = connection.cursor(row_factory=class_row(SyncState))
     query = """
-        select cursor_at, query_version, history_loaded_at, synced_at, bulk_operation_id, bulk_failures
+        select cursor_at, query_version, history_loaded_at, synced_at, asked_at, bulk_operation_id, bulk_failures
         from ops.sync_state where tenant_id = %s and stream = %s
         """
     return cursor.execute(query, [tenant_id, stream]).fetchone() or SyncState()
@@ -49,7 +51,8 @@ def load_state(connection: Connection, tenant_id: str, stream: str) -> SyncState
 def load_states(connection: Connection, tenant_id: str) -> dict[str, SyncState]:
     """The states of all streams of a tenant that were ever read, by name."""
     query = """
-        select stream, cursor_at, query_version, history_loaded_at, synced_at, bulk_operation_id, bulk_failures
+        select stream, cursor_at, query_version, history_loaded_at, synced_at, asked_at, bulk_operation_id,
+            bulk_failures
         from ops.sync_state where tenant_id = %s order by stream
         """
     return {name: SyncState(*state) for name, *state in connection.execute(query, [tenant_id])}
@@ -136,8 +139,11 @@ def record_history_loaded(
     )
 
 
-def record_synced(connection: Connection, tenant_id: str, streams: Sequence[str]) -> None:
+def record_synced(connection: Connection, tenant_id: str, streams: Sequence[str], asked_at: datetime) -> None:
     """Note that a sync of the streams came to its end.
+
+    Args:
+        asked_at: before it asked Shopify for the first time.
 
     Raises:
         TenantRemovedError: the tenant was removed.
@@ -145,10 +151,10 @@ def record_synced(connection: Connection, tenant_id: str, streams: Sequence[str]
     lock_against_removal(connection, tenant_id)
     connection.execute(
         """
-        insert into ops.sync_state (tenant_id, stream, synced_at) select %s, unnest(%s::text[]), now()
-        on conflict (tenant_id, stream) do update set synced_at = excluded.synced_at
+        insert into ops.sync_state (tenant_id, stream, synced_at, asked_at) select %s, unnest(%s::text[]), now(), %s
+        on conflict (tenant_id, stream) do update set synced_at = excluded.synced_at, asked_at = excluded.asked_at
         """,
-        [tenant_id, list(streams)],
+        [tenant_id, list(streams), asked_at],
     )
 
 

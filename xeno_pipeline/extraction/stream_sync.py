@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from xeno_pipeline.extraction.report import StreamReport
 from xeno_pipeline.extraction.state import OVERLAP, SyncState, load_state, record_synced
@@ -25,7 +26,7 @@ class StreamSync(StreamLoader):
         Raises:
             XenoError: it failed; only whole objects were written.
         """
-        started = time.monotonic()
+        started, asked_at = time.monotonic(), datetime.now(UTC)
         with self.database.connect() as connection:
             state = load_state(connection, self.tenant.tenant_id, self.stream.name)
         if state.history_loaded_at is None:
@@ -35,8 +36,10 @@ class StreamSync(StreamLoader):
         else:
             report = self._read_changes(state)
         if self.span is None or state.history_loaded_at is None:  # a span says nothing of later changes
+            if report.mode == "bulk" and report.cursor_after:
+                asked_at = report.cursor_after  # an earlier sync may have begun the operation
             with self.database.connect() as connection:
-                record_synced(connection, self.tenant.tenant_id, [self.stream.name])
+                record_synced(connection, self.tenant.tenant_id, [self.stream.name], asked_at)
         report.record_cost(self.client.usage, time.monotonic() - started)
         return report
 

@@ -157,7 +157,7 @@ class Syncer:
         self, client: ShopifyClient, tenant: Tenant, names: Sequence[str], request: SyncRequest
     ) -> list[StreamResult]:
         streams = [stream for stream in STREAMS if stream.name in names]
-        started, asking = time.monotonic(), client.clone()
+        started, asked_at, asking = time.monotonic(), datetime.now(UTC), client.clone()
         with self.database.connect() as connection:
             states = load_states(connection, tenant.tenant_id)
             if request.full or not all(is_current(states.get(stream.name), stream) for stream in STREAMS):
@@ -172,7 +172,7 @@ class Syncer:
                     else changed_streams(connection, tenant.tenant_id, answer, streams, states)
                 )
             idle = [stream for stream in streams if stream not in new]
-            record_synced(connection, tenant.tenant_id, [stream.name for stream in idle])
+            record_synced(connection, tenant.tenant_id, [stream.name for stream in idle], asked_at)
             tenant = registry.get(connection, tenant.tenant_id)
         shop.record_cost(asking.usage, time.monotonic() - started)
         results: list[StreamResult] = [

@@ -186,6 +186,7 @@ def test_changes_in_pages_go_past_poison_orders_and_the_cursor_with_them(
     changed_at = installation.value("select updated_at from raw.orders where id = %s", good)
     assert report.cursor_after == changed_at
     assert report.cursor_after <= datetime.now(UTC)
+    installation.settle()
     assert installation.sync(tenant, "orders")["orders"].mode == "idle", "they are not read again while they stay so"
 
     proxy.spoilt = {}

@@ -46,6 +46,27 @@ def test_history_comes_in_bulk_and_changes_in_pages(installation: Installation, 
     assert modes(second) == {"shop": "facts", **dict.fromkeys(BULK_STREAMS, "idle"), "products": "pages"}
 
 
+def test_a_change_in_the_second_in_which_an_object_was_read_is_not_missed(
+    installation: Installation, shop: Shop
+) -> None:
+    tenant = installation.connect(shop)
+    installation.sync(tenant)
+    shop.control.update_product(title="Another")
+    installation.sync(tenant)
+    served = installation.raw()
+    # As it was read, had the title been changed later in the same second.
+    installation.execute(
+        "update raw.products set title = 'One', payload = payload || '{\"title\": \"One\"}' where title = 'Another'"
+    )
+
+    again = installation.sync(tenant)
+
+    assert modes(again)["products"] == "pages"
+    assert installation.raw() == served
+    installation.settle()
+    assert modes(installation.sync(tenant)) == {"shop": "facts", **dict.fromkeys(BULK_STREAMS, "idle")}
+
+
 def test_raw_holds_what_the_store_serves(installation: Installation, shelf: Shop) -> None:
     installation.sync(installation.connect(shelf))
 

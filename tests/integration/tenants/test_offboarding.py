@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import psycopg
 import pytest
 from psycopg import sql
@@ -65,7 +67,7 @@ def test_a_removal_waits_for_whoever_writes_and_nothing_is_written_after_it(
     with installation.database.connect() as connection, pytest.raises(TenantRemovedError, match=f"^{tenant_id}: "):
         lock(connection, tenant_id, ORDERS)
     with installation.database.connect() as connection, pytest.raises(TenantRemovedError):
-        record_synced(connection, tenant_id, ["orders"])
+        record_synced(connection, tenant_id, ["orders"], datetime.now(UTC))
 
 
 def test_a_removal_waits_for_the_transform_that_makes_its_marts(installation: Installation, shelf: Shop) -> None:
