@@ -12,7 +12,10 @@ from starlette.testclient import TestClient
 
 from tests.support.installation import Installation, Shop
 from tests.support.serving import serving_pool
+from xeno_pipeline.api.app import PATH
+from xeno_pipeline.api.event_streams import EventStreams
 from xeno_pipeline.api.server import build_app
+from xeno_pipeline.api.store_request import Backend
 from xeno_pipeline.database.connection import Database
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants.credentials import KeyRing
@@ -42,6 +45,14 @@ class Api:
 
     client: TestClient
 
+    @property
+    def streams(self) -> EventStreams:
+        """Its streams of events."""
+        process: Any = self.client.app
+        mounted = next(route for route in process._app.routes if getattr(route, "path", None) == PATH)
+        backend: Backend = mounted.app.state.backend
+        return backend.streams
+
     def get(self, path: str, key: str | None, headers: Mapping[str, str] | None = None, **parameters: Any) -> Response:
         """GET a path under /api/v1 with a key."""
         given = {**({"Authorization": f"Bearer {key}"} if key else {}), **(headers or {})}
@@ -54,4 +65,6 @@ def api_over(database: Database, **settings: Any) -> Iterator[Api]:
     usual = {"insights_requests_per_minute": 1_000_000}
     with serving_pool(database) as pool:
         app = build_app(pool, Settings(**{**usual, **settings}))
-        yield Api(TestClient(app, raise_server_exceptions=False))
+        api = Api(TestClient(app, raise_server_exceptions=False))
+        api.streams.longest_seconds = 0.1  # a test that asks for anything waits for no sync that nobody runs
+        yield api

@@ -43,6 +43,7 @@ def database(make_warehouse: Callable[[], Warehouse]) -> Database:
 @pytest.fixture(scope="module")
 def api(database: Database) -> Iterator[Api]:
     with api_over(database) as api:
+        api.streams.longest_seconds = 60.0
         yield api
 
 
@@ -194,10 +195,8 @@ def test_who_loses_the_key_while_following_is_told_and_hears_no_more(api: Api, d
 
 def await_stream(api: Api) -> None:
     """Wait until a stream is open."""
-    mounted: Any = api.client.app
-    backend = mounted._app.routes[-1].app.state.backend
     for _ in range(1000):
-        if backend.streams._open:
+        if api.streams._open:
             return
         time.sleep(0.02)
     raise AssertionError("No stream was opened within twenty seconds.")
