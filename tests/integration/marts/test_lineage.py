@@ -44,6 +44,28 @@ def test_net_sales_come_from_the_amounts_of_shopifys_ledger(lineage: Lineage) ->
     }
 
 
+NAMES_NOBODY = {"country_code", "locale", "state", "tags", "discount_codes"}
+"""What a redaction empties, since somebody may have typed it, but a viewer may see: it seldom tells who somebody is."""
+
+
+def test_what_comes_from_a_name_or_an_address_is_marked_as_personal(warehouse: Warehouse, lineage: Lineage) -> None:
+    personal = {
+        (f"raw.{table.name}", column) for table in RAW_TABLES for column in set(table.pii.columns) - NAMES_NOBODY
+    }
+    assert ("raw.customers", "email") in personal
+    marked = set(warehouse.query("select relation_name, column_name from ops.personal_columns"))
+    found = {
+        (relation, column)
+        for relation, columns in lineage.items()
+        for column in columns
+        if relation.split(".")[0] in ("intermediate", "marts") and origins(lineage, (relation, column)) & personal
+    }
+    views = set(warehouse.query("select table_schema || '.' || table_name from information_schema.views"))
+    tables_and_marts = {key for key in found if key[0].startswith("marts.") or (key[0],) not in views}
+    assert tables_and_marts, "there is something to be marked"
+    assert tables_and_marts - marked == set(), "say `config: {meta: {personal: true}}` of the column in its yml"
+
+
 def test_a_lineage_is_kept_for_the_version_of_the_project(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
