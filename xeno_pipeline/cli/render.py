@@ -13,7 +13,7 @@ from xeno_pipeline.cli.terminal import echo, make_table, out, warn
 
 if TYPE_CHECKING:
     from xeno_pipeline.access.grants import Grant, OpenSession, Subject
-    from xeno_pipeline.database.roles import Address, BiRole
+    from xeno_pipeline.database.roles import Address, BiRole, KnownBiRole
     from xeno_pipeline.extraction.reconciliation_results import Reconciliation
     from xeno_pipeline.extraction.state import SyncState
     from xeno_pipeline.monitoring.doctor.diagnosis import Diagnosis
@@ -135,6 +135,15 @@ def show_bi_role(role: BiRole, address: Address | None, wanted_port: int | None)
             f"The embedded database was started before XENO_POSTGRES_PORT={wanted_port} was set, and does not listen "
             "there yet: run `xeno db stop`; the next command starts it with that port."
         )
+
+
+def show_bi_roles(roles: Sequence[KnownBiRole]) -> None:
+    """Print the roles of BI tools; no password."""
+    table = make_table("tenant", "name", "user", "created", "logs in")
+    for role in roles:
+        facts = (role.tenant_id or "all", role.tool, role.name, _day(role.created_at))
+        table.add_row(*facts, "yes" if role.may_log_in else "not while suspended")
+    out.print(table)
 
 
 def show_access(subjects: Sequence[Subject], sessions: Sequence[OpenSession]) -> None:

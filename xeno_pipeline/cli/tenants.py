@@ -230,36 +230,49 @@ def tenant_bi_role(
     all_tenants: Annotated[
         bool, typer.Option("--all", help="An operator's role instead, which sees all tenants.")
     ] = False,
+    name: Annotated[
+        str, typer.Option(help="Which role, where there are several: what logs in by it, such as `metabase`.")
+    ] = "bi",
     revoke: Annotated[
         bool, typer.Option("--revoke", help="Drop the role; what it has open sees nothing more.")
+    ] = False,
+    list_roles: Annotated[
+        bool, typer.Option("--list", help="Show the roles that there are, of one tenant or of all.")
     ] = False,
     password: Annotated[
         str | None, typer.Option(help="`-` reads the password from standard input; else one is made up.")
     ] = None,
 ) -> None:
     """Create a read-only database role for a tenant's BI tool, or give it a new password; print how to connect."""
-    from xeno_pipeline.cli.render import show_bi_role
+    from xeno_pipeline.cli.render import show_bi_role, show_bi_roles
     from xeno_pipeline.database.migrate import open_migrated
-    from xeno_pipeline.database.roles import grant_bi_role, password_address, revoke_bi_role
+    from xeno_pipeline.database.roles import check_tool, grant_bi_role, list_bi_roles, password_address, revoke_bi_role
     from xeno_pipeline.settings import load_settings
     from xeno_pipeline.tenants import registry
 
-    if (handle is None) != all_tenants:
+    if not list_roles and (handle is None) != all_tenants:
         raise UsageError("Name one tenant, or give --all for a role that sees all of them.")
+    check_tool(name)
     secret = read_secret(password, "password") if password is not None else None
     settings = load_settings()
     database = open_migrated(settings)
+    if list_roles:
+        with database.connect() as connection:
+            if handle is not None:
+                registry.get(connection, handle)
+            show_bi_roles(list_bi_roles(connection, [] if handle is None else [handle]))
+        return
     if revoke:
         with database.connect() as connection:
             if handle is not None:
                 registry.get(connection, handle)
-            revoked = revoke_bi_role(connection, handle)
+            revoked = revoke_bi_role(connection, handle, tool=name)
         echo("The role is dropped." if revoked else "There was no such role.")
         return
     if handle is not None:
         with database.connect() as connection:
             registry.active(connection, [handle])
-    role = grant_bi_role(database, handle, secret)
+    role = grant_bi_role(database, handle, secret, tool=name)
     is_embedded = settings.database_url is None
     with database.connect() as connection:
         address = password_address(connection, is_embedded=is_embedded)

@@ -7,17 +7,19 @@ hold the grants contain the database's oid.
 
 from __future__ import annotations
 
+import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from urllib.parse import quote
 
 import psycopg
 from psycopg import sql
 
 from xeno_pipeline.database.connection import Connection, Database
-from xeno_pipeline.errors import XenoError
+from xeno_pipeline.errors import UsageError, XenoError
 
 _LIMITS = {
     "search_path": "marts",
@@ -29,6 +31,11 @@ _LIMITS = {
 
 _CONNECTIONS = 20
 """As many sessions may a role have, so that one tool leaves room for the others."""
+
+DEFAULT_TOOL = "bi"
+"""The name of the role that a tenant has where no name is given."""
+
+_TOOL = re.compile(r"[a-z0-9][a-z0-9._-]{0,59}")
 
 _MAKING_RELATIONS = "select pg_advisory_lock(hashtextextended('xeno make relations', 0))"
 """The lock that is held while the relations of the marts are made."""
@@ -54,6 +61,24 @@ class BiRole:
 
 
 @dataclass(frozen=True)
+class KnownBiRole:
+    """A login for a BI tool, as it is listed.
+
+    Args:
+        name: its user name.
+        tenant_id: whose marts it reads; None: all tenants'.
+        tool: which of the tenant's roles it is.
+        may_log_in: not while its tenant is suspended.
+    """
+
+    name: str
+    tenant_id: str | None
+    tool: str
+    created_at: datetime
+    may_log_in: bool
+
+
+@dataclass(frozen=True)
 class Address:
     """Where the database takes logins with a password.
 
@@ -73,31 +98,36 @@ class Address:
         return f"postgresql://{credentials}@{quote(self.host, safe='')}:{self.port}/{quote(self.database, safe='')}"
 
 
-def grant_bi_role(database: Database, tenant_id: str | None, password: str | None = None) -> BiRole:
+def grant_bi_role(
+    database: Database, tenant_id: str | None, password: str | None = None, *, tool: str = DEFAULT_TOOL
+) -> BiRole:
     """Create the role of a tenant's BI tool, or give it a new password where it exists.
 
     Args:
         database: where the marts lie; migrated.
         tenant_id: whose marts it reads; None for an operator's role, which reads all tenants'.
         password: its password; a random one if None.
+        tool: which role it is, where the tenant has several.
 
     Returns:
         The role with its password, which cannot be read again.
 
     Raises:
+        UsageError: the name of the tool is none.
         RolesNotPermittedError: the owner may not create roles; the message says what an administrator must run.
     """
+    check_tool(tool)
     password = password or secrets.token_urlsafe(24)
     with database.connect(autocommit=True) as connection, explain_refusal(connection):
         _prepare(connection)
         with connection.transaction():
             connection.execute("lock table ops.bi_roles in share row exclusive mode")  # two may ask for the same
-            name = _role_of(connection, tenant_id) or _create(connection, tenant_id)
+            name = _role_of(connection, tenant_id, tool) or _create(connection, tenant_id, tool)
             _set_up(connection, name, password)
     return BiRole(name, password)
 
 
-def revoke_bi_role(connection: Connection, tenant_id: str | None) -> bool:
+def revoke_bi_role(connection: Connection, tenant_id: str | None, *, tool: str = DEFAULT_TOOL) -> bool:
     """Drop the role of a tenant's BI tool (None: the operators'). Its open sessions see nothing from then on.
 
     Returns:
@@ -106,18 +136,16 @@ def revoke_bi_role(connection: Connection, tenant_id: str | None) -> bool:
     Raises:
         RolesNotPermittedError: the owner may not drop it.
     """
-    name = _role_of(connection, tenant_id)
-    if name is None:
-        return False
-    role = sql.Identifier(name)
-    with explain_refusal(connection):
-        connection.execute("delete from ops.bi_roles where role_name = %s", [name])
-        connection.execute(sql.SQL("revoke {} from {}").format(_group(connection, tenant_id), role))
-        connection.execute(sql.SQL("alter role {} nologin").format(role))
-        # A role that made something of its own, such as a large object, cannot be dropped: it stays, good for nothing.
-        with suppress(psycopg.errors.DependentObjectsStillExist), connection.transaction():
-            connection.execute(sql.SQL("drop role {}").format(role))
-    return True
+    name = _role_of(connection, tenant_id, tool)
+    if name is not None:
+        _drop(connection, tenant_id, name)
+    return name is not None
+
+
+def revoke_bi_roles(connection: Connection, tenant_id: str) -> None:
+    """Drop all roles of a tenant's BI tools; see `revoke_bi_role`."""
+    for role in list_bi_roles(connection, [tenant_id]):
+        _drop(connection, tenant_id, role.name)
 
 
 def adopt_bi_roles(database: Database) -> int:
@@ -156,14 +184,13 @@ def adopt_bi_roles(database: Database) -> int:
 
 
 def allow_login(connection: Connection, tenant_id: str, *, allowed: bool) -> None:
-    """Let the role of a tenant's BI tool log in, or not; nothing where there is none.
+    """Let the roles of a tenant's BI tools log in, or not; nothing where there are none.
 
     Raises:
         RolesNotPermittedError: the owner may not change it.
     """
-    name = _role_of(connection, tenant_id)
-    if name is not None:
-        statement = "alter role {} login" if allowed else "alter role {} nologin"
+    statement = "alter role {} login" if allowed else "alter role {} nologin"
+    for name in bi_roles_of(connection, tenant_id):
         with explain_refusal(connection):
             connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
 
@@ -182,17 +209,38 @@ def password_address(connection: Connection, *, is_embedded: bool) -> Address | 
     return Address(row[0], row[1], info.dbname) if row[0] else None
 
 
-def bi_roles_of(connection: Connection, tenant_id: str) -> list[str]:
-    """The names of the roles of a tenant's BI tools in this database."""
+def list_bi_roles(connection: Connection, tenant_ids: Sequence[str | None] = ()) -> list[KnownBiRole]:
+    """The roles of BI tools in this database, those of operators (None) first.
+
+    Args:
+        tenant_ids: of whom; without any, of all.
+    """
     rows = connection.execute(
         f"""
-        select role_name from ops.bi_roles join pg_roles on rolname = role_name
-        where tenant_id = %s and database_oid = {_THIS_DATABASE}
-        order by role_name
-        """,
-        [tenant_id],
+        select role_name, tenant_id, tool, created_at, rolcanlogin
+        from ops.bi_roles join pg_roles on rolname = role_name
+        where database_oid = {_THIS_DATABASE}
+        order by tenant_id nulls first, tool
+        """
     ).fetchall()
-    return [name for (name,) in rows]
+    return [KnownBiRole(*row) for row in rows if not tenant_ids or row[1] in tenant_ids]
+
+
+def bi_roles_of(connection: Connection, tenant_id: str) -> list[str]:
+    """The names of the roles of a tenant's BI tools in this database."""
+    return sorted(role.name for role in list_bi_roles(connection, [tenant_id]))
+
+
+def check_tool(tool: str) -> None:
+    """Check the name by which a tenant's roles are told apart.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if _TOOL.fullmatch(tool) is None:
+        raise UsageError(
+            f"{tool!r} is no name for a role: lower-case letters, digits, dots, hyphens and underscores, at most 60."
+        )
 
 
 def _prepare(connection: Connection) -> None:
@@ -267,17 +315,28 @@ def _check_database(connection: Connection, group: str) -> None:
         )
 
 
-def _create(connection: Connection, tenant_id: str | None) -> str:
+def _create(connection: Connection, tenant_id: str | None, tool: str) -> str:
     """Create a role that may do nothing but what its group may, and bind it to the tenant."""
     name = f"xeno_bi_{secrets.token_hex(8)}"
     role = sql.Identifier(name)
     connection.execute(sql.SQL("create role {} login connection limit {}").format(role, sql.Literal(_CONNECTIONS)))
     connection.execute(sql.SQL("grant {} to {}").format(_group(connection, tenant_id), role))
     connection.execute(
-        f"insert into ops.bi_roles (role_name, database_oid, tenant_id) values (%s, {_THIS_DATABASE}, %s)",
-        [name, tenant_id],
+        f"insert into ops.bi_roles (role_name, database_oid, tenant_id, tool) values (%s, {_THIS_DATABASE}, %s, %s)",
+        [name, tenant_id, tool],
     )
     return name
+
+
+def _drop(connection: Connection, tenant_id: str | None, name: str) -> None:
+    role = sql.Identifier(name)
+    with explain_refusal(connection):
+        connection.execute("delete from ops.bi_roles where role_name = %s", [name])
+        connection.execute(sql.SQL("revoke {} from {}").format(_group(connection, tenant_id), role))
+        connection.execute(sql.SQL("alter role {} nologin").format(role))
+        # A role that made something of its own, such as a large object, cannot be dropped: it stays, good for nothing.
+        with suppress(psycopg.errors.DependentObjectsStillExist), connection.transaction():
+            connection.execute(sql.SQL("drop role {}").format(role))
 
 
 def _set_up(connection: Connection, name: str, password: str) -> None:
@@ -290,16 +349,10 @@ def _set_up(connection: Connection, name: str, password: str) -> None:
         connection.execute(sql.SQL("alter role {} set {} = {}").format(role, sql.Identifier(setting), value))
 
 
-def _role_of(connection: Connection, tenant_id: str | None) -> str | None:
-    """The name of a tenant's role in this database (None: the operators'); None where there is none."""
-    row = connection.execute(
-        f"""
-        select role_name from ops.bi_roles join pg_roles on rolname = role_name
-        where tenant_id is not distinct from %s and database_oid = {_THIS_DATABASE}
-        """,
-        [tenant_id],
-    ).fetchone()
-    return row[0] if row else None
+def _role_of(connection: Connection, tenant_id: str | None, tool: str) -> str | None:
+    """The name of a tenant's role (None: the operators') in this database; None where there is none."""
+    found = [role.name for role in list_bi_roles(connection, [tenant_id]) if role.tool == tool]
+    return found[0] if found else None
 
 
 def _group(connection: Connection, tenant_id: str | None) -> sql.Identifier:

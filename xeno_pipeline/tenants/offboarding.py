@@ -1,7 +1,7 @@
 """Off-boarding tenants.
 
 A tenant whose store uninstalls the app is suspended, and its token deleted. Removing a tenant deletes all of its rows,
-its token, its BI role and its state; a tombstone without data remains.
+its token, its BI roles and its state; a tombstone without data remains.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from datetime import datetime
 from psycopg import sql
 
 from xeno_pipeline.database.connection import Connection
-from xeno_pipeline.database.roles import revoke_bi_role
+from xeno_pipeline.database.roles import revoke_bi_roles
 from xeno_pipeline.database.tenant_lock import lock_for_removal
 from xeno_pipeline.tenants import audit, registry
 
@@ -57,11 +57,11 @@ def remove_tenant(connection: Connection, handle: str) -> int:
 
     Raises:
         UnknownTenantError: there is none of that handle.
-        RolesNotPermittedError: the owner may not drop the role of its BI tool.
+        RolesNotPermittedError: the owner may not drop a role of its BI tools.
     """
     lock_for_removal(connection, handle)
     registry.get(connection, handle)
-    revoke_bi_role(connection, handle)
+    revoke_bi_roles(connection, handle)
     deleted = 0
     for schema, table in _tenant_tables(connection):
         statement = sql.SQL("delete from {} where tenant_id = %s").format(sql.Identifier(schema, table))

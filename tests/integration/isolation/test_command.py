@@ -47,6 +47,20 @@ def test_a_role_that_is_revoked_is_gone(xeno: Xeno) -> None:
         psycopg.connect(url)
 
 
+def test_roles_have_names_and_are_listed_without_a_password(xeno: Xeno) -> None:
+    first, second = (last_line(xeno("tenant", "bi-role", "mallory", *name)) for name in ((), ("--name", "metabase")))
+    listed = xeno("tenant", "bi-role", "--list").out
+    for url, name in ((first, "bi"), (second, "metabase")):
+        user, password = url.partition("//")[2].partition("@")[0].split(":")
+        assert f"mallory  {name} " in listed
+        assert user in listed
+        assert password not in listed
+    xeno("tenant", "bi-role", "mallory", "--name", "metabase", "--revoke")
+    psycopg.connect(first).close()
+    with pytest.raises(psycopg.OperationalError, match="does not exist"):
+        psycopg.connect(second)
+
+
 def test_a_suspended_tenants_role_does_not_log_in_until_it_is_resumed(xeno: Xeno) -> None:
     url = last_line(xeno("tenant", "bi-role", "mallory"))
     xeno("tenant", "suspend", "mallory")
@@ -63,6 +77,7 @@ def test_a_suspended_tenants_role_does_not_log_in_until_it_is_resumed(xeno: Xeno
     [
         ([], "Name one tenant, or give --all for a role that sees all of them."),
         (["mallory", "--all"], "Name one tenant, or give --all for a role that sees all of them."),
+        (["mallory", "--name", "Meta Base"], "'Meta Base' is no name for a role: lower-case letters"),
         (["nobody"], "There is no tenant 'nobody': `xeno tenant list` shows them, `xeno tenant add` adds one."),
         (["nobody", "--revoke"], "There is no tenant 'nobody': `xeno tenant list` shows them"),
         (["mallory", "--password", "hunter2"], "A password on the command line can be seen by others"),

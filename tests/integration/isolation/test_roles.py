@@ -13,7 +13,13 @@ from tests.support.isolated_marts import MakeDatabase, Marts, session, tenants_s
 from tests.support.marked_rows import ATTACKER, VICTIM, fill, register
 from xeno_pipeline.database.connection import Database
 from xeno_pipeline.database.migrate import migrate
-from xeno_pipeline.database.roles import RolesNotPermittedError, adopt_bi_roles, grant_bi_role, revoke_bi_role
+from xeno_pipeline.database.roles import (
+    RolesNotPermittedError,
+    adopt_bi_roles,
+    grant_bi_role,
+    list_bi_roles,
+    revoke_bi_role,
+)
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.offboarding import remove_tenant
 
@@ -33,6 +39,33 @@ def test_asking_again_gives_the_same_role_another_password(marts: Marts) -> None
     assert first.name == second.name == chosen.name
     assert len({first.password, second.password, chosen.password}) == 3
     assert chosen.password == "chosen"
+
+
+def test_tools_have_roles_of_their_own_that_come_and_go_apart(make_marts: Callable[[str | None], Marts]) -> None:
+    marts = make_marts(None)
+    with marts.owner.connect() as connection:
+        register(connection, ATTACKER)
+        fill(connection, ATTACKER)
+    plain = grant_bi_role(marts.owner, ATTACKER.tenant_id)
+    tools = [grant_bi_role(marts.owner, ATTACKER.tenant_id, tool=tool) for tool in ("metabase", "superset", "metabase")]
+    assert tools[0].name == tools[2].name
+    names = {plain.name, *(role.name for role in tools)}
+    assert len(names) == 3
+
+    with marts.owner.connect() as connection:
+        assert [role.tool for role in list_bi_roles(connection)] == ["bi", "metabase", "superset"]
+        assert revoke_bi_role(connection, ATTACKER.tenant_id, tool="superset") is True
+        assert revoke_bi_role(connection, ATTACKER.tenant_id, tool="superset") is False
+    for role in (plain, tools[0]):
+        with session(marts.login(role.name)) as tenant:
+            assert tenants_seen(tenant) == {ATTACKER.tenant_id}
+
+    with marts.owner.connect() as connection:
+        registry.set_status(connection, ATTACKER.tenant_id, "suspended")
+        assert [role.may_log_in for role in list_bi_roles(connection)] == [False, False]
+        remove_tenant(connection, ATTACKER.tenant_id)
+        assert list_bi_roles(connection) == []
+    assert not any(exists(marts.owner, name) for name in names)
 
 
 def test_an_open_session_sees_nothing_once_its_role_is_revoked(marts: Marts) -> None:

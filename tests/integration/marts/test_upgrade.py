@@ -172,8 +172,11 @@ def _make_installation_with_core(source: Database, target: Database, tenant_id: 
         then.execute(
             "update ops.tenant_marts set project_version = 'older'; update ops.marts_version set version = 'older'"
         )
+    with target.connect() as connection:  # what grants the role is of today, and names it
+        connection.execute("alter table ops.bi_roles add column tool text")
     role = grant_bi_role(target, tenant_id)
     with target.connect() as connection:
+        connection.execute("alter table ops.bi_roles drop column tool")
         connection.execute(
             "do $$ begin execute format('grant usage on schema core to %I', ops.bi_group('tenants')); end $$"
         )
