@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import exports, fairness, gateway, history, marts, thousand
+from tests.bench import exports, fairness, gateway, history, insights, marts, thousand
 
 BENCHMARKS: dict[str, Callable[[Path], dict[str, float]]] = {
     "history": history.run,
@@ -23,6 +23,7 @@ BENCHMARKS: dict[str, Callable[[Path], dict[str, float]]] = {
     "thousand": thousand.run,
     "gateway": gateway.run,
     "exports": exports.run,
+    "insights": insights.run,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Literal
 
@@ -92,9 +93,11 @@ CUSTOMERS = Listing(
     default="-net_sales",
 )
 
-_IS_AMONG = (
-    "customer_id in (select customer_id from {mart} found where found.tenant_id = %(tenant_id)s and {condition})"
-)
+_IS_AMONG = """
+    customer_id in (
+        select customer_id from {mart} others where others.tenant_id = %(tenant_id)s and {column} = %({column})s
+    )
+    """
 
 
 def list_customers(
@@ -119,22 +122,23 @@ def list_customers(
         UnusableSearchError: the search is too long, or has characters that no text has.
         UnknownSortError, UnusableCursorError, UnusableLimitError: see `read_page`.
     """
-    where = Where()
-    where.add("has_profile")
-    if search is not None:
-        matches = "concat_ws(' ', email, first_name, last_name, phone) ilike %(pattern)s"
-        where.add(_IS_AMONG.format(mart="dim_customers", condition=matches), pattern=_pattern(search))
-    for mart, column, value in (
-        ("rfm_scores", "rfm_segment", rfm_segment),
-        ("dim_customers", "churn_segment", churn_segment),
-        ("segment_members", "segment_id", segment),
-    ):
-        where.add_if_given(_IS_AMONG.format(mart=mart, condition=f"{column} = %({column})s"), **{column: value})
+    where, listing = Where(), CUSTOMERS
+    if search is None and churn_segment is None:
+        where.add("has_profile")
+        where.add_if_given(_IS_AMONG.format(mart="rfm_scores", column="rfm_segment"), rfm_segment=rfm_segment)
+    else:  # what only the mart knows of each customer
+        listing = replace(CUSTOMERS, source="dim_customers")
+        where.add_if_given("rfm_segment = %(rfm_segment)s", rfm_segment=rfm_segment)
+        where.add_if_given("churn_segment = %(churn_segment)s", churn_segment=churn_segment)
+        if search is not None:
+            matches = "concat_ws(' ', email, first_name, last_name, phone) ilike %(pattern)s"
+            where.add(matches, pattern=_pattern(search))
+    where.add_if_given(_IS_AMONG.format(mart="segment_members", column="segment_id"), segment_id=segment)
 
     def make(rows: list[Row]) -> list[Customer]:
         return customers_of(connection, tenant_id, [row["customer_id"] for row in rows])
 
-    return read_page(connection, CUSTOMERS, tenant_id, make, where, sort=sort, cursor=cursor, limit=limit)
+    return read_page(connection, listing, tenant_id, make, where, sort=sort, cursor=cursor, limit=limit)
 
 
 def get_customer(connection: Connection, tenant_id: str, customer_id: int) -> Customer | None:
