@@ -7,7 +7,7 @@ more than they may see.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -40,6 +40,16 @@ _UNLOCK = """
         set_config('row_security', 'on', true)
     from ops.unlock(%s) unlocked
     """
+
+
+_GLANCE = """
+    select unlocked.subject_id, unlocked.stores -> %(tenant_id)s, marts.transformed_at
+    from ops.unlock(%(secret)s) unlocked
+    left join lateral (
+        select transformed_at from ops.tenant_marts where tenant_id = %(tenant_id)s and unlocked.kind is not null
+    ) marts on true
+    """
+"""One statement for its own transaction. The policy on ops.tenant_marts is evaluated after `unlock`, its outer side."""
 
 
 class NoAccessError(XenoError):
@@ -78,6 +88,20 @@ class Session:
 
     secret: str = field(repr=False)
     ends_at: datetime
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What can be said of a tenant before any mart is read.
+
+    Args:
+        scopes: what the secret may do there; empty where it sees no such tenant.
+        made_at: when its marts were made; None: never.
+    """
+
+    subject_id: str
+    scopes: frozenset[str]
+    made_at: datetime | None
 
 
 class ServingPool:
@@ -144,6 +168,29 @@ class ServingPool:
             self._note_use(connection, secret)
             with _transaction(connection, writes=writes):
                 yield connection, _unlock(connection, secret, timeout_seconds)
+
+    def glances(self, asked: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Glance]:
+        """What secrets may do in tenants, and how fresh the marts are there: for requests that need no more.
+
+        Args:
+            asked: secrets, each with a tenant.
+
+        Returns:
+            A glance for each whose secret unlocks something.
+
+        Raises:
+            DatabaseUnavailableError: no connection is to be had.
+        """
+        found: dict[tuple[str, str], Glance] = {}
+        with self._connection() as connection:
+            for secret, tenant_id in dict.fromkeys(asked):
+                if not is_secret(secret):
+                    continue
+                row = connection.execute(_GLANCE, {"secret": secret, "tenant_id": tenant_id}).fetchone()
+                if row is not None:
+                    self._note_use(connection, secret)
+                    found[secret, tenant_id] = Glance(row[0], frozenset(row[1] or ()), row[2])
+        return found
 
     def sign_in(self, link: str) -> Session:
         """Open a session by the secret of a sign-in link, which is used up by that.

@@ -24,6 +24,10 @@ class AnswerCache:
         self._being_made: dict[tuple[Hashable, str], Future[bytes]] = {}
         self.size = 0
 
+    def has(self, asked: Hashable) -> bool:
+        """Whether there is an answer of some state."""
+        return asked in self._answers
+
     def find(self, asked: Hashable, etag: str) -> bytes | None:
         """The answer of that state; None where it was not kept."""
         with self._lock:

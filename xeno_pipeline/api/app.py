@@ -11,14 +11,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
+from starlette.types import ASGIApp
 
 from xeno_pipeline.access.serving import ServingPool
 from xeno_pipeline.api.documentation import page
-from xeno_pipeline.api.problems import Kind, Problem, ProblemError
+from xeno_pipeline.api.problems import DATABASE_AWAY, Kind, Problem, ProblemError, unavailable
 from xeno_pipeline.api.rate_limits import RateLimits
 from xeno_pipeline.api.routes import customers, exports, orders, stores, syncs
+from xeno_pipeline.api.shortcut import Shortcut
 from xeno_pipeline.api.store_request import Backend
-from xeno_pipeline.database.connection import DatabaseUnavailableError
 from xeno_pipeline.errors import UsageError
 from xeno_pipeline.insights.stores import NotModelledError
 from xeno_pipeline.settings import Settings
@@ -35,7 +36,7 @@ An answer has an ETag: send it as `If-None-Match`, and what has not changed is a
 """
 
 
-def build_api(pool: ServingPool, settings: Settings) -> FastAPI:
+def build_api(pool: ServingPool, settings: Settings) -> ASGIApp:
     """The API.
 
     Args:
@@ -49,14 +50,15 @@ def build_api(pool: ServingPool, settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,  # it would redirect to the host of the Host header
     )
-    api.state.backend = Backend(pool, RateLimits(settings.insights_requests_per_minute))
+    backend = Backend(pool, RateLimits(settings.insights_requests_per_minute))
+    api.state.backend = backend
     for routes in (stores, customers, orders, syncs, exports):
         api.include_router(routes.router)
     api.add_route("/docs", _documentation(api))
     for error, handler in _HANDLERS.items():
         api.add_exception_handler(error, handler)
     api.openapi = lambda: _openapi(api)  # type: ignore[method-assign]
-    return api
+    return Shortcut(api, backend)
 
 
 def _openapi(api: FastAPI) -> dict[str, Any]:
@@ -121,8 +123,7 @@ def _http(_request: Request, error: Exception) -> Response:
 
 
 def _unavailable(_request: Request, error: Exception) -> Response:
-    log.warning("the database is not available", extra={"error": type(error).__name__})
-    return ProblemError(Kind.UNAVAILABLE, "The database is not available.").response()
+    return unavailable(error).response()
 
 
 def _too_slow(_request: Request, _error: Exception) -> Response:
@@ -140,6 +141,5 @@ _HANDLERS: dict[type[Exception], Any] = {
     NotModelledError: _not_ready,
     HTTPException: _http,
     psycopg.errors.QueryCanceled: _too_slow,
-    psycopg.OperationalError: _unavailable,
-    DatabaseUnavailableError: _unavailable,
+    **dict.fromkeys(DATABASE_AWAY, _unavailable),
 }

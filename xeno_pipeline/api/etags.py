@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
 
+from starlette.types import Scope
+
 from xeno_pipeline.database.connection import Connection
 
 _VERSION = version("xeno-pipeline")
@@ -39,5 +41,9 @@ def is_known(etag: str, if_none_match: str | None) -> bool:
     """Whether who asks has this state already, by the header If-None-Match."""
     if if_none_match is None:
         return False
-    known = {each.strip().removeprefix("W/") for each in if_none_match.split(",")}
-    return "*" in known or etag.removeprefix("W/") in known
+    return etag.removeprefix("W/") in {each.strip().removeprefix("W/") for each in if_none_match.split(",")}
+
+
+def address_of(scope: Scope) -> str:
+    """What was asked for: the path and the query."""
+    return f"{scope['path']}?{scope['query_string'].decode('latin-1')}"

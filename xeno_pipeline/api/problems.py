@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
+import psycopg
 from pydantic import BaseModel, Field
 from starlette.responses import Response
+
+from xeno_pipeline.database.connection import DatabaseUnavailableError
+
+log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -100,6 +106,16 @@ class ProblemError(Exception):
         headers = {**_USUAL_HEADERS.get(self.kind, {}), **self.headers, "Cache-Control": "no-store"}
         body = self.document.model_dump_json(exclude_none=True)
         return Response(body, self.kind.status, headers, media_type=MEDIA_TYPE)
+
+
+DATABASE_AWAY = (psycopg.OperationalError, DatabaseUnavailableError)
+"""What says that the database cannot be asked now."""
+
+
+def unavailable(error: Exception) -> ProblemError:
+    """The problem of a request that came while the database could not be asked."""
+    log.warning("the database is not available", extra={"error": type(error).__name__})
+    return ProblemError(Kind.UNAVAILABLE, "The database is not available.")
 
 
 _USUAL_HEADERS = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
@@ -10,12 +10,13 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Path, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.responses import Response
+from starlette.types import Scope
 
 from xeno_pipeline.access.secret import is_secret, secret_hash
 from xeno_pipeline.access.serving import Access, NoAccessError, ServingPool
 from xeno_pipeline.api.answer_cache import AnswerCache
 from xeno_pipeline.api.answers import Answer, ListAnswer
-from xeno_pipeline.api.etags import State, is_known, state_of
+from xeno_pipeline.api.etags import State, address_of, is_known, state_of
 from xeno_pipeline.api.event_streams import EventStreams
 from xeno_pipeline.api.problems import Kind, ProblemError
 from xeno_pipeline.api.rate_limits import RateLimits
@@ -27,6 +28,12 @@ Data = TypeVar("Data")
 _JSON = "application/json"
 
 
+def json_response(body: bytes, counted: Mapping[str, str], **headers: str) -> Response:
+    """An answer that only the caller may keep, and only to ask whether it still holds."""
+    usual = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
+    return Response(body, headers={**usual, **counted, **headers}, media_type=_JSON)
+
+
 @dataclass(frozen=True)
 class Backend:
     """What all requests are answered with."""
@@ -34,6 +41,15 @@ class Backend:
     pool: ServingPool
     rate_limits: RateLimits
     cache: AnswerCache = field(default_factory=AnswerCache)
+
+    def count(self, scope: Scope, secret: str) -> Mapping[str, str]:
+        """Count a request of a key, once however often this is called for it; see `RateLimits.count`."""
+        state = scope["state"]
+        if "rate_limit" not in state:
+            state["rate_limit"] = self.rate_limits.count(secret_hash(secret).hex())
+        counted: Mapping[str, str] = state["rate_limit"]
+        return counted
+
     streams: EventStreams = field(default_factory=EventStreams)
 
 
@@ -44,7 +60,7 @@ class Caller:
     backend: Backend
     request: Request
     secret: str = field(repr=False)
-    headers: dict[str, str]
+    headers: Mapping[str, str]
 
     @contextmanager
     def unlocked(self, *, writes: bool = False) -> Iterator[tuple[Connection, Access]]:
@@ -61,9 +77,8 @@ class Caller:
             raise _no_key("The key is unknown, was revoked, or has expired.") from None
 
     def json(self, body: bytes, **headers: str) -> Response:
-        """An answer that only the caller may keep, and only to ask whether it still holds."""
-        usual = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
-        return Response(body, headers={**usual, **self.headers, **headers}, media_type=_JSON)
+        """An answer for the caller."""
+        return json_response(body, self.headers, **headers)
 
 
 @dataclass(frozen=True)
@@ -172,8 +187,7 @@ class StoreRequest:
 
     @property
     def _address(self) -> str:
-        url = self.caller.request.url
-        return f"{url.path}?{url.query}"
+        return address_of(self.caller.request.scope)
 
     def _link_to(self, cursor: str) -> str:
         """The header Link to the next page; relative, for whoever asks knows by what name."""
@@ -184,7 +198,7 @@ class StoreRequest:
 _BEARER = HTTPBearer(auto_error=False, description="A key of `xeno insights key`.")
 
 
-def authenticate(
+async def authenticate(
     request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
 ) -> Caller:
     """Who makes a request, by the header Authorization.
@@ -199,12 +213,10 @@ def authenticate(
     secret = credentials.credentials
     if not is_secret(secret):
         raise _no_key("The key is mistyped.")
-    headers = dict(backend.rate_limits.count(secret_hash(secret).hex()))
-    request.state.rate_headers = headers
-    return Caller(backend, request, secret, headers)
+    return Caller(backend, request, secret, backend.count(request.scope, secret))
 
 
-def address_store(
+async def address_store(
     caller: Annotated[Caller, Depends(authenticate)], store: Annotated[str, Path(description="The store's handle.")]
 ) -> StoreRequest:
     """A request about the store that its path names."""
