@@ -41,7 +41,8 @@ def is_known(etag: str, if_none_match: str | None) -> bool:
     """Whether who asks has this state already, by the header If-None-Match."""
     if if_none_match is None:
         return False
-    return etag.removeprefix("W/") in {each.strip().removeprefix("W/") for each in if_none_match.split(",")}
+    known = {each.strip().removeprefix("W/") for each in if_none_match.split(",")}
+    return "*" in known or etag.removeprefix("W/") in known
 
 
 def address_of(scope: Scope) -> str:

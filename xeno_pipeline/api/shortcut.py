@@ -56,7 +56,7 @@ class Shortcut:
         if glance is None or "read" not in glance.scopes:
             return None
         etag = State(glance.made_at).etag(store, glance.scopes, address)
-        if is_known(etag, etags):
+        if etags != "*" and is_known(etag, etags):  # whether there is such a thing is not known here
             answer = Response(status_code=304, headers={**counted, "ETag": etag})
         else:
             kept = self._backend.cache.find(asked, etag)
