@@ -15,7 +15,7 @@ from pydantic import WithJsonSchema
 from starlette.responses import Response
 
 from xeno_pipeline.api.downloads import Download, one_download
-from xeno_pipeline.api.etags import is_known, state_of
+from xeno_pipeline.api.etags import address_of, is_known, state_of
 from xeno_pipeline.api.parameters import MAX_ID, From, To
 from xeno_pipeline.api.problems import Kind, ProblemError, documented
 from xeno_pipeline.api.store_request import StoreRequest, StoreRequestOf
@@ -126,8 +126,8 @@ def _outdated(error: OutdatedMartsError) -> ProblemError:
 
 
 def _headers(request: StoreRequest, connection: Connection, scopes: frozenset[str]) -> dict[str, str]:
-    url = request.caller.request.url
-    etag = state_of(connection, request.store).etag(request.store, scopes, f"{url.path}?{url.query}")
+    address = address_of(request.caller.request.scope)
+    etag = state_of(connection, request.store).etag(request.store, scopes, address)
     usual = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
     return {**usual, **request.caller.headers, "ETag": etag}
 
