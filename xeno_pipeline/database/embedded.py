@@ -52,6 +52,7 @@ _SERVER_SETTINGS = {
     "jit": "off",  # compiles for longer than our queries run
     "log_min_duration_statement": "-1",  # statements may carry a customer's data: never in a log
     "log_parameter_max_length_on_error": "0",
+    "log_parameter_max_length": "0",  # nor the secrets that requests bind, whatever somebody has logged
     "log_min_error_statement": "panic",
     "log_min_messages": "log",  # nor errors of statements, which quote rows: the client receives them
     "timezone": "UTC",

@@ -27,9 +27,9 @@ from xeno_pipeline.settings import PROJECT_DIR, load_settings
 
 pytestmark = pytest.mark.thorough
 
-SERVICES = ("code", "webserver", "daemon", "gateway")
+SERVICES = ("code", "webserver", "daemon", "gateway", "insights")
 START_SECONDS = 150
-"""Four processes that import Dagster, on two cores that run other tests too."""
+"""Five processes, four of which import Dagster, on two cores that run other tests too."""
 RUN_SECONDS = 150
 ALERT_ADDRESSES = {"XENO_ALERT_EMAIL_TO", "XENO_ALERT_EMAIL_FROM"}
 ALERT_SECRETS = {"xeno_smtp_url", "xeno_alert_webhook_url"}
@@ -46,6 +46,7 @@ def containers(make_home: Callable[[], Path], tmp_path_factory: pytest.TempPathF
         connection.execute(f"alter role xeno password '{PASSWORD}'")
     given = {
         "xeno_database_password": PASSWORD,
+        "xeno_serving_password": PASSWORD[::-1],
         "xeno_encryption_keys": f"k1:{b64encode(secrets.token_bytes(32)).decode()}",
         "xeno_shopify_api_secret": "shpss_compose",
         "xeno_shopify_api_secret_previous": "",
@@ -67,7 +68,7 @@ def test_the_compose_file_is_valid(tmp_path: Path) -> None:
 
 def test_nothing_listens_beyond_loopback_and_nothing_runs_as_root(containers: Containers) -> None:
     published = [port for service in containers.services.values() for port in service.get("ports", ())]
-    assert len(published) == 3
+    assert len(published) == 4
     assert [port for port in published if not port.startswith("127.0.0.1:")] == []
     assert re.findall(r"^USER (.+)$", DOCKERFILE.read_text(), re.MULTILINE) == ["xeno"]
 
@@ -75,11 +76,16 @@ def test_nothing_listens_beyond_loopback_and_nothing_runs_as_root(containers: Co
 def test_no_secret_is_in_an_environment_and_each_service_has_only_its_own(containers: Containers) -> None:
     everywhere = {"XENO_HOME", "XENO_DATABASE_URL", "XENO_PUBLIC_URL", "XENO_SECRETS_DIR"}
     everywhere |= {"XENO_SHOPIFY_API_KEY", "XENO_SHOPIFY_SCOPES", "XENO_INBOX_DAYS", "XENO_RUN_DAYS"}
+    insights = {"XENO_HOME", "XENO_DATABASE_URL", "XENO_INSIGHTS_URL", "XENO_SECRETS_DIR"}
+    insights |= {"XENO_INSIGHTS_REQUESTS_PER_MINUTE", "XENO_FRAME_ANCESTORS"}
     for service in SERVICES:
         variables = {name for name in containers.environment(service) if name.startswith("XENO_")}
-        assert variables == everywhere | (ALERT_ADDRESSES if service == "code" else set())
+        own = ALERT_ADDRESSES | {"XENO_INSIGHTS_URL"} if service == "code" else set()
+        assert variables == (insights if service == "insights" else everywhere | own)
         alerts = ALERT_SECRETS & set(containers.services[service]["secrets"])
         assert alerts == (ALERT_SECRETS if service == "code" else set())
+    assert containers.services["insights"]["secrets"] == ["xeno_serving_password"]
+    assert containers.services["insights"]["volumes"] == []
     assert containers.services["webserver"]["secrets"] == ["xeno_database_password"]
     assert containers.services["daemon"]["secrets"] == ["xeno_database_password"]
 
@@ -124,6 +130,11 @@ def test_what_the_services_run_reads_a_store_through_the_daemon_and_the_code_loc
     statement = "select count(*) from marts.fct_orders"
     assert containers.run("code", "xeno", "db", "psql", "-tAc", statement).strip() == "60"
     assert requests.get(f"{containers.url(8710)}/readyz", timeout=10).text == "ok"
+    key = containers.run("code", "xeno", "insights", "key", "shelf", shelf.handle).strip()
+    stores = requests.get(
+        f"{containers.url(8720)}/api/v1/stores", headers={"Authorization": f"Bearer {key}"}, timeout=60
+    )
+    assert [store["store"] for store in stores.json()["data"]] == [shelf.handle]
     findings = json.loads(containers.run("code", "xeno", "doctor", "--json"))
     assert [finding for finding in findings if finding["state"] != "ok"] == []
 
