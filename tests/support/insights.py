@@ -50,7 +50,7 @@ class Api:
         """Its streams of events."""
         process: Any = self.client.app
         mounted = next(route for route in process._app.routes if getattr(route, "path", None) == PATH)
-        backend: Backend = mounted.app.state.backend
+        backend: Backend = mounted.app.backend
         return backend.streams
 
     def get(self, path: str, key: str | None, headers: Mapping[str, str] | None = None, **parameters: Any) -> Response:

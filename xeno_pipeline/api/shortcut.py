@@ -27,7 +27,7 @@ class Shortcut:
     """Answers at once what it can; the application answers everything else."""
 
     def __init__(self, app: ASGIApp, backend: Backend) -> None:
-        self._app, self._backend = app, backend
+        self._app, self.backend = app, backend
         self._glances = _Glances(backend.pool)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,9 +51,9 @@ class Shortcut:
         if etags is not None and "*" in etags:  # whether there is such a thing at all is not known here
             return None
         scheme, _, secret = headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not is_secret(secret) or not (etags or self._backend.cache.has(asked)):
+        if scheme.lower() != "bearer" or not is_secret(secret) or not (etags or self.backend.cache.has(asked)):
             return None
-        counted = self._backend.count(scope, secret)
+        counted = self.backend.count(scope, secret)
         glance = await self._glances.of(secret, store)
         if glance is None or "read" not in glance.scopes:
             return None
@@ -61,7 +61,7 @@ class Shortcut:
         if is_known(etag, etags):
             answer = Response(status_code=304, headers={**counted, "ETag": etag})
         else:
-            kept = self._backend.cache.find(asked, etag)
+            kept = self.backend.cache.find(asked, etag)
             if kept is None:
                 return None
             answer = json_response(kept, counted, ETag=etag)
