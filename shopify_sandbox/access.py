@@ -14,6 +14,7 @@ FIELD_SCOPES = {
     ("QueryRoot", "abandonedCheckoutsCount"): "read_orders",
     ("QueryRoot", "customers"): "read_customers",
     ("QueryRoot", "customersCount"): "read_customers",
+    ("QueryRoot", "customerSegmentMembers"): "read_customers",
     ("QueryRoot", "products"): "read_products",
     ("QueryRoot", "productsCount"): "read_products",
     ("QueryRoot", "product"): "read_products",

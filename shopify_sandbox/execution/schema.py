@@ -30,6 +30,7 @@ from shopify_sandbox.model.documents import gid
 from shopify_sandbox.model.money import Document
 from shopify_sandbox.search.selection import Selection, UnsupportedError, select
 from shopify_sandbox.search.syntax import SearchSyntaxError
+from shopify_sandbox.segments.members import count_members
 from shopify_sandbox.state.store import Store
 from shopify_sandbox.webhooks.subscriptions import Subscriptions
 
@@ -190,6 +191,20 @@ def _count(
     return {"count": found, "precision": "AT_LEAST" if limited else "EXACT"}
 
 
+def _segment_members(
+    _root: Any,
+    info: Info,
+    query: str | None = None,
+    timezone: str | None = None,
+    first: int | None = None,
+    **others: Any,
+) -> Document:
+    if query is None or any(others.values()):
+        raise UnsupportedError("Members of a segment are asked for by `query` in this sandbox.")
+    Window(first=first).check()
+    return {"totalCount": count_members(info.context.store, query, timezone)}
+
+
 def _no_saved_search(saved: str | None) -> None:
     if saved is not None:
         raise UnsupportedError("Saved searches are not part of this sandbox.")
@@ -313,6 +328,7 @@ _ROOT_FIELDS: dict[str, Callable[..., Any]] = {
     "product": _product,
     "shop": _shop,
     "currentAppInstallation": _installation,
+    "customerSegmentMembers": _segment_members,
     "bulkOperation": _bulk_operation,
     "bulkOperations": _bulk_operations,
     "bulkOperationRunQuery": _run_bulk_query,

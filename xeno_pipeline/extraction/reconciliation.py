@@ -15,6 +15,7 @@ from datetime import UTC, date, datetime, timedelta
 from xeno_pipeline.database.safe_messages import safe_message, safe_traceback
 from xeno_pipeline.extraction.reconciliation_results import Reconciliation, latest_of, save
 from xeno_pipeline.extraction.report import StreamFailure, StreamResult
+from xeno_pipeline.extraction.segment_comparison import compare_segments
 from xeno_pipeline.extraction.state import OVERLAP, SyncState, load_states
 from xeno_pipeline.extraction.stream_reconciliation import ReconcileOptions, StreamReconciliation
 from xeno_pipeline.extraction.stream_sync import StreamSync
@@ -66,7 +67,16 @@ def _reconcile_tenant(syncer: Syncer, tenant: Tenant, options: ReconcileOptions)
         deep = replace(options, full=options.full or (is_time and not is_exhausted))
         covered = state.synced_at - OVERLAP
         results.append(_attempt(syncer, tenant, stream, covered, deep))
-    return results
+    return [*results, *_compare_segments(syncer, tenant)]
+
+
+def _compare_segments(syncer: Syncer, tenant: Tenant) -> list[StreamResult]:
+    """Compare the tenant's segments; a failure is one of the shop."""
+    try:
+        compare_segments(syncer, tenant)
+    except Exception as error:  # noqa: BLE001 - a failure is a result like any other
+        return [_failure(tenant, SHOP, error)]
+    return []
 
 
 def _attempt(

@@ -16,14 +16,14 @@ from xeno_pipeline.monitoring.checks.ingestion import COUNTS, FRESHNESS, SET_ASI
 from xeno_pipeline.monitoring.checks.marts import DBT_TESTS, MARTS
 from xeno_pipeline.monitoring.checks.privacy import PRIVACY
 from xeno_pipeline.monitoring.checks.runs import RETRIED_RUNS, RUNS
-from xeno_pipeline.monitoring.checks.segments import SEGMENTS
+from xeno_pipeline.monitoring.checks.segments import SEGMENT_COUNTS, SEGMENTS
 from xeno_pipeline.monitoring.checks.webhooks import DEAD_LETTERS, PROCESSING, SUBSCRIPTIONS
 
 _SHARED: Sequence[Check] = (
     *(COUNTS, FRESHNESS, SET_ASIDE),
     *(SUBSCRIPTIONS, PROCESSING, DEAD_LETTERS),
     *(SCOPES, TOKENS, PRIVACY),
-    *(MARTS, LEDGER, SALES, DATES, CURRENCIES, HISTORY, VOLUME, SEGMENTS, DBT_TESTS),
+    *(MARTS, LEDGER, SALES, DATES, CURRENCIES, HISTORY, VOLUME, SEGMENTS, SEGMENT_COUNTS, DBT_TESTS),
 )
 
 ASSET_CHECKS: Sequence[Check] = (*_SHARED, RUNS)
@@ -51,6 +51,7 @@ __all__ = [
     "SALES",
     "SCOPES",
     "SEGMENTS",
+    "SEGMENT_COUNTS",
     "SET_ASIDE",
     "SUBSCRIPTIONS",
     "TOKENS",

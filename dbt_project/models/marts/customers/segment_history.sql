@@ -117,28 +117,49 @@ with
         join evaluated using (tenant_id, segment_id)
     ),
 
+    -- Two branches, so that few customers are looked up by their index.
     recorded as (
         {% if flags.WHICH == "compile" or is_incremental() %}
             select tenant_id, segment_id, history.customer_id, true as is_there
-            from {{ this }} history
-            join evaluated using (tenant_id, segment_id)
-            left join customers using (tenant_id, customer_id)
+            from evaluated
+            join {{ this }} history using (tenant_id, segment_id)
+            where evaluated.is_whole and history.valid_to is null
+            union all
+            select tenant_id, history.segment_id, customer_id, true as is_there
+            from customers
+            join {{ this }} history using (tenant_id, customer_id)
             where
                 history.valid_to is null
-                and (evaluated.is_whole or customers.customer_id is not null)
+                and (tenant_id, history.segment_id)
+                in (select tenant_id, segment_id from evaluated where not is_whole)
         {% else %}
             select tenant_id, segment_id, customer_id, is_there from members where false
         {% endif %}
+    ),
+
+    changed as materialized(
+        select
+            tenant_id,
+            segment_id,
+            customer_id,
+            scope.as_of_date,
+            members.is_there,
+            members.net_sales,
+            members.orders_count,
+            members.rfm_segment
+        from members
+        full join recorded using (tenant_id, segment_id, customer_id)
+        join {{ transform_scope() }} scope using (tenant_id)
+        where members.is_there is distinct from recorded.is_there
     ),
 
     -- Who left and joins again on the same day never left.
     left_today as (
         {% if flags.WHICH == "compile" or is_incremental() %}
             select history.*
-            from {{ this }} history
-            join evaluated using (tenant_id, segment_id)
-            join {{ transform_scope() }} scope using (tenant_id)
-            where history.valid_to >= scope.as_of_date
+            from changed
+            join {{ this }} history using (tenant_id, segment_id, customer_id)
+            where changed.is_there and history.valid_to >= changed.as_of_date
         {% else %}select * from members where false
         {% endif %}
     )
@@ -148,22 +169,14 @@ select
     tenant_id,
     segment_id,
     customer_id,
-    scope.as_of_date as valid_from,
+    changed.as_of_date as valid_from,
     null::date as valid_to,
-    case
-        when members.is_there then coalesce(left_today.net_sales, members.net_sales)
-    end as net_sales,
-    case
-        when members.is_there
-        then coalesce(left_today.orders_count, members.orders_count)
-    end as orders_count,
+    coalesce(left_today.net_sales, changed.net_sales) as net_sales,
+    coalesce(left_today.orders_count, changed.orders_count) as orders_count,
     case
         when left_today.customer_id is not null
         then left_today.rfm_segment
-        else members.rfm_segment
+        else changed.rfm_segment
     end as rfm_segment
-from members
-full join recorded using (tenant_id, segment_id, customer_id)
+from changed
 left join left_today using (tenant_id, segment_id, customer_id)
-join {{ transform_scope() }} scope using (tenant_id)
-where members.is_there is distinct from recorded.is_there

@@ -1,0 +1,1 @@
+"""Customer segments: who fits a query in the segment query language."""
