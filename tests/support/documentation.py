@@ -22,6 +22,7 @@ READING_ORDER = (
     "use/start",
     "use/connect-a-store",
     "use/connect-a-bi-tool",
+    "use/insights",
     "use/exports",
     "operate/running",
     "operate/alerts",
