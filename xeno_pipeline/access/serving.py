@@ -43,13 +43,17 @@ _UNLOCK = """
 
 
 _GLANCE = """
-    select unlocked.subject_id, unlocked.stores -> %(tenant_id)s, marts.transformed_at
+    select unlocked.subject_id, unlocked.stores -> %(tenant_id)s, marts.transformed_at, segments.changed_at
     from ops.unlock(%(secret)s) unlocked
     left join lateral (
         select transformed_at from ops.tenant_marts where tenant_id = %(tenant_id)s and unlocked.kind is not null
     ) marts on true
+    left join lateral (
+        select max(changed_at) as changed_at from ops.segments
+        where tenant_id = %(tenant_id)s and unlocked.kind is not null
+    ) segments on true
     """
-"""One statement for its own transaction. The policy on ops.tenant_marts is evaluated after `unlock`, its outer side."""
+"""One statement for its own transaction. The policies are evaluated after `unlock`, the outer side of both joins."""
 
 
 class NoAccessError(XenoError):
@@ -97,11 +101,13 @@ class Glance:
     Args:
         scopes: what the secret may do there; empty where it sees no such tenant.
         made_at: when its marts were made; None: never.
+        segments_changed_at: when a segment of its was last saved, changed or removed; None: never.
     """
 
     subject_id: str
     scopes: frozenset[str]
     made_at: datetime | None
+    segments_changed_at: datetime | None
 
 
 class ServingPool:
@@ -189,7 +195,7 @@ class ServingPool:
                 row = connection.execute(_GLANCE, {"secret": secret, "tenant_id": tenant_id}).fetchone()
                 if row is not None:
                     self._note_use(connection, secret)
-                    found[secret, tenant_id] = Glance(row[0], frozenset(row[1] or ()), row[2])
+                    found[secret, tenant_id] = Glance(row[0], frozenset(row[1] or ()), *row[2:])
         return found
 
     def sign_in(self, link: str) -> Session:

@@ -17,17 +17,20 @@ from xeno_pipeline.access.serving import ServingPool
 from xeno_pipeline.api.documentation import page
 from xeno_pipeline.api.problems import DATABASE_AWAY, Kind, Problem, ProblemError, unavailable
 from xeno_pipeline.api.rate_limits import RateLimits
-from xeno_pipeline.api.routes import customers, exports, orders, stores, syncs
+from xeno_pipeline.api.routes import customers, exports, orders, segments, stores, syncs
 from xeno_pipeline.api.shortcut import Shortcut
 from xeno_pipeline.api.store_request import Backend
 from xeno_pipeline.errors import UsageError
 from xeno_pipeline.insights.stores import NotModelledError
+from xeno_pipeline.segments.errors import SegmentQueryError
 from xeno_pipeline.settings import Settings
 
 PATH = "/api/v1"
 """Where it is mounted."""
 
 log = logging.getLogger(__name__)
+
+_REMEDY_OF_QUERY = "Correct the query at the position (counted from 0)."
 
 _ABOUT = """
 Figures, customers and segments of Shopify stores. Every request has a key: `Authorization: Bearer xeno_…`.
@@ -52,7 +55,7 @@ def build_api(pool: ServingPool, settings: Settings) -> ASGIApp:
     )
     backend = Backend(pool, RateLimits(settings.insights_requests_per_minute))
     api.state.backend = backend
-    for routes in (stores, customers, orders, syncs, exports):
+    for routes in (stores, customers, orders, segments, syncs, exports):
         api.include_router(routes.router)
     api.add_route("/docs", _documentation(api))
     for error, handler in _HANDLERS.items():
@@ -111,6 +114,14 @@ def _usage(_request: Request, error: Exception) -> Response:
     return ProblemError(Kind.UNUSABLE, f"{detail.rstrip('.')}.", _sentence(remedy)).response()
 
 
+def _wrong_query(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, SegmentQueryError)
+    problem = ProblemError(
+        Kind.UNUSABLE, str(error), _REMEDY_OF_QUERY, position=error.position, suggestion=error.suggestion
+    )
+    return problem.response()
+
+
 def _not_ready(_request: Request, error: Exception) -> Response:
     return ProblemError(Kind.NOT_READY, "The store has no marts yet.").response()
 
@@ -137,6 +148,7 @@ def _sentence(text: str) -> str | None:
 _HANDLERS: dict[type[Exception], Any] = {
     ProblemError: _problem,
     RequestValidationError: _unusable,
+    SegmentQueryError: _wrong_query,
     UsageError: _usage,
     NotModelledError: _not_ready,
     HTTPException: _http,

@@ -21,20 +21,28 @@ class State:
 
     Args:
         made_at: when they were made; None: never.
+        segments_changed_at: when a segment was last saved, changed or removed; None: never.
     """
 
     made_at: datetime | None
+    segments_changed_at: datetime | None
 
     def etag(self, store: str, scopes: Iterable[str], address: str) -> str:
         """The ETag of an answer: weak, because equal answers may differ in their bytes."""
-        parts = [_VERSION, store, str(self.made_at), ",".join(sorted(scopes)), address]
+        parts = [_VERSION, store, str(self.made_at), str(self.segments_changed_at), ",".join(sorted(scopes)), address]
         return f'W/"{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:32]}"'
 
 
 def state_of(connection: Connection, store: str) -> State:
     """The state of a store's marts."""
-    row = connection.execute("select transformed_at from ops.tenant_marts where tenant_id = %s", [store]).fetchone()
-    return State(row[0] if row else None)
+    query = """
+        select
+            (select transformed_at from ops.tenant_marts where tenant_id = %(store)s),
+            (select max(changed_at) from ops.segments where tenant_id = %(store)s)
+        """
+    row = connection.execute(query, {"store": store}).fetchone()
+    assert row is not None
+    return State(*row)
 
 
 def is_known(etag: str, if_none_match: str | None) -> bool:

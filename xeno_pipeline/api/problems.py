@@ -26,6 +26,8 @@ class Problem(BaseModel):
     status: int
     detail: str
     remedy: str = Field(description="What to do about it.")
+    position: int | None = Field(default=None, description="Of a segment's query: where, as an index from 0.")
+    suggestion: str | None = Field(default=None, description="Of a segment's query: what could stand there instead.")
     errors: list[str] | None = Field(default=None, description="Of a request that cannot be used: each of its errors.")
 
 
@@ -79,6 +81,7 @@ class ProblemError(Exception):
         detail: what is the matter with this request.
         remedy: None for the one of the kind.
         headers: of the answer.
+        errors, position, suggestion: see `Problem`.
     """
 
     def __init__(
@@ -89,6 +92,8 @@ class ProblemError(Exception):
         *,
         headers: Mapping[str, str] | None = None,
         errors: list[str] | None = None,
+        position: int | None = None,
+        suggestion: str | None = None,
     ) -> None:
         super().__init__(detail)
         self.kind, self.headers = kind, dict(headers or {})
@@ -99,6 +104,8 @@ class ProblemError(Exception):
             detail=detail,
             remedy=remedy or kind.remedy,
             errors=errors,
+            position=position,
+            suggestion=suggestion,
         )
 
     def response(self) -> Response:

@@ -57,7 +57,7 @@ class Shortcut:
         glance = await self._glances.of(secret, store)
         if glance is None or "read" not in glance.scopes:
             return None
-        etag = State(glance.made_at).etag(store, glance.scopes, address)
+        etag = State(glance.made_at, glance.segments_changed_at).etag(store, glance.scopes, address)
         if is_known(etag, etags):
             answer = Response(status_code=304, headers={**counted, "ETag": etag})
         else:

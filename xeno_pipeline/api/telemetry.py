@@ -7,6 +7,7 @@ import time
 import uuid
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from xeno_pipeline.api.problems import Kind, ProblemError
@@ -14,6 +15,9 @@ from xeno_pipeline.api.problems import Kind, ProblemError
 log = logging.getLogger(__name__)
 
 _UNKNOWN_ROUTE = "(none)"
+
+_MAX_BODY_BYTES = 1 << 20
+_TOO_LARGE = f"A request may have at most {_MAX_BODY_BYTES:,} bytes."
 
 
 class Metrics:
@@ -62,8 +66,22 @@ class Observed:
                 message.setdefault("headers", []).append((b"x-request-id", request_id.encode()))
             await send(message)
 
+        received = 0
+
+        async def receive_bounded() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > _MAX_BODY_BYTES:
+                raise ProblemError(Kind.TOO_LARGE, _TOO_LARGE)
+            return message
+
         try:
-            await self._app(scope, receive, send_observed)
+            declared = Headers(scope=scope).get("content-length", "")
+            if declared.isascii() and declared.isdecimal() and int(declared[:20]) > _MAX_BODY_BYTES:
+                await ProblemError(Kind.TOO_LARGE, _TOO_LARGE).response()(scope, receive, send_observed)
+            else:
+                await self._app(scope, receive_bounded, send_observed)
         except Exception:
             log.exception("a request failed", extra={"request_id": request_id, "route": _route_of(scope)})
             if status == 0:
