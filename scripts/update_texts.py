@@ -17,6 +17,7 @@ from babel.messages.pofile import read_po, write_po
 
 from xeno_pipeline.dashboard.definitions import EXPLAINED
 from xeno_pipeline.dashboard.texts import FOLDER
+from xeno_pipeline.segments.starters import STARTERS
 from xeno_pipeline.settings import PROJECT_DIR
 
 PACKAGE = PROJECT_DIR / "xeno_pipeline" / "dashboard"
@@ -31,6 +32,8 @@ def texts() -> Iterator[tuple[str | tuple[str, ...], str]]:
         PACKAGE, methods, options_map=options, keywords=KEYWORDS
     ):
         yield message, file
+    for starter in STARTERS:
+        yield from ((text, "starters.py") for text in (starter.name, starter.description))
     described = (PROJECT_DIR / "dbt_project" / "models" / "columns.md").read_text()
     for name in EXPLAINED:
         found = re.search(rf"{{% docs {name} %}}\n(.+?)\n{{% enddocs %}}", described, re.DOTALL)

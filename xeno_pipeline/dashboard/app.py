@@ -15,17 +15,20 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
+from xeno_pipeline.access.scopes import Scope
 from xeno_pipeline.access.serving import ServingPool
 from xeno_pipeline.dashboard.cookies import Cookies
 from xeno_pipeline.dashboard.pages import (
     checkouts,
     churn,
     customers,
+    data,
     ledger,
     overview,
     products,
     retention,
     rfm,
+    segments,
     stores,
 )
 from xeno_pipeline.dashboard.security import SecurityHeaders
@@ -56,8 +59,23 @@ _STORE_PAGES: dict[str, Callable[[StoreVisit], Response]] = {
     "/products": products.show,
     "/checkouts": checkouts.show,
     "/checkouts/parts/carts": checkouts.carts,
+    "/segments": segments.show,
+    "/segments/new": segments.new,
+    "/segments/parts/follow": segments.follow,
+    "/segments/{segment_id:int}": segments.detail,
+    "/segments/{segment_id:int}/edit": segments.edit,
+    "/segments/{segment_id:int}/parts/members": segments.members,
+    "/data": data.show,
+    "/data/parts/syncs": data.syncs,
     "/ledger": ledger.show,
     "/orders/{order_id:int}": ledger.order,
+}
+
+_STORE_FORMS: dict[str, tuple[Scope, Callable[[StoreVisit], Response]]] = {
+    "/segments": (Scope.SEGMENTS, segments.create),
+    "/segments/{segment_id:int}": (Scope.SEGMENTS, segments.change),
+    "/data/sync": (Scope.SYNC, data.sync_now),
+    "/segments/{segment_id:int}/remove": (Scope.SEGMENTS, segments.remove),
 }
 
 
@@ -77,6 +95,10 @@ def build_dashboard(pool: ServingPool, settings: Settings) -> ASGIApp:
         Route("/", endpoints.page(stores.go_to_one)),
         Route("/stores", endpoints.page(stores.show)),
         *(Route(f"/stores/{{store}}{path}", endpoints.store_page(page)) for path, page in _STORE_PAGES.items()),
+        *(
+            Route(f"/stores/{{store}}{path}", endpoints.form(handler, scope), methods=["POST"])
+            for path, (scope, handler) in _STORE_FORMS.items()
+        ),
     ]
     app = Starlette(
         routes=routes,

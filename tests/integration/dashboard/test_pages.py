@@ -15,8 +15,15 @@ from tests.support.dashboard import Visitor
 if TYPE_CHECKING:
     from tests.support.marts.warehouse import Warehouse
 
-PAGES = ["", "/customers", "/rfm", "/retention", "/churn", "/products", "/checkouts", "/ledger"]
-PARTS = ["/parts/today", "/parts/best", "/rfm/parts/moves", "/churn/parts/at-stake", "/checkouts/parts/carts"]
+PAGES = ["", "/customers", "/rfm", "/retention", "/churn", "/products", "/checkouts", "/ledger", "/segments", "/data"]
+PARTS = [
+    "/parts/today",
+    "/parts/best",
+    "/rfm/parts/moves",
+    "/churn/parts/at-stake",
+    "/checkouts/parts/carts",
+    "/data/parts/syncs",
+]
 
 
 def rows_of(visitor: Visitor, path: str, **query: Any) -> list[dict[str, str]]:
