@@ -151,24 +151,14 @@ with
         full join recorded using (tenant_id, segment_id, customer_id)
         join {{ transform_scope() }} scope using (tenant_id)
         where members.is_there is distinct from recorded.is_there
-    ),
-
-    -- Who left and joins again on the same day never left.
-    left_today as (
-        {% if flags.WHICH == "compile" or is_incremental() %}
-            select history.*
-            from changed
-            join {{ this }} history using (tenant_id, segment_id, customer_id)
-            where changed.is_there and history.valid_to >= changed.as_of_date
-        {% else %}select * from members where false
-        {% endif %}
     )
 
--- Who joined, and who left: without values.
+-- Who joined, and who left: without values. Who left and joins again on the same day
+-- never left.
 select
-    tenant_id,
-    segment_id,
-    customer_id,
+    changed.tenant_id,
+    changed.segment_id,
+    changed.customer_id,
     changed.as_of_date as valid_from,
     null::date as valid_to,
     coalesce(left_today.net_sales, changed.net_sales) as net_sales,
@@ -179,4 +169,19 @@ select
         else changed.rfm_segment
     end as rfm_segment
 from changed
-left join left_today using (tenant_id, segment_id, customer_id)
+-- By the key alone: a join of a subquery could be repeated for each row.
+left join
+    lateral(
+        {% if flags.WHICH == "compile" or is_incremental() %}
+            select history.*
+            from {{ this }} history
+            where
+                history.tenant_id = changed.tenant_id
+                and history.segment_id = changed.segment_id
+                and history.customer_id = changed.customer_id
+                and history.valid_to >= changed.as_of_date
+                and changed.is_there
+        {% else %}select changed.* where false
+        {% endif %}
+    ) left_today
+    on true
