@@ -11,7 +11,7 @@ from xeno_pipeline.cli.terminal import echo, warn
 from xeno_pipeline.errors import UsageError
 
 if TYPE_CHECKING:
-    from xeno_pipeline.settings import Settings
+    from xeno_pipeline.monitoring.channels import Email
 
 app = typer.Typer(no_args_is_help=True, help="Who may ask the marts: people, and keys of programs.")
 
@@ -32,17 +32,20 @@ def insights_invite(
     from xeno_pipeline.access.grants import LINK_LIFETIME, invite
     from xeno_pipeline.access.scopes import check_role
     from xeno_pipeline.database.migrate import open_migrated
+    from xeno_pipeline.monitoring.channels import mail_to
     from xeno_pipeline.settings import load_settings
 
     settings = load_settings()
     wanted, chosen = _stores(stores, all_stores=all_stores), check_role(role)
+    channel = mail_to(settings, email)
     with open_migrated(settings).connect() as connection:
         invitation = invite(connection, email, wanted, chosen)
     link = f"{settings.insights_url.rstrip('/')}/sign-in/{invitation.secret}"
     where = "all stores" if wanted is None else ", ".join(wanted)
     echo(f"{email} is {chosen} of {where}. This link signs them in once, within {LINK_LIFETIME.days} days:")
     echo(link)
-    _mail(settings, email, link, LINK_LIFETIME.days)
+    if channel is not None:
+        _mail(channel, email, link, LINK_LIFETIME.days)
 
 
 @app.command("key")
@@ -133,15 +136,12 @@ def _stores(stores: list[str] | None, *, all_stores: bool) -> list[str] | None:
     return stores if stores else None
 
 
-def _mail(settings: Settings, email: str, link: str, days: int) -> None:
-    """Send the link, where a mail server is configured; the command has printed it in any case."""
+def _mail(channel: Email, email: str, link: str, days: int) -> None:
+    """Send the link; the command has printed it in any case."""
     import uuid
 
-    from xeno_pipeline.monitoring.channels import Message, NotDeliveredError, mail_to
+    from xeno_pipeline.monitoring.channels import Message, NotDeliveredError
 
-    channel = mail_to(settings, email)
-    if channel is None:
-        return
     text = f"This link signs you in to your stores' figures, once, within {days} days:\n\n{link}\n"
 
     try:

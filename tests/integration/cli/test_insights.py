@@ -2,44 +2,55 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.support.marked_rows import ATTACKER, VICTIM
-from tests.support.xeno_command import Xeno
+from tests.support.installation import Installation
+from tests.support.listeners import MailServer
+from tests.support.loopback import serving
+from tests.support.marked_rows import ATTACKER, VICTIM, register
+from tests.support.serving import serving_pool
+from tests.support.xeno_command import Said
 from xeno_pipeline.access.secret import is_secret
 from xeno_pipeline.access.serving import NoAccessError, ServingPool
-from xeno_pipeline.database.connection import Database
 
 ONE, OTHER = ATTACKER.tenant_id, VICTIM.tenant_id
 
 
+@pytest.fixture(autouse=True)
+def _stores(machine: Installation) -> None:
+    with machine.database.connect() as connection:
+        for owner in (ATTACKER, VICTIM):
+            register(connection, owner)
+
+
 @pytest.fixture
-def xeno(shared: Database, tmp_path: Path) -> Xeno:
-    return Xeno(tmp_path, {"XENO_DATABASE_URL": shared.url})
+def pool(machine: Installation) -> Iterator[ServingPool]:
+    with serving_pool(machine.database, connections=1) as opened:
+        yield opened
 
 
 def test_a_key_is_printed_once_and_alone_listed_without_it_and_revoked(
-    xeno: Xeno, shared: Database, pool: ServingPool
+    main: Callable[..., Said], machine: Installation, pool: ServingPool
 ) -> None:
-    made = xeno("insights", "key", "nightly", ONE, OTHER, "--scope", "sync", "--expires", "30")
+    made = main("insights", "key", "nightly", ONE, OTHER, "--scope", "sync", "--expires", "30")
     assert (made.exit_code, made.err) == (0, "")
     secret = made.out.removesuffix("\n")
     assert is_secret(secret)
     with pool.unlocked(secret) as (_, access):
         assert access.stores == {ONE: {"read", "sync"}, OTHER: {"read", "sync"}}
 
-    listed = xeno("insights", "list").out
+    listed = main("insights", "list").out
     line = next(line for line in listed.splitlines() if line.startswith("nightly"))
     assert f"{ONE}: read, sync; {OTHER}: read, sync" in line
     assert secret not in listed
 
-    assert xeno("insights", "revoke", "nightly").out == "nightly has no access any more.\n"
+    assert main("insights", "revoke", "nightly").out == "nightly has no access any more.\n"
     with pytest.raises(NoAccessError), pool.unlocked(secret):
         pass
-    assert "nightly" not in xeno("insights", "list").out
-    with shared.connect() as connection:
+    assert "nightly" not in main("insights", "list").out
+    with machine.database.connect() as connection:
         query = "select action, reason, tenant_id from ops.audit_log where reason like 'nightly%' order by id"
         assert connection.execute(query).fetchall() == [
             ("key made", "nightly with read, sync", ONE),
@@ -49,9 +60,11 @@ def test_a_key_is_printed_once_and_alone_listed_without_it_and_revoked(
         ]
 
 
-def test_a_person_gets_a_link_that_signs_in_once_and_no_earlier_one_does(xeno: Xeno, pool: ServingPool) -> None:
+def test_a_person_gets_a_link_that_signs_in_once_and_no_earlier_one_does(
+    main: Callable[..., Said], pool: ServingPool
+) -> None:
     first, second = (
-        xeno(
+        main(
             "insights", "invite", "Bob@Example.com", *stores, "--role", role, XENO_INSIGHTS_URL="https://see.example/"
         ).out
         for stores, role in ((["--all"], "viewer"), ([ONE], "operator"))
@@ -71,15 +84,15 @@ def test_a_person_gets_a_link_that_signs_in_once_and_no_earlier_one_does(xeno: X
         assert access.stores[OTHER] == {"read"}
         assert access.subject_id not in repr(access.name)
 
-    listed = xeno("insights", "list").out
+    listed = main("insights", "list").out
     assert f"all stores: viewer; {ONE}: operator" in listed
     name = next(word for word in listed.split() if word.startswith("session-"))
-    assert xeno("insights", "revoke", name).out == f"{name} ended.\n"
+    assert main("insights", "revoke", name).out == f"{name} ended.\n"
     with pytest.raises(NoAccessError), pool.unlocked(session.secret):
         pass
-    assert "bob@example.com" in xeno("insights", "list").out, "who was signed out may sign in again"
-    assert xeno("insights", "revoke", "bob@example.com").exit_code == 0
-    assert "bob@example.com" not in xeno("insights", "list").out
+    assert "bob@example.com" in main("insights", "list").out, "who was signed out may sign in again"
+    assert main("insights", "revoke", "bob@example.com").exit_code == 0
+    assert "bob@example.com" not in main("insights", "list").out
 
 
 @pytest.mark.parametrize(
@@ -104,8 +117,27 @@ def test_a_person_gets_a_link_that_signs_in_once_and_no_earlier_one_does(xeno: X
         (["revoke", "session-1", ONE], "Sessions are not of stores"),
     ],
 )
-@pytest.mark.thorough
-def test_what_it_cannot_take_is_told_in_a_sentence(xeno: Xeno, arguments: list[str], sentence: str) -> None:
-    said = xeno("insights", *arguments)
+def test_what_it_cannot_take_is_told_in_a_sentence(
+    main: Callable[..., Said], arguments: list[str], sentence: str
+) -> None:
+    said = main("insights", *arguments)
     assert (said.exit_code, said.out) == (2, "")
     assert said.err.startswith(sentence)
+
+
+def test_a_link_is_mailed_where_there_is_a_mail_server(main: Callable[..., Said]) -> None:
+    sender = {"XENO_ALERT_EMAIL_FROM": "xeno@example.com"}
+    with serving(MailServer()) as server:
+        said = main("insights", "invite", "mailed@example.com", "--all", XENO_SMTP_URL=server.url, **sender)
+        (sent,) = server.mails
+        link = next(line for line in said.out.splitlines() if "/sign-in/" in line)
+        assert (sent["To"], sent["From"]) == ("mailed@example.com", "xeno@example.com")
+        assert link in sent.get_content()
+        server.is_refusing = True
+        said = main("insights", "invite", "mailed@example.com", "--all", XENO_SMTP_URL=server.url, **sender)
+        assert said.exit_code == 0
+        assert "WARNING  The link was not mailed: The mail server of XENO_SMTP_URL rejected the mail" in said.err
+        assert "/sign-in/" in said.out
+    said = main("insights", "invite", "mailed@example.com", "--all", XENO_SMTP_URL="mail.example.com")
+    assert (said.exit_code, said.out) == (2, "")
+    assert "XENO_SMTP_URL is not an SMTP URL" in said.err
