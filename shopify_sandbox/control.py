@@ -276,7 +276,7 @@ class StoreControl:
         return self._change("delete_customer", _given(locals()))
 
     def merge_customers(self, winner_id: int, loser_id: int, *, touch_orders: bool | None = None) -> Touched:
-        """Merge a customer into another: the orders move, the loser is gone."""
+        """Merge a customer into another: the orders move, the loser is deleted."""
         return self._change("merge_customers", _given(locals()))
 
     def create_product(
@@ -327,7 +327,7 @@ class StoreControl:
         return self._change("fill_cart", _given(locals()))
 
     def change_cart(self, cart: int, *, lines: int) -> Touched:
-        """So many lines in a cart, drawn anew; none empties it."""
+        """Replace a cart's lines with so many new ones; none empties it."""
         return self._change("change_cart", _given(locals()))
 
     def order_cart(self, cart: int, **options: Any) -> Touched:
@@ -335,7 +335,7 @@ class StoreControl:
         return self._change("order_cart", options | {"cart": cart})
 
     def update_shop(self, *, name: str | None = None, timezone: str | None = None, domain: str | None = None) -> None:
-        """Change what the shop tells of itself."""
+        """Change the shop's own facts."""
         self._change("update_shop", _given(locals()))
 
     def rename(self, handle: str) -> None:
@@ -343,17 +343,17 @@ class StoreControl:
         self.post("rename", handle=handle)
 
     def uninstall(self) -> None:
-        """Remove the app: its tokens and subscriptions are gone."""
+        """Remove the app: its tokens and subscriptions are deleted."""
         self.post("uninstall")
 
     # -- what happens without a word
 
     def vanish(self, kind: str, number: int) -> None:
-        """An object (`Order`, `Customer`, `Product`, `AbandonedCheckout`) is gone, and no webhook tells."""
+        """An object (`Order`, `Customer`, `Product`, `AbandonedCheckout`) is deleted, without a webhook."""
         self.post("silent/vanish", kind=kind, number=number)
 
     def backdate(self, kind: str, number: int, at: str) -> None:
-        """An object was created, and last changed, at an ISO time when nobody looked."""
+        """Set when an object was created and last changed (ISO), without a webhook."""
         self.post("silent/backdate", kind=kind, number=number, at=at)
 
     def set_rfm_group(self, customer_id: int, group: str | None) -> None:

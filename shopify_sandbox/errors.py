@@ -41,7 +41,7 @@ THROTTLED = body("Throttled", "THROTTLED", documentation=RATE_LIMITS)
 
 
 def max_cost_exceeded(cost: int, limit: int) -> dict[str, Any]:
-    """What a query is told that costs more than any may."""
+    """The answer to a query that costs more than any query may."""
     return body(
         f"Query cost is {cost}, which exceeds the single query max cost limit ({limit}).\n\n"
         "See https://shopify.dev/concepts/about-apis/rate-limits for more information on how the\n"
@@ -56,7 +56,7 @@ def max_cost_exceeded(cost: int, limit: int) -> dict[str, Any]:
 
 
 def no_such_root(kind: str) -> dict[str, Any]:
-    """What an operation is told whose kind the API does not have: a subscription."""
+    """The answer to an operation of a kind that the API does not have: a subscription."""
     return body(f"Schema is not configured for {kind}s", f"missing{kind.title()}Configuration")
 
 

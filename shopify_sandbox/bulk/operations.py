@@ -76,7 +76,7 @@ class BulkOperations:
         self._clear_away()
 
     def _clear_away(self) -> None:
-        """Delete the results that nobody can download any more; large stores have large ones."""
+        """Delete the results whose download has expired; large stores have large ones."""
         operations = self._operations.values()
         wanted = {
             self.result_path(o)

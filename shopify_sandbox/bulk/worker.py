@@ -24,7 +24,7 @@ _REPORT_EVERY = 4000
 
 
 def work(pipe: Connection) -> None:
-    """The main loop of a worker: jobs come through a pipe; when it closes, the server is gone, and so is this."""
+    """The main loop of a worker: jobs come through a pipe; when it closes, the server has ended, and this ends too."""
     try:
         while True:
             message = pipe.recv()

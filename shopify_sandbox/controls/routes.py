@@ -157,7 +157,7 @@ def _rename(api: AdminApi, body: dict[str, Any]) -> Any:
 
 
 def _uninstall(api: AdminApi, _body: dict[str, Any]) -> Any:
-    """Remove the app: its tokens and subscriptions are gone, of which one last webhook tells."""
+    """Remove the app: its tokens and subscriptions are deleted, and one last webhook reports it."""
     api.webhooks.send([("app/uninstalled", of_shop(api.store))])
     api.store.overlay.set("tokens", [])
     api.oauth.revoke()

@@ -11,12 +11,12 @@ from shopify_sandbox.state.store import Store
 
 
 def vanish(store: Store, kind: str, number: int) -> None:
-    """An object is gone, as one whose webhook was lost."""
+    """Delete an object without a webhook, as if it had been lost."""
     store.delete(kind, named(store, kind, number).id)
 
 
 def backdate(store: Store, kind: str, number: int, at: str) -> None:
-    """An object was created, and last changed, at a time (ISO, with a zone) when nobody looked."""
+    """Set when an object was created and last changed (ISO, with a zone), without a webhook."""
     moment = datetime.fromisoformat(at)
     if moment.tzinfo is None:
         raise ChangeError(f"{at!r} is no time with a zone, such as 2026-06-30T00:00:00Z.")

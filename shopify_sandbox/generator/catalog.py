@@ -1,4 +1,4 @@
-"""The generated catalogue: products with variants, names that try a pipeline's patience, prices in any currency."""
+"""The generated catalogue: products with variants, names that are hard on a pipeline, prices in any currency."""
 
 from __future__ import annotations
 

@@ -261,12 +261,12 @@ class Store:
         self._take(kind, content.id, content)
 
     def delete(self, kind: str, number: int) -> None:
-        """Remember that an object is gone."""
+        """Record that an object was deleted."""
         self.overlay.put(kind, number, None)
         self._take(kind, number, None)
 
     def delete_product(self, product: Product) -> None:
-        """Remember that a product is gone, and its variants with it."""
+        """Record that a product was deleted, and its variants with it."""
         for variant in product.variants:
             self.overlay.put("ProductVariant", variant.id, None)
             self.deleted.add(gid("ProductVariant", variant.id))

@@ -69,7 +69,7 @@ class Table:
                 self._orders.pop(name, None)
 
     def remove(self, number: int) -> None:
-        """Take note that an object is gone."""
+        """Record that an object was deleted."""
         row = self._find(number)
         if row is not None:
             self.alive[row] = False

@@ -27,7 +27,7 @@ _API_VERSION = "2026-10"
 _CONNECT_SECONDS, _ANSWER_SECONDS = 1.0, 5.0
 _RETRIES = 8
 _FIRST_RETRY_SECONDS = 1.0
-"""Shopify takes four hours over its retries; nobody waits as long for a sandbox."""
+"""Shopify's retries take four hours; a sandbox's are shorter."""
 
 _SENDERS = 4
 
@@ -77,7 +77,7 @@ class Counts:
 class WebhookSender:
     """Sends one store's webhooks from threads of its own, which begin with the first one.
 
-    They go where a control request told, and where the app has subscribed by the Admin API.
+    They go to the address of a control request, and where the app has subscribed by the Admin API.
 
     Args:
         store: Whose webhooks.

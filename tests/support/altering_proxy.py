@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 import requests
 
 from tests.support.installation import Shop
-from tests.support.loopback import serving
+from tests.support.loopback import Quiet, serving
 
 _FORWARDED = ("X-Shopify-Access-Token", "Content-Type", "X-Shopify-API-Version")
 
@@ -50,7 +50,7 @@ class Meddler:
 def meddler(shop: Shop) -> Iterator[Meddler]:
     """A proxy before a store, for the length of a `with`."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet, BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
@@ -83,9 +83,6 @@ def meddler(shop: Shop) -> Iterator[Meddler]:
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None:
-            pass
 
     with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
         meddling = Meddler(f"http://127.0.0.1:{server.server_port}/{shop.handle}")

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
+from tests.support.loopback import Quiet
 from xeno_pipeline.shopify.client import ShopifyClient
 from xeno_pipeline.shopify.queries import API_VERSION
 
@@ -103,7 +104,7 @@ class FakeShop:
         self._ended = threading.Event()
         shop = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Quiet, BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             wbufsize = -1  # an answer in two writes would wait for the client's acknowledgement of the first
 
@@ -131,9 +132,6 @@ class FakeShop:
                 self.wfile.write(content if answer.drop_at is None else content[: answer.drop_at])
                 if answer.drop_at is not None or answer.announced is not None:
                     self.close_connection = True
-
-            def log_message(self, *_: object) -> None:
-                pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True

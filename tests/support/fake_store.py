@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tests.support.loopback import serving
+from tests.support.loopback import Quiet, serving
 
 ALL_SCOPES = ("read_all_orders", "read_customers", "read_orders", "read_products")
 
@@ -49,7 +49,7 @@ def fake_store(
     scopes = {"accessScopes": [{"handle": scope} for scope in ALL_SCOPES]}
     answer = json.dumps({"data": {"shop": {**shop, **facts}, "currentAppInstallation": scopes}}).encode()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet, BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
             self.send_response(status)
@@ -58,9 +58,6 @@ def fake_store(
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(answer if body is None else body)
-
-        def log_message(self, *_: object) -> None:
-            pass
 
     with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
         yield f"http://127.0.0.1:{server.server_port}"

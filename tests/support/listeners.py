@@ -8,6 +8,8 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from tests.support.loopback import Quiet
+
 
 class MailServer(socketserver.ThreadingTCPServer):
     """As much of SMTP as it takes to receive mail."""
@@ -64,7 +66,7 @@ class WebhookServer(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}/services/secret-path"
 
 
-class _Post(BaseHTTPRequestHandler):
+class _Post(Quiet, BaseHTTPRequestHandler):
     server: WebhookServer
 
     def do_POST(self) -> None:
@@ -73,6 +75,3 @@ class _Post(BaseHTTPRequestHandler):
             self.server.texts.append(json.loads(body)["text"])
         self.send_response(503 if self.server.is_refusing else 200)
         self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""

@@ -29,6 +29,13 @@ def answers(url: str) -> bool:
         return False
 
 
+class Quiet:
+    """A base of request handlers that log no requests."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
 @contextmanager
 def serving(server: Server) -> Iterator[Server]:
     """A server that answers for the length of a `with`, and ends with it, however that ends."""

@@ -66,7 +66,7 @@ class Warehouse:
         return {value for (value,) in self.query(f"select {column} from raw.{table} where tenant_id = %s")}
 
     def gone(self) -> set[int]:
-        """The numbers of the products marked as gone."""
+        """The numbers of the products marked as deleted."""
         return {n for (n,) in self.query("select id from raw.products where tenant_id = %s and deleted_at is not null")}
 
     def noted(self) -> set[int]:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tests.support.loopback import serving
+from tests.support.loopback import Quiet, serving
 from xeno_pipeline.extraction.streams import STREAMS, Stream
 from xeno_pipeline.shopify.queries import API_VERSION
 
@@ -80,7 +80,7 @@ class PoisonStore:
 def poison_store() -> Iterator[PoisonStore]:
     """Serve a store, for the length of a `with`."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet, BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
@@ -98,9 +98,6 @@ def poison_store() -> Iterator[PoisonStore]:
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None:
-            pass
 
     with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
         store = PoisonStore(f"http://127.0.0.1:{server.server_port}")

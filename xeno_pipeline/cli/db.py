@@ -96,7 +96,7 @@ def db_stop() -> None:
 
 @app.command("rotate-key")
 def db_rotate_key() -> None:
-    """Encrypt all tokens and secrets anew, under a new key (or the first of XENO_ENCRYPTION_KEYS)."""
+    """Encrypt all tokens and secrets again, under a new key (or the first of XENO_ENCRYPTION_KEYS)."""
     from xeno_pipeline.database.migrate import open_migrated
     from xeno_pipeline.settings import load_settings
     from xeno_pipeline.tenants.credentials import rotate
@@ -104,4 +104,4 @@ def db_rotate_key() -> None:
     settings = load_settings()
     with open_migrated(settings).connect() as connection:
         key_id, count = rotate(settings, connection)
-    echo(f"{count} secret{'s' * (count != 1)} encrypted anew under key {key_id}.")
+    echo(f"{count} secret{'s' * (count != 1)} re-encrypted under key {key_id}.")

@@ -45,7 +45,7 @@ def show_reconciliations(found: Sequence[Reconciliation]) -> None:
     """Print what the last reconciliations found, as far as there were any."""
     if not found:
         return
-    table = make_table("tenant", "stream", "reconciled", "at Shopify", "in raw", "read again", "gone", "refreshed")
+    table = make_table("tenant", "stream", "reconciled", "at Shopify", "in raw", "read again", "deleted", "refreshed")
     for last in found:
         counts = [last.at_shopify, last.in_raw, last.read_again, last.deleted, last.refreshed]
         shown = ["?" if count is None else f"{count:,}" for count in counts]

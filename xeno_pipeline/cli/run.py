@@ -12,9 +12,11 @@ from xeno_pipeline.cli.arguments import Handles, active_handles
 def sync(
     tenants: Handles = None,
     stream: Annotated[list[str] | None, typer.Option(help="Only this stream; may be repeated.")] = None,
-    full: Annotated[bool, typer.Option("--full", help="Read the history again, and mark what is gone.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Read the history again, and mark absent objects as deleted.")
+    ] = False,
     accept_deletions: Annotated[
-        bool, typer.Option("--accept-deletions", help="Mark it even if it is more than one per cent.")
+        bool, typer.Option("--accept-deletions", help="Mark them even if more than one per cent are.")
     ] = False,
     since: Annotated[
         str | None, typer.Option(help="With --full: only what was created on this day in the shop or later.")
@@ -53,7 +55,10 @@ def reconcile(
     tenants: Handles = None,
     full: Annotated[bool, typer.Option("--full", help="Read all ids, whatever the counts say.")] = False,
     accept_deletions: Annotated[
-        bool, typer.Option("--accept-deletions", help="Mark what is gone even if it is more than one per cent.")
+        bool,
+        typer.Option(
+            "--accept-deletions", help="Mark absent objects as deleted even if they are more than one per cent."
+        ),
     ] = False,
 ) -> None:
     """Compare what was read with what Shopify has, and mend what differs; every night does so by itself."""
@@ -86,7 +91,7 @@ def transform(
     as_of: Annotated[str | None, typer.Option(help='What "today" is, as 2026-06-30.')] = None,
     test: Annotated[bool, typer.Option("--test", help="Run the dbt tests too.")] = False,
     rebuild: Annotated[
-        bool, typer.Option("--rebuild", help="Make all of their marts anew, not only what changed.")
+        bool, typer.Option("--rebuild", help="Compare all rows of their marts, not only what changed.")
     ] = False,
 ) -> None:
     """Bring marts up to date with what was read."""

@@ -18,7 +18,7 @@ def show_sync(results: Sequence[StreamResult]) -> None:
     """Print what a sync did, its notes, and last its failures."""
     reports = [result for result in results if isinstance(result, StreamReport)]
     if reports:
-        table = make_table("tenant", "stream", "read by", "rows read", "new", "changed", "gone", "points", "seconds")
+        table = make_table("tenant", "stream", "read by", "rows read", "new", "changed", "deleted", "points", "seconds")
         for report in reports:
             counts = report.tables.values()
             numbers = (

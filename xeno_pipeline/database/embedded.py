@@ -185,7 +185,7 @@ class EmbeddedServer:
         """What makes the server listen on loopback, where it is to.
 
         Its socket is named by that port then; the usual name leads there too, so that the server's URL is the same
-        for every process, whatever port it was told.
+        for every process, whatever port it was given.
         """
         if self.tcp_port is None:
             return {}

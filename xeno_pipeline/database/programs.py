@@ -15,7 +15,7 @@ from xeno_pipeline.errors import UsageError
 def exec_program(database: Database, name: str, arguments: Sequence[str]) -> NoReturn:
     """Turn this process into one of PostgreSQL's client programs, connected to a database.
 
-    How to connect is told by libpq's variables: what is on the command line, others could read.
+    libpq's variables say how to connect: others could read a command line.
 
     Args:
         database: what to connect to.

@@ -17,6 +17,16 @@ from xeno_pipeline.tenants.bisection import Failures
 TENANTS = dg.DynamicPartitionsDefinition(name="tenants")
 """One partition for each active tenant; its key is the tenant's handle."""
 
+TENANTS_READ_A_RUN = 10
+"""How many tenants a backfill's run reads: several shops are waited for at once."""
+
+TENANTS_TRANSFORMED_A_RUN = 50
+"""How many tenants a backfill's run transforms: one dbt invocation costs the same for all of them.
+
+It differs from the number above on purpose: Dagster then backfills raw and marts in separate runs, and a tenant whose
+extraction fails does not delay another tenant's marts.
+"""
+
 _PARTITION_TAGS = (PARTITION_TAG, RANGE_START_TAG, RANGE_END_TAG)
 
 

@@ -30,7 +30,7 @@ def serve_dev(settings: Settings) -> int:
     """Serve until SIGINT or SIGTERM, or until Dagster ends by itself.
 
     Returns:
-        The exit code: 0 where it was told to end.
+        The exit code: 0 where it was asked to end.
 
     Raises:
         PortTakenError: the port of the UI or of the gateway is in use.
@@ -65,7 +65,7 @@ def _run_dagster(settings: Settings) -> int:
 
 
 class _Interruptible:
-    """A process that ends when this one is told to.
+    """A process that ends when this one is asked to.
 
     The signals are handled before it is started, so that none is lost, and so that it does not inherit the
     ignored SIGINT of a background job, which would make it deaf.
@@ -82,7 +82,7 @@ class _Interruptible:
         return self
 
     def wait(self) -> int:
-        """Wait for its end; 0 where it was told to end."""
+        """Wait for its end; 0 where it was asked to end."""
         while not self._is_stopping:
             try:
                 return self.process.wait(_SECONDS_BETWEEN_LOOKS)

@@ -77,7 +77,7 @@ def let_things_happen(stores: Sequence[StoreControl]) -> None:
 
 
 def await_marts(database: Database, stores: Sequence[StoreControl], since: float) -> Arrival:
-    """Wait until everything that the stores told of is in the marts.
+    """Wait until everything that the stores' webhooks reported is in the marts.
 
     Args:
         database: where the marts are.

@@ -63,7 +63,7 @@ class SyncRequest:
 
     Args:
         streams: names of streams; all where empty.
-        full: read the history again and mark what is gone.
+        full: read the history again, and mark absent objects as deleted.
         accept_deletions: mark it however much it is.
         since: the first day of creation that is read again, as the shop counts its days; None: from the beginning.
         until: the last such day; None: up to now.
@@ -104,10 +104,10 @@ class Syncer:
         database: where raw lies.
         ring: the keys of the tenants' tokens.
         spool: a folder for the results of bulk operations while they are loaded.
-        on_progress: told how far things are; called from several threads.
+        on_progress: called with how far things are, from several threads.
         app: the installation's app, with which expiring tokens are refreshed.
         urls: where stores are that were renamed, see `shop_domains.store_url`.
-        on_result: told what came of each stream as it ends; called from several threads.
+        on_result: called with the result of each stream as it ends, from several threads.
     """
 
     database: Database
@@ -201,7 +201,7 @@ class Syncer:
         return result
 
     def sync_shop(self, tenant: Tenant, retry_policy: RetryPolicy | None = None) -> StreamReport:
-        """Read what the store tells of itself, into the registry and into raw.
+        """Read the store's own facts, into the registry and into raw.
 
         Args:
             tenant: whose store it is.
@@ -219,7 +219,7 @@ class Syncer:
         return report
 
     def _update_facts(self, connection: Connection, tenant: Tenant, data: Mapping[str, Any]) -> StreamReport:
-        """Write what a store tells of itself, where it is not what is known; what does not fit is set aside."""
+        """Write the store's own facts where they changed; what does not fit is set aside."""
         report = StreamReport(tenant.tenant_id, SHOP, "facts", {raw.SHOPS.name: TableCounts(read=1)})
         data = without_nul(data)
         facts = _facts_of(data, tenant)
@@ -248,7 +248,7 @@ class Syncer:
 
 
 def _facts_of(data: Mapping[str, Any], tenant: Tenant) -> Tenant:
-    """The facts that a store tells of itself; where they are misshapen, those that are known of the shop."""
+    """The store's own facts; where they are malformed, those that are known already."""
     try:
         facts = tenant_from(data, tenant.tenant_id, tenant.api_url)
         texts = (facts.shop_gid, facts.shop_domain, facts.name, facts.currency, facts.iana_timezone, facts.plan)

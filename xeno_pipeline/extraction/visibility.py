@@ -1,4 +1,4 @@
-"""Which orders a token cannot see for their age, told by what is known of orders that Shopify did not show.
+"""Which orders a token cannot see for their age, inferred from what is known of orders that Shopify did not show.
 
 Without `read_all_orders` an order of more than sixty days ago is answered like one that there never was, or that is too
 new to be found. Some deliveries say when their order was created; for others there is that the numbers of orders grow

@@ -26,7 +26,6 @@ class TransformRequest:
     Args:
         tenant_ids: the tenants whose marts are made.
         as_of: what "today" is; None for today in each shop's time zone.
-        models: names of models; all where empty.
         test: run the tests afterwards, on the marts that were made.
         only_due: leave out tenants whose marts are up to date.
         rebuild: compare all rows of their marts, whatever changed.
@@ -35,7 +34,6 @@ class TransformRequest:
 
     tenant_ids: Sequence[str]
     as_of: date | None = None
-    models: Sequence[str] = ()
     test: bool = False
     only_due: bool = True
     rebuild: bool = False
@@ -166,8 +164,7 @@ class _Transformer:
                 compile_segments(connection, scope.tenant_ids)
             nodes = self._invoke(scope)
             self._check_made(nodes)
-            if not self.request.models:
-                self.report.new_tenant_ids.update(complete_transform(self.database, scope, version))
+            self.report.new_tenant_ids.update(complete_transform(self.database, scope, version))
             self.report.tenant_ids.extend(scope.tenant_ids)
             self.report.nodes.extend((scope.tenant_ids, node) for node in nodes)
 
@@ -212,8 +209,7 @@ class _Transformer:
         if broken:
             raise ModelFailedError(f"{broken[0].name} could not be built: {_first_lines(broken[0].message)}")
         made = {node.unique_id for node in nodes if node.status == "success"}
-        wanted = {node.unique_id for node in nodes} if self.request.models else self.project.tables
-        missing = sorted(unique_id.split(".")[2] for unique_id in wanted - made)
+        missing = sorted(unique_id.split(".")[2] for unique_id in self.project.tables - made)
         if missing:
             raise ModelFailedError(f"{', '.join(missing)} could not be built: dbt left it out")
 
@@ -222,8 +218,7 @@ class _Transformer:
         with open_scope(
             self.database, self.report.tenant_ids, as_of=self.request.as_of, project_version=self.project.version
         ) as scope:
-            selected = ["--select", *self.request.models] if self.request.models else []
-            command = ["test", "--exclude-resource-type", "unit_test", *selected]
+            command = ["test", "--exclude-resource-type", "unit_test"]
             try:
                 tests = self.project.invoke(command, transform_id=scope.transform_id, on_node=self.on_node)
             except DbtError as error:  # the marts are made nevertheless
@@ -233,11 +228,8 @@ class _Transformer:
             self.report.failed_tests = judge_tests(self.database, tests, scope.tenant_ids)
 
     def _command(self) -> list[str]:
-        request = self.request
-        if request.models:
-            return ["run", "--select", *request.models]
         # Views were made with the relations.
-        with_views = request.test or request.with_views
+        with_views = self.request.test or self.request.with_views
         return ["run"] if with_views else ["run", "--exclude", "config.materialized:view"]
 
 

@@ -15,6 +15,7 @@ from xeno_pipeline.privacy.requests import PrivacyRequest
 from xeno_pipeline.raw import tables as raw
 from xeno_pipeline.raw.redaction import PII_TABLES
 from xeno_pipeline.raw.tables import RawTable, tree
+from xeno_pipeline.shopify.ids import gid
 
 Rows = list[dict[str, Any]]
 
@@ -44,11 +45,12 @@ def write_export(folder: Path, request: PrivacyRequest, held: dict[str, Rows]) -
     Args:
         held: see `customer_rows`.
     """
+    assert request.customer_id is not None
     name = f"{request.tenant_id}/data-request-{request.id}.json"
     document = {
         "tenant": request.tenant_id,
         "request": request.id,
-        "customer": f"gid://shopify/Customer/{request.customer_id}",
+        "customer": gid("Customer", request.customer_id),
         "exported_at": datetime.now(UTC),
         "held": held,
     }

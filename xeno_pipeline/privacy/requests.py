@@ -17,6 +17,7 @@ from psycopg.rows import class_row
 from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.database.retry_queue import Backoff
 from xeno_pipeline.errors import UsageError
+from xeno_pipeline.shopify.ids import gid
 from xeno_pipeline.shopify.privacy import PrivacyDelivery
 
 EXPORTS_LIVE = timedelta(days=30)
@@ -94,7 +95,7 @@ def store(connection: Connection, request: PrivacyDelivery) -> StoreResult:
         order by shop_domain = %(shop_domain)s desc  -- a renamed shop may be known by its former domain only
         limit 1
         """,
-        {"shop_domain": delivery.shop_domain, "shop_gid": f"gid://shopify/Shop/{request.shop_id}"},
+        {"shop_domain": delivery.shop_domain, "shop_gid": gid("Shop", request.shop_id)},
     ).fetchone()
     stored = connection.execute(
         """

@@ -49,5 +49,5 @@ def check_deletions(tenant_id: str, root: RawTable, missing: int, live: int, *, 
     if missing > _MOST_DELETED * live and not complete.accept:
         raise TooManyDeletionsError(
             f"{tenant_id}: {missing:,} of {live:,} {root.name} are no longer at Shopify, more than one per cent; "
-            "none of them was marked as gone. If they really are, run it again with --accept-deletions."
+            "none of them was marked as deleted. If they really are, run it again with --accept-deletions."
         )

@@ -58,14 +58,14 @@ class Load:
 
         Args:
             connection: not in autocommit mode.
-            rows: gives the rows from the first on, without what tells of persons who were redacted, and tells of the
+            rows: gives the rows from the first on, without the data of persons who were redacted, and reports the
                 records that it refuses; it may be called several times.
 
         Returns:
             What happened, by table.
 
         Raises:
-            TooManyGoneError: a complete read lacks more than one per cent of what is there.
+            TooManyDeletionsError: a complete read lacks more than one per cent of what is there.
         """
         lock(connection, self.tenant_id, self.root)
         suppressed = load_suppressed(connection, self.tenant_id)  # no redaction comes in between: it takes that lock
@@ -267,7 +267,7 @@ class _Source:
 
     Args:
         rows: makes them.
-        suppressed: of whom nothing personal is to be kept.
+        suppressed: the persons whose data is not to be kept.
         careful: the root table, where rows that PostgreSQL refuses are to be found out; None: they are errors.
     """
 

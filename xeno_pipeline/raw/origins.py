@@ -12,21 +12,15 @@ from xeno_pipeline.raw import tables as raw
 
 _MONEY = "shopMoney.amount"
 
-_TYPES = {
-    raw.SHOPS.name: "Shop",
-    raw.CUSTOMERS.name: "Customer",
-    raw.ORDERS.name: "Order",
+_TYPES = raw.KINDS | {
     raw.ORDER_LINE_ITEMS.name: "LineItem",
     raw.ORDER_AGREEMENTS.name: "SalesAgreement",
     raw.ORDER_SALES.name: "Sale",
     raw.REFUNDS.name: "Refund",
     raw.ORDER_TRANSACTIONS.name: "OrderTransaction",
     raw.FULFILLMENTS.name: "Fulfillment",
-    raw.PRODUCTS.name: "Product",
     raw.PRODUCT_VARIANTS.name: "ProductVariant",
-    raw.ABANDONED_CHECKOUTS.name: "AbandonedCheckout",
     raw.ABANDONED_CHECKOUT_LINE_ITEMS.name: "AbandonedCheckoutLineItem",
-    raw.CARTS.name: "Cart",
 }
 
 _FIELDS: Mapping[str, Mapping[str, str]] = {

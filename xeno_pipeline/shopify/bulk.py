@@ -32,7 +32,7 @@ from xeno_pipeline.shopify.transport import is_loopback
 
 log = logging.getLogger(__name__)
 
-UNFINISHED = ("CREATED", "RUNNING", "CANCELING")
+_UNFINISHED = ("CREATED", "RUNNING", "CANCELING")
 _NO_SLOT = ("OPERATION_IN_PROGRESS", "LIMIT_REACHED")
 _IN_PROGRESS = "for this app and shop is already in progress"
 """The message of the first code, which for years came without a code."""
@@ -134,7 +134,7 @@ class BulkReader:
         """
         current, pause = started, _FIRST_POLL_SECONDS
         progressed_at = self._client.clock()
-        while current.status in UNFINISHED:
+        while current.status in _UNFINISHED:
             self._client.sleep(pause)
             pause = min(1.5 * pause, _SLOWEST_POLL_SECONDS)
             found = self.find(started.id)

@@ -1,4 +1,4 @@
-"""Carts of the online store: filled, changed, and made into an order. No API shows them; webhooks tell of them."""
+"""Carts of the online store: filled, changed, and made into an order. No API shows them; webhooks report them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NAME = "carts"
 
 
 def carts_of(store: Store) -> dict[str, Any]:
-    """The store's carts by their numbers, as their webhooks tell of them."""
+    """The store's carts by their numbers, as their webhooks report them."""
     carts: dict[str, Any] = store.overlay.setting(_NAME, {})
     return carts
 
@@ -29,7 +29,7 @@ def fill_cart(store: Store, *, lines: int = 1) -> Touched:
 
 
 def change_cart(store: Store, cart: int, *, lines: int) -> Touched:
-    """So many lines in a cart, drawn anew; none empties it."""
+    """Replace a cart's lines with so many new ones; none empties it."""
     found = _named(store, cart)
     return _keep(store, cart, found | {"line_items": _drawn(store, cart + lines, lines)})
 

@@ -70,7 +70,7 @@ def delete_customer(store: Store, customer_id: int | None = None) -> Touched:
 
 
 def merge_customers(store: Store, winner_id: int, loser_id: int, *, touch_orders: bool = False) -> Touched:
-    """Merge the loser into the winner: orders and checkouts move, the loser is gone.
+    """Merge the loser into the winner: orders and checkouts move, the loser is deleted.
 
     The orders' `updated_at` stays, unless they are touched: whoever mirrors a store cannot rely on it.
     """

@@ -101,7 +101,7 @@ def _line_of_variant(store: Store, number: int, options: Options) -> Line:
 
 
 def buyer_of(store: Store, customer_id: int | None, *, new_customer: bool, guest: bool, seed: int) -> int | None:
-    """The customer that is named, a new one, nobody, or anybody."""
+    """The customer that is named, a new one, none, or any."""
     if guest:
         return None
     if new_customer:

@@ -16,13 +16,13 @@ from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
 import pytest
 from dagster._daemon.types import DaemonHeartbeat
 from pydantic import SecretStr
 
 from tests.support.installation import Installation, Shop
+from tests.support.loopback import Quiet
 from tests.support.xeno_command import EXECUTABLE
 from xeno_pipeline.cli.render import show_diagnoses
 from xeno_pipeline.database.connection import Database
@@ -325,7 +325,7 @@ def test_a_store_whose_clock_is_another(
 def late_host() -> Iterator[str]:
     """A web server that lives two hours ago."""
 
-    class Late(BaseHTTPRequestHandler):
+    class Late(Quiet, BaseHTTPRequestHandler):
         def date_time_string(self, timestamp: float | None = None) -> str:
             return format_datetime(datetime.now(UTC) - timedelta(hours=2), usegmt=True)
 
@@ -334,9 +334,6 @@ def late_host() -> Iterator[str]:
             self.end_headers()
 
         do_POST = do_HEAD  # noqa: N815
-
-        def log_message(self, *_: Any) -> None:
-            pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Late) as server:
         Thread(target=server.serve_forever, daemon=True).start()

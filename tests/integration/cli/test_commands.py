@@ -87,7 +87,7 @@ def test_a_new_token_and_a_new_key_leave_the_store_readable(xeno: Xeno, machine:
     rotated = xeno("db", "rotate-key")
 
     assert rotated.exit_code == 0
-    assert rotated.out.startswith("1 secret encrypted anew under key k")
+    assert rotated.out.startswith("1 secret re-encrypted under key k")
     assert machine.value("select key_id from ops.tenant_credentials") not in machine.ring.keys
     after = replace(machine, ring=load_key_ring(Settings(home=xeno.home)))
     assert after.sync(after.tenants()[0], "products")["products"].rows_read > 0
@@ -122,7 +122,7 @@ def test_a_store_is_connected_by_an_app_of_its_own_whose_secret_and_tokens_outli
     added = main("tenant", "add", shop.handle, *at, *own, stdin="shpss_sandbox\n")
     assert (added.exit_code, added.err) == (0, "")
 
-    assert main("db", "rotate-key").out.startswith("2 secrets encrypted anew under key k")
+    assert main("db", "rotate-key").out.startswith("2 secrets re-encrypted under key k")
     shop.control.expire_tokens()
     after = replace(machine, ring=load_key_ring(Settings(home=machine.spool.parent)))
     assert after.sync(after.tenants()[0], "products")["products"].rows_read > 0

@@ -411,7 +411,7 @@ def test_what_a_test_said_of_one_tenant_stays_when_it_runs_for_another(
 def test_changes_stay_until_every_table_is_made(warehouse: Warehouse, acme: Store) -> None:
     acme.place_order(None, hour=2000, product=None)
     acme.load(warehouse)
-    warehouse.transform(as_of=TODAY, models=["fct_orders"])
+    warehouse.interrupted_transform("fct_orders", as_of=TODAY)
     assert warehouse.value("select count(*) from ops.changes") > 0, "what is made from that model is yet to be made"
     warehouse.execute("delete from ops.changes")
     assert warehouse.transform(as_of=TODAY).tenant_ids == ["acme"], "what became stale is due, too"
@@ -491,7 +491,7 @@ def test_an_order_that_moves_to_another_customer_is_followed_through_the_stale_k
     assert _stale_keys(warehouse) == {}, "a load marks objects as changed, no keys as stale"
 
     tables = [unique_id.split(".")[2] for unique_id in warehouse.project.tables]
-    warehouse.transform(as_of=TODAY, models=tables, only_due=False)  # keys are deleted by a transform of all models
+    warehouse.interrupted_transform(*tables, as_of=TODAY)  # at its end a transform deletes the keys
 
     assert _stale_keys(warehouse) == {
         "orders": [f"({moved})"],

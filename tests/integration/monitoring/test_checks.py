@@ -13,6 +13,7 @@ from shopify_sandbox.process import SandboxProcess
 from tests.support.installation import Installation, Shop
 from xeno_pipeline.database.connection import Connection, Database
 from xeno_pipeline.marts.dbt import DbtProject
+from xeno_pipeline.marts.test_results import run_tests
 from xeno_pipeline.marts.transform import TransformRequest, make_relations, transform
 from xeno_pipeline.monitoring import checks
 from xeno_pipeline.monitoring.checks import ASSET_CHECKS, Check, Finding, evaluate, evaluation
@@ -295,8 +296,7 @@ def test_a_privacy_request_is_found_a_week_before_its_deadline_and_is_an_error_a
 
 def test_a_dbt_test_that_did_not_pass_is_found_at_its_models_until_it_passes(watched: Watched) -> None:
     def test_marts() -> list[Finding]:
-        request = TransformRequest([watched.tenant], models=["revenue_trends"], test=True, only_due=False)
-        transform(watched.installation.database, watched.project, request)
+        run_tests(watched.installation.database, watched.project)
         with watched.installation.database.connect() as connection:
             return evaluate(connection, load_settings(), checks.DBT_TESTS)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from xeno_pipeline.database.connection import Database
 from xeno_pipeline.marts.dbt import DbtProject
+from xeno_pipeline.marts.scope import open_scope
 from xeno_pipeline.marts.transform import TransformReport, TransformRequest, transform
 from xeno_pipeline.raw.completeness import Completeness
 from xeno_pipeline.raw.load import Load
@@ -47,7 +48,7 @@ class Warehouse:
         self.execute("update ops.tenants set iana_timezone = %s where tenant_id = %s", timezone, handle)
 
     def load(self, handle: str, root: RawTable, nodes: Iterable[dict[str, Any]]) -> None:
-        """Load everything that the store has of a kind; what it has no longer is marked as gone."""
+        """Load everything that the store has of a kind; what it no longer has is marked as deleted."""
         with self.database.connect() as connection:
             load = Load(handle, root, datetime.now(UTC), Completeness(accept=True))
             load.run(connection, RowMapping(root, handle, 1).of_objects(list(nodes)))
@@ -61,6 +62,12 @@ class Warehouse:
     def try_transform(self, *tenant_ids: str, **how: Any) -> TransformReport:
         """Bring the marts of tenants (all of them by default) up to date, where that can be done."""
         return transform(self.database, self.project, TransformRequest(tenant_ids or self.tenants(), **how))
+
+    def interrupted_transform(self, *models: str, as_of: date) -> None:
+        """Make some models of all tenants, as a transform does that then dies."""
+        with open_scope(self.database, self.tenants(), as_of=as_of, project_version=self.project.version) as scope:
+            nodes = self.project.invoke(["run", "--select", *models], transform_id=scope.transform_id)
+        assert not [node for node in nodes if node.failed]
 
     def tenants(self) -> Sequence[str]:
         return [handle for (handle,) in self.query("select tenant_id from ops.tenants order by 1")]

@@ -18,19 +18,12 @@ from xeno_pipeline.defs.config import TransformConfig, parse_date
 from xeno_pipeline.defs.dagster_internals import ASSET_JOB
 from xeno_pipeline.defs.failures import finish_run, transform_failures
 from xeno_pipeline.defs.materializations import Metadata, record_materializations
-from xeno_pipeline.defs.partitions import TENANTS
+from xeno_pipeline.defs.partitions import TENANTS, TENANTS_TRANSFORMED_A_RUN
 from xeno_pipeline.defs.resources import PipelineResource
 from xeno_pipeline.defs.tenant_selection import drop_skipped, requested_partitions, select_tenants
 from xeno_pipeline.marts.dbt import DBT_PROJECT_DIR, NodeResult
 from xeno_pipeline.marts.lineage import Lineage
 from xeno_pipeline.marts.transform import TransformReport, TransformRequest, transform
-
-_TENANTS_A_RUN = 50
-"""How many tenants a backfill's run transforms: one dbt invocation costs the same for all of them.
-
-It differs from the raw assets' on purpose: Dagster then backfills raw and marts in separate runs, and a tenant whose
-extraction fails does not delay another tenant's marts.
-"""
 
 
 class _Translator(DagsterDbtTranslator):
@@ -78,7 +71,7 @@ def marts_assets(manifest: Path, lineage: Lineage) -> dg.AssetsDefinition:
         name="transform",
         select="resource_type:model",
         partitions_def=TENANTS,
-        backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=_TENANTS_A_RUN),
+        backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=TENANTS_TRANSFORMED_A_RUN),
         pool=BACKFILL_POOL,
         dagster_dbt_translator=_Translator(lineage),
     )

@@ -14,7 +14,7 @@ from xeno_pipeline.defs.config import SyncConfig
 from xeno_pipeline.defs.dagster_internals import ASSET_JOB
 from xeno_pipeline.defs.failures import finish_run, stream_failures
 from xeno_pipeline.defs.materializations import raw_key, raw_materializations, raw_metadata, record_materializations
-from xeno_pipeline.defs.partitions import TENANTS
+from xeno_pipeline.defs.partitions import TENANTS, TENANTS_READ_A_RUN
 from xeno_pipeline.defs.resources import PipelineResource
 from xeno_pipeline.defs.run_log import log_results, logging_progress
 from xeno_pipeline.defs.sync_recording import recording_progress
@@ -23,9 +23,8 @@ from xeno_pipeline.extraction.report import StreamReport
 from xeno_pipeline.extraction.streams import CARTS, SHOP, STREAMS
 from xeno_pipeline.raw import origins
 from xeno_pipeline.raw import tables as raw
-from xeno_pipeline.raw.mapping import checkouts, customers, orders, products, shops
+from xeno_pipeline.raw.mapping.mappers import mapping_module
 from xeno_pipeline.raw.tables import RawTable, tree
-from xeno_pipeline.shopify import carts
 from xeno_pipeline.tenants.bisection import Failures
 
 TABLES_OF_STREAM: dict[str, tuple[RawTable, ...]] = {
@@ -35,19 +34,6 @@ TABLES_OF_STREAM: dict[str, tuple[RawTable, ...]] = {
 """The raw tables that each stream fills."""
 
 STREAM_OF_TABLE = {table.name: stream for stream, tables in TABLES_OF_STREAM.items() for table in tables}
-
-_TENANTS_A_RUN = 10
-"""How many tenants a backfill's run reads: several shops are waited for at once."""
-
-_MAPPINGS = {
-    SHOP: shops,
-    "customers": customers,
-    "orders": orders,
-    "products": products,
-    "abandoned_checkouts": checkouts,
-    CARTS: carts,
-}
-"""By stream, the module that maps Shopify's fields to the columns of its tables."""
 
 
 def _spec(table: RawTable, stream: str, *, skippable: bool = True) -> dg.AssetSpec:
@@ -60,7 +46,7 @@ def _spec(table: RawTable, stream: str, *, skippable: bool = True) -> dg.AssetSp
         tags={"xeno/stream": stream},
         partitions_def=TENANTS,
         description=f"{table.name.replace('_', ' ').capitalize()} as Shopify has them, one row each.{parent}",
-        metadata={**references(to_module(origins), to_module(_MAPPINGS[stream]))},
+        metadata={**references(to_module(origins), to_module(mapping_module(table)))},
         skippable=skippable,
     )
     return describe_raw(spec, table)
@@ -75,7 +61,7 @@ CARTS_ASSET = _spec(raw.CARTS, CARTS, skippable=False)
     specs=[_spec(table, STREAM_OF_TABLE[table.name]) for tables in TABLES_OF_STREAM.values() for table in tables],
     can_subset=True,
     pool=BACKFILL_POOL,
-    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=_TENANTS_A_RUN),
+    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=TENANTS_READ_A_RUN),
 )
 def raw_assets(
     context: dg.AssetExecutionContext, config: SyncConfig, pipeline: PipelineResource

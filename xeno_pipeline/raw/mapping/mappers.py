@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
+from types import ModuleType
 
 from xeno_pipeline.raw import tables as raw
 from xeno_pipeline.raw.copy_format import InvalidValueError
@@ -53,6 +55,14 @@ def mapper_of(root: RawTable, typename: str) -> Mapper:
         InvalidValueError: no such kind belongs to the root table.
     """
     return _MAPPERS[root.name].get(typename) or _open_family_mapper(typename, root is raw.ORDERS)
+
+
+def mapping_module(table: RawTable) -> ModuleType:
+    """The module that maps Shopify's fields to the columns of a table."""
+    root = table
+    while root.parent is not None:
+        root = root.parent
+    return sys.modules[_MAPPERS[root.name][raw.KINDS[root.name]].__module__]
 
 
 def child_label(mapper: Mapper) -> str:
