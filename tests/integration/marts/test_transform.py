@@ -490,6 +490,8 @@ def test_an_order_that_moves_to_another_customer_is_followed_through_the_stale_k
     store.load(warehouse)
     assert _stale_keys(warehouse) == {}, "a load marks objects as changed, no keys as stale"
 
+    bound = "select high_value_at_least from intermediate.int_tenant_figures"
+    bound_before = warehouse.value(bound)
     tables = [unique_id.split(".")[2] for unique_id in warehouse.project.tables]
     warehouse.interrupted_transform(*tables, as_of=TODAY)  # at its end a transform deletes the keys
 
@@ -500,6 +502,7 @@ def test_an_order_that_moves_to_another_customer_is_followed_through_the_stale_k
         "days": ["(2026-01-02)"],
         "product_months": [f"({product},2026-01-01)"],
         "tenants": ["()"],
+        "high_value_bounds": [f"({each})" for each in sorted((bound_before, warehouse.value(bound)))],
     }
     warehouse.transform(as_of=TODAY)
     assert _stale_keys(warehouse) == {}
