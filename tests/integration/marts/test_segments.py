@@ -282,6 +282,12 @@ def test_what_cannot_be_saved_is_refused_in_a_sentence(warehouse: Warehouse) -> 
     )
     with pytest.raises(SegmentError, match="may have no more"):
         change(warehouse, registry.save_segment, "One more", REPEATED)
+    for statement in (
+        "insert into ops.segments (tenant_id, name, query) values ('acme', 'One more', 'units = 1')",
+        "update ops.segments set removed_at = null, name = 'Again' where tenant_id = 'acme' and name = 'Repeated'",
+    ):
+        with pytest.raises(psycopg.errors.CheckViolation):
+            warehouse.execute(statement)
 
 
 def _unlock(connection: Connection, secret: str) -> None:
