@@ -81,7 +81,10 @@ def test_nothing_is_unlocked_after_the_transaction_or_for_another_one(shared: Da
     assert connection.execute("select count(*) from marts.fct_orders").fetchone() == (0,)
 
 
-@pytest.mark.parametrize("secret", ["", "xeno_", ONE, "xeno_" + "0" * 49, "\x00", "ü" * 49, make_secret() + "\n"])
+@pytest.mark.parametrize(
+    "secret",
+    ["", "xeno_", ONE, "xeno_" + "0" * 49, "\x00", "ü" * 49, pytest.param(make_secret() + "\n", id="with a new line")],
+)
 def test_what_is_no_secret_is_refused_without_a_query(pool: ServingPool, secret: str) -> None:
     with pytest.raises(NoAccessError), pool.unlocked(secret):
         pass

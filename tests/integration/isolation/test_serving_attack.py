@@ -117,7 +117,9 @@ def test_persons_are_seen_in_the_store_of_an_analyst_and_not_in_that_of_a_viewer
         revoke(connection, "eve@example.com")
 
 
-@pytest.mark.parametrize("credential", [None, "", MINE, VICTIM.tenant_id, "xeno_", make_secret()])
+@pytest.mark.parametrize(
+    "credential", [None, "", MINE, VICTIM.tenant_id, "xeno_", pytest.param(make_secret(), id="another")]
+)
 def test_without_a_right_secret_no_row_is_seen(marts: Marts, login: Database, credential: str | None) -> None:
     opened = login if credential is None else with_secret(login, credential)
     with session(opened) as connection:
