@@ -265,7 +265,10 @@ class _TenantEvents:
 
     def _sync(self, stream: Stream, client: ShopifyClient) -> StreamReport:
         syncer = self.syncer
-        return StreamSync(stream, self.tenant, client, syncer.database, syncer.spool, syncer.on_progress).run()
+        sync = StreamSync(stream, self.tenant, client, syncer.database, syncer.spool, syncer.on_progress)
+        report = sync.run()
+        syncer.on_result(report)
+        return report
 
     def _write(self, reading: _Reading, unmerged: Collection[str]) -> StreamReport:
         """Load what was read, and record in the same transaction what became of each event.

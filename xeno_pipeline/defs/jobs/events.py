@@ -17,8 +17,10 @@ from xeno_pipeline.defs.jobs.extraction import Extracted, all_failures, record_r
 from xeno_pipeline.defs.jobs.names import EVENTS_JOB
 from xeno_pipeline.defs.partitions import align_partitions
 from xeno_pipeline.defs.resources import Pipeline, PipelineResource
+from xeno_pipeline.defs.sync_recording import recording_progress
 from xeno_pipeline.extraction import inbox
 from xeno_pipeline.extraction.events import apply_uninstallations, read_events
+from xeno_pipeline.extraction.sync import SyncRequest
 from xeno_pipeline.marts.transform import TransformReport
 from xeno_pipeline.raw.tables import RAW_TABLES
 from xeno_pipeline.tenants import registry
@@ -47,7 +49,9 @@ def read_due_events(context: dg.OpExecutionContext, pipeline: PipelineResource) 
         due = set(inbox.backlog(connection).tenant_ids)
         tenants = [tenant for tenant in registry.active(connection) if tenant.tenant_id in due]
     tables = [table.name for table in RAW_TABLES]
-    results = record_results(context, opened.database, read_events(opened.syncer, tenants), tables, failures)
+    with recording_progress(context, opened.syncer, SyncRequest()) as syncer:
+        read = read_events(syncer, tenants)
+    results = record_results(context, opened.database, read, tables, failures)
     purge_inbox(opened, failures)
     with opened.database.connect() as connection:
         to_transform, done_before = inbox.tenants_to_transform(connection)
