@@ -26,7 +26,7 @@ _ROWS = """
     insert into marts.fct_orders
     select
         (jsonb_populate_record(null::marts.fct_orders, jsonb_build_object(
-            'tenant_id', %(tenant)s, 'currency', 'EUR', 'financial_status', 'PAID', 'is_counted', true,
+            'tenant_id', %(tenant)s::text, 'currency', 'EUR', 'financial_status', 'PAID', 'is_counted', true,
             'is_first_order', false, 'source_name', 'web', 'country_code', 'DE', 'line_count', 2, 'units', 3,
             'discounts', -1.25, 'returns', 0, 'shipping', 4.9, 'taxes', 1.1, 'duties_and_fees', 0, 'tips', 0,
             'discount_codes', '{}'::text[], 'is_redated', false, 'is_in_other_currency', false,

@@ -18,16 +18,17 @@ from xeno_pipeline.exports.csv import RowCounter, no_counter, stream_csv
 from xeno_pipeline.exports.pipe import piped
 from xeno_pipeline.exports.selection import Selection
 
-_LIMITS = {
+_SETTINGS = {
     "memory_limit": "160MB",
-    "threads": 2,
+    "threads": 1,  # so rows stay in order, and one more would gain little: the rows come through one pipe
+    "preserve_insertion_order": False,  # without which there is no limit to the bytes of a group of rows
     "temp_directory": "",
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
 }
 _LONGEST_ROW = 1024 * 1024
-_ROW_GROUP = 50_000
-"""Rows that are held in memory before they are written; larger groups compress little better."""
+_ROW_GROUP = "row_group_size 100_000, row_group_size_bytes '24MB'"
+"""How much is held in memory before it is written, whichever comes first; larger groups compress little better."""
 
 _TYPES = {
     "text": "VARCHAR",
@@ -99,7 +100,7 @@ def load_duckdb() -> ModuleType:
 def _convert(duckdb: ModuleType, mart: Mart, source: str, target: str) -> None:
     """Read CSV to its end, and write it to a Parquet file."""
     types = {column.name: _type(column) for column in mart.columns}
-    with closing(duckdb.connect(":memory:", config=_LIMITS)) as database:
+    with closing(duckdb.connect(":memory:", config=_SETTINGS)) as database:
         database.execute(f"set allowed_paths = [{_quote(source)}, {_quote(target)}]")
         database.execute("set enable_external_access = false")
         database.execute("set lock_configuration = true")
@@ -112,7 +113,7 @@ def _convert(duckdb: ModuleType, mart: Mart, source: str, target: str) -> None:
                     quote = '"', escape = '"', new_line = '\\n', nullstr = '', allow_quoted_nulls = false,
                     max_line_size = {_LONGEST_ROW}, buffer_size = {4 * _LONGEST_ROW}
                 )
-            ) to {_quote(target)} (format parquet, compression zstd, row_group_size {_ROW_GROUP}, use_tmp_file false)
+            ) to {_quote(target)} (format parquet, compression zstd, {_ROW_GROUP}, use_tmp_file false)
             """
         )
 

@@ -60,9 +60,19 @@ class Superset:
 
     @property
     def environment(self) -> dict[str, str]:
-        inherited = {name: os.environ[name] for name in os.environ if name in ("PATH", "LANG") or "PIP" in name}
+        inherited = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
         configuration = str(self.folder / "superset_config.py")
         return {**inherited, "HOME": str(self.folder), "SUPERSET_CONFIG_PATH": configuration, "FLASK_APP": "superset"}
+
+    def install(self) -> None:
+        """As whoever runs the tests installs packages, with their settings and certificates."""
+        uv = str(Path(sys.executable).with_name("uv"))
+        for command in (("venv", "--python", sys.executable, str(self.folder / "venv")), self._packages):
+            subprocess.run((uv, *command), check=True, capture_output=True, text=True, timeout=900)
+
+    @property
+    def _packages(self) -> tuple[str, ...]:
+        return ("pip", "install", "--quiet", "--python", self.program("python"), *PACKAGES)
 
     def set_up(self) -> None:
         (self.folder / "superset_config.py").write_text(textwrap.dedent(CONFIGURATION).format(folder=self.folder))
@@ -101,12 +111,10 @@ class Superset:
 def superset(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Superset]:
     """A running Superset."""
     installed = Superset(tmp_path_factory.mktemp("superset"))
-    uv = str(Path(sys.executable).with_name("uv"))
     try:
-        installed.run(uv, "venv", "--python", sys.executable, str(installed.folder / "venv"))
-        installed.run(uv, "pip", "install", "--python", installed.program("python"), *PACKAGES)
+        installed.install()
     except subprocess.CalledProcessError as error:
-        pytest.skip(f"Superset cannot be installed here: {error.stderr.strip().splitlines()[-1]}")
+        pytest.skip(f"Superset cannot be installed here: {' '.join(error.stderr.split())[:300]}")
     installed.set_up()
     server = installed.serve()
     try:
@@ -134,8 +142,8 @@ def browser() -> Iterator[webdriver.Chrome]:
 def xeno(make_home: Callable[[], Path], sandbox: SandboxProcess) -> Xeno:
     """`xeno` with a store that was read, and a server that takes passwords."""
     command = Xeno(make_home(), {"XENO_POSTGRES_PORT": str(free_port())})
-    shop = Shop(sandbox, "depot")
-    for arguments in (("tenant", "add", "depot", "--api-url", shop.api_url), ("sync", "depot")):
+    shop = Shop(sandbox, "shelf")
+    for arguments in (("tenant", "add", "shelf", "--api-url", shop.api_url), ("sync", "shelf")):
         done = command(*arguments)
         assert done.exit_code == 0, done.err
     return command
@@ -144,12 +152,12 @@ def xeno(make_home: Callable[[], Path], sandbox: SandboxProcess) -> Xeno:
 def test_superset_draws_the_dashboard_of_a_bundle(
     superset: Superset, browser: webdriver.Chrome, xeno: Xeno, tmp_path: Path
 ) -> None:
-    role = xeno("tenant", "bi-role", "depot").out
+    role = xeno("tenant", "bi-role", "shelf").out
     password = role.partition("password")[2].split()[0]
-    bundle = tmp_path / "depot.zip"
+    bundle = tmp_path / "shelf.zip"
     for force in ((), ("--force",)):  # importing again replaces
-        assert xeno("tenant", "bi-bundle", "depot", "--to", str(bundle), *force).exit_code == 0
-        answer = superset.import_bundle(bundle, {"databases/depot.yaml": password})
+        assert xeno("tenant", "bi-bundle", "shelf", "--to", str(bundle), *force).exit_code == 0
+        answer = superset.import_bundle(bundle, {"databases/shelf.yaml": password})
         assert (answer.status_code, answer.json()) == (200, {"message": "OK"})
 
     browser.get(f"{superset.url}/login/")
@@ -159,7 +167,7 @@ def test_superset_draws_the_dashboard_of_a_bundle(
     browser.find_element(By.CSS_SELECTOR, "input[name=password], input#password").send_keys(PASSWORD)
     browser.find_element(By.CSS_SELECTOR, "button[type=submit], input[type=submit]").click()
     wait.until(lambda page: "login" not in page.current_url)
-    browser.get(f"{superset.url}/superset/dashboard/xeno-depot/")
+    browser.get(f"{superset.url}/superset/dashboard/xeno-shelf/")
     wait.until(lambda page: len(page.find_elements(By.CSS_SELECTOR, "canvas")) >= 4)
     wait.until(lambda page: not page.find_elements(By.CSS_SELECTOR, ".loading"))
 

@@ -161,6 +161,21 @@ def test_texts_survive_and_null_is_not_empty_text(
     assert text.splitlines()[-1].startswith(f'empty,{len(TEXTS)},,"",')
 
 
+@pytest.mark.thorough
+def test_wide_rows_need_no_more_memory_and_stay_in_order(exported: Warehouse, folder: Path) -> None:
+    exported.execute(
+        """
+        insert into marts.dim_products (tenant_id, product_id, title, variants_count, is_deleted)
+        select 'empty', n, repeat(md5(n::text), 256), 1, false from generate_series(1, 40000) n order by random()
+        """
+    )
+    try:
+        rows = parquet_rows(exported, Selection("empty", find_mart("dim_products")), folder / "wide.parquet")
+    finally:
+        exported.execute("delete from marts.dim_products where tenant_id = 'empty'")
+    assert [row[1] for row in rows] == list(range(1, 40_001))
+
+
 def test_a_range_of_days_is_the_shops_and_includes_both_ends(exported: Warehouse) -> None:
     days = [day for (day,) in exported.query("select distinct ordered_on from marts.fct_orders order by 1")]
     first, last = days[3], days[-4]
