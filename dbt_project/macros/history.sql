@@ -49,4 +49,6 @@
     where
         new.{{ observed[0] }} is not null
         and not exists (select from {{ target }} old where {{ same_subject }} and old.valid_to is null)
+    {# Sorted, so that all are known before the first is inserted: a join with an empty table reads it as it grows. #}
+    order by {{ prefixed("new", subject) }}
 {% endmacro %}
