@@ -67,19 +67,6 @@ def prepare_serving(database: Database, password: str | None = None) -> None:
         secure_relations(connection)
 
 
-def is_ready(database: Database) -> bool:
-    """Whether the login exists and may do in this database what it must."""
-    with database.connect() as connection:
-        row = connection.execute(
-            f"""
-            select has_function_privilege('{SERVING}', 'ops.unlock(text)', 'execute')
-            and has_database_privilege('{SERVING}', current_database(), 'connect')
-            from pg_roles where rolname = '{SERVING}'
-            """
-        ).fetchone()
-    return row == (True,)
-
-
 def _set_up(connection: Connection, password: str | None) -> None:
     """Give the login its defaults, and its password."""
     role = sql.Identifier(SERVING)
