@@ -28,7 +28,7 @@ def test_every_table_has_forced_row_security_and_every_view_runs_as_who_asks(mar
             )
             """
         ).fetchall()
-    policies = ["operator r", "owner *", "tenant r"]
+    policies = ["operator r", "owner *", "serving r", "tenant r"]
     secured = {"r": (True, False, policies), "v": (False, True, [])}
     assert {name: state for name, kind, *state in found if tuple(state) != secured.get(kind)} == {}
     assert len(found) >= 10
