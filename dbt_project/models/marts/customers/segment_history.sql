@@ -91,7 +91,13 @@ with
     ),
 
     found as materialized(
-        select evaluations.tenant_id, matching.*
+        select
+            evaluations.tenant_id,
+            matching.segment_id,
+            matching.customer_id,
+            matching.net_sales,
+            matching.orders_count,
+            matching.rfm_segment
         from evaluations
         cross join
             lateral ops.matching_segments(
