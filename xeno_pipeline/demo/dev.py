@@ -1,4 +1,4 @@
-"""`make dev`: the Dagster UI and daemon, the gateway and the sandbox stores, together on loopback until interrupted."""
+"""`make dev`: the Dagster UI and daemon, the gateway, insights and the sandbox stores, together on loopback until interrupted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xeno_pipeline.cli.terminal import echo
 from xeno_pipeline.defs.instance import dagster_home
 from xeno_pipeline.defs.partitions import align
 from xeno_pipeline.defs.resources import Pipeline
-from xeno_pipeline.demo.processes import exit_on_sigterm, serve_gateway
+from xeno_pipeline.demo.processes import exit_on_sigterm, serve_gateway, serve_insights
 from xeno_pipeline.demo.stores import connect_demo_stores, serve_demo_stores, usable_port
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.settings import PROJECT_DIR, Settings
@@ -23,7 +23,7 @@ _SECONDS_BETWEEN_LOOKS = 0.5
 
 
 class PortTakenError(XenoError):
-    """Something else listens where the UI or the gateway is to be."""
+    """Something else listens where the UI, the gateway or insights are to be."""
 
 
 def serve_dev(settings: Settings) -> int:
@@ -33,9 +33,13 @@ def serve_dev(settings: Settings) -> int:
         The exit code: 0 where it was asked to end.
 
     Raises:
-        PortTakenError: the port of the UI or of the gateway is in use.
+        PortTakenError: the port of the UI, of the gateway or of insights is in use.
     """
-    for port, setting in ((settings.dagster_port, "XENO_DAGSTER_PORT"), (settings.gateway_port, "XENO_GATEWAY_PORT")):
+    for port, setting in (
+        (settings.dagster_port, "XENO_DAGSTER_PORT"),
+        (settings.gateway_port, "XENO_GATEWAY_PORT"),
+        (settings.insights_port, "XENO_INSIGHTS_PORT"),
+    ):
         if usable_port(port) == 0:
             raise PortTakenError(f"Port {port} is in use: stop what listens there, or set {setting}.")
     exit_on_sigterm()
@@ -44,12 +48,14 @@ def serve_dev(settings: Settings) -> int:
     with (
         serve_demo_stores(settings, pipeline.database) as stores,
         serve_gateway(settings, settings.gateway_port) as gateway,
+        serve_insights(settings, settings.insights_port) as insights,
     ):
         for tenant in connect_demo_stores(settings, pipeline.database, stores.url):
             gateway.listen_to(stores.control(tenant))
         align(settings, pipeline.database)
         echo(f"The sandbox stores: {stores.url}")
         echo(f"The gateway:        {gateway.url}")
+        echo(f"Insights:           {insights}  (the API: {insights}/api/v1/docs)")
         echo(f"The Dagster UI:     http://127.0.0.1:{settings.dagster_port}  (Ctrl-C ends all)")
         return _run_dagster(settings)
 

@@ -69,6 +69,19 @@ def serve_gateway(settings: Settings, port: int) -> Iterator[ServedGateway]:
 
 
 @contextmanager
+def serve_insights(settings: Settings, port: int) -> Iterator[str]:
+    """What answers questions to the marts, in a process of its own, for the length of a `with`; its URL.
+
+    Raises:
+        NotStartedError: it did not come to listen.
+    """
+    log = settings.home / "insights.log"
+    log_offset = log.stat().st_size if log.exists() else 0
+    with running(settings, ["xeno_pipeline.cli", "insights", "serve", "--port", str(port)], log, {}) as process:
+        yield f"http://127.0.0.1:{_listens_at(process, log, log_offset)}"
+
+
+@contextmanager
 def serve_daemon(settings: Settings) -> Iterator[None]:
     """Dagster's daemon, which evaluates the sensors and launches runs, for the length of a `with`."""
     command = [DAEMON_MODULE, "run", "--workspace", str(PROJECT_DIR / "workspace.yaml")]
@@ -114,10 +127,10 @@ def running(
 
 
 def _listens_at(process: subprocess.Popen[bytes], log: Path, log_offset: int) -> int:
-    """The port that a gateway's log tells, once it does.
+    """The port that the log of a web process tells, once it does.
 
     Args:
-        process: the gateway.
+        process: the web process.
         log: its log.
         log_offset: how many bytes of that are not this process's.
     """
@@ -129,4 +142,4 @@ def _listens_at(process: subprocess.Popen[bytes], log: Path, log_offset: int) ->
                 if said.get("message") == "listening":
                     return int(said["port"])
         time.sleep(0.05)
-    raise NotStartedError(f"The gateway did not start: see {log}.")
+    raise NotStartedError(f"A web process did not start: see {log}.")

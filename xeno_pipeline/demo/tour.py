@@ -16,6 +16,7 @@ from xeno_pipeline.defs.jobs.names import SYNC_JOB
 from xeno_pipeline.defs.launch import run_extraction
 from xeno_pipeline.defs.partitions import align
 from xeno_pipeline.defs.resources import Pipeline
+from xeno_pipeline.demo.insights import save_demo_segment, show_insights
 from xeno_pipeline.demo.processes import exit_on_sigterm
 from xeno_pipeline.demo.real_time import Comparison, await_marts, let_things_happen, served
 from xeno_pipeline.demo.stores import ServedStores, connect_demo_stores, serve_demo_stores
@@ -48,6 +49,7 @@ def give_tour(settings: Settings) -> None:
     _headline(2, "Three stores, each in its own time zone and currency, connected as tenants")
     with serve_demo_stores(settings, database) as stores:
         tenants = connect_demo_stores(settings, database, stores.url)
+        save_demo_segment(database, tenants[0])
         align(settings, database)
         show_tenants(tenants)
 
@@ -63,7 +65,10 @@ def give_tour(settings: Settings) -> None:
             _headline(5, "Orders, a refund and a cancellation: webhooks to the gateway, a run of Dagster's, the marts")
             _show_real_time(database, stores, tenants)
 
-    _headline(6, "Where everything is, and what to try next")
+    _headline(6, "Asked without SQL: a segment in Shopify's language, and a key for the API")
+    show_insights(settings, database, tenants[0])
+
+    _headline(7, "Where everything is, and what to try next")
     out.print(_what_next(settings, tenants))
     echo(f"\nDone in {time.monotonic() - started:.0f} s.")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from shopify_sandbox.spec import demo_specs
+from xeno_pipeline.access.secret import is_secret
 from xeno_pipeline.database.embedded import EmbeddedServer
 
 pytestmark = pytest.mark.thorough
@@ -63,6 +64,10 @@ def test_the_demo_ends_with_every_store_in_the_marts_and_works_twice(demo: Demo)
         assert len(re.findall(rf"^\W*{segment}  ", first.stdout, re.MULTILINE)) == len(demo_specs()), segment
     assert _changes(first.stdout) == len(demo_specs())
     assert "make dev" in first.stdout
+    assert first.stdout.count("curl -H") == 3
+    key = re.findall(r"export KEY=(\S+)", first.stdout)
+    assert [is_secret(each) for each in key] == [True]
+    assert re.search(r"has [1-9]\d* members", first.stdout)
 
     second = demo()
     assert second.returncode == 0, second.stderr

@@ -24,16 +24,20 @@ SECONDS = 200
 def test_the_ui_and_the_gateway_answer_and_end_when_they_are_told_to(
     make_home: Callable[[], Path], tmp_path: Path
 ) -> None:
-    ports = {name: free_port() for name in ("XENO_DAGSTER_PORT", "XENO_GATEWAY_PORT", "XENO_SANDBOX_PORT")}
+    ports = {
+        name: free_port()
+        for name in ("XENO_DAGSTER_PORT", "XENO_GATEWAY_PORT", "XENO_INSIGHTS_PORT", "XENO_SANDBOX_PORT")
+    }
     environment = {**os.environ, "XENO_HOME": str(make_home()), **{name: str(port) for name, port in ports.items()}}
     ui = f"http://127.0.0.1:{ports['XENO_DAGSTER_PORT']}/server_info"
     gateway = f"http://127.0.0.1:{ports['XENO_GATEWAY_PORT']}/readyz"
+    insights = f"http://127.0.0.1:{ports['XENO_INSIGHTS_PORT']}/readyz"
     with (tmp_path / "dev.log").open("w+") as log:
         command = [sys.executable, "-m", "xeno_pipeline.cli", "dev"]
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
         try:
             deadline = time.monotonic() + SECONDS
-            while not (answers(ui) and answers(gateway)):
+            while not (answers(ui) and answers(gateway) and answers(insights)):
                 assert process.poll() is None, (tmp_path / "dev.log").read_text()
                 assert time.monotonic() < deadline, (tmp_path / "dev.log").read_text()
                 time.sleep(0.2)
@@ -45,3 +49,4 @@ def test_the_ui_and_the_gateway_answer_and_end_when_they_are_told_to(
                 process.wait()
     assert not answers(ui)
     assert not answers(gateway)
+    assert not answers(insights)
