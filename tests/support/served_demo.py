@@ -18,10 +18,13 @@ _START_SECONDS = 240
 """For stores, gateway, Dagster and its code location, on a machine that runs all tests at once."""
 
 
+_PORTS = ("XENO_DAGSTER_PORT", "XENO_GATEWAY_PORT", "XENO_INSIGHTS_PORT", "XENO_SANDBOX_PORT")
+
+
 @contextmanager
 def served_demo(home: Path) -> Iterator[str]:
     """The UI over what the demo left in a home of its own; yields its address."""
-    ports = {name: free_port() for name in ("XENO_DAGSTER_PORT", "XENO_GATEWAY_PORT", "XENO_SANDBOX_PORT")}
+    ports = {name: free_port() for name in _PORTS}
     environment = {**os.environ, "XENO_HOME": str(home), **{name: str(port) for name, port in ports.items()}}
     xeno = [sys.executable, "-m", "xeno_pipeline.cli"]
     try:

@@ -1,4 +1,4 @@
-"""`make dev`: the Dagster UI and daemon, the gateway, insights and the sandbox stores, together on loopback until interrupted."""
+"""`make dev`: the Dagster UI and daemon, gateway, insights and sandbox stores, all on loopback until interrupted."""
 
 from __future__ import annotations
 
