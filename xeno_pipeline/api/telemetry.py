@@ -15,6 +15,7 @@ from xeno_pipeline.api.problems import Kind, ProblemError
 log = logging.getLogger(__name__)
 
 _UNKNOWN_ROUTE = "(none)"
+_METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"}
 
 _MAX_BODY_BYTES = 1 << 20
 _TOO_LARGE = f"A request may have at most {_MAX_BODY_BYTES:,} bytes."
@@ -91,7 +92,7 @@ class Observed:
             self._record(scope, status, time.perf_counter() - started, request_id)
 
     def _record(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
-        route, method = _route_of(scope), scope["method"] if status != 405 else "(other)"
+        route, method = _route_of(scope), scope["method"] if scope["method"] in _METHODS else "(other)"
         self._metrics.requests.labels(method, route, str(status)).inc()
         self._metrics.seconds.labels(route).observe(seconds)
         fields = {"method": method, "route": route, "status": status, "milliseconds": round(1000 * seconds, 1)}
