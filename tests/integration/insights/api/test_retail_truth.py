@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tests.support.marts.warehouse import Warehouse
 
 pytestmark = [
+    pytest.mark.timeout(900),
     pytest.mark.thorough,
     pytest.mark.skipif("XENO_SHARED" not in os.environ, reason="XENO_SHARED does not name the folder of the data"),
 ]
