@@ -56,8 +56,8 @@ def _members(connection: Connection, tenant: Tenant) -> Table:
         bound,
     ).fetchall()
     count = rows[0][4] if rows else 0
-    table = Table(title=f"{tenant.name}: the segment “{SEGMENT}” has {count} members", title_justify="left")
-    table.caption, table.caption_justify = _QUERY, "left"
+    echo(f"{tenant.name}: the segment “{SEGMENT}” ({_QUERY}) has {count} members. The best of them:")
+    table = Table()
     for column in ("customer", "orders", "last order", f"net sales, {tenant.currency}"):
         table.add_column(column, justify="left" if column == "customer" else "right")
     for name, orders, last, sales, _ in rows:
