@@ -85,12 +85,12 @@ class Warehouse:
             self.transform(*handles, as_of=day, rebuild=True)
 
     def marts(self) -> Marts:
-        """Every row of every mart, and of every table under the marts, history apart."""
+        """Every row of every mart, and of every table under the marts, history apart; whatever order columns have."""
         return {
             f"{schema}.{name}": Counter(
                 row
                 for (row,) in self.query(
-                    f"select mart::text from {schema}.{name} mart"
+                    f"select to_jsonb(mart)::text from {schema}.{name} mart"
                     + (" where event_type <> 'segment_change'" if name == "customer_timeline" else "")
                 )
             )
