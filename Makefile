@@ -24,7 +24,7 @@ $(INSTALLED): requirements.lock pyproject.toml shopify_sandbox/pyproject.toml
 demo: install ## Sandbox stores to marts, through Dagster, with a summary to read
 	$(BIN)/xeno demo
 
-dev: install ## The Dagster UI, daemon, gateway and sandbox on loopback, over what the demo left
+dev: install ## The dashboard, Dagster UI, daemon, gateway and sandbox on loopback, over what the demo left
 	$(BIN)/xeno dev
 
 PYTEST := $(BIN)/python -m tests.support.supervise -n auto --dist loadfile --no-loadscope-reorder --durations 10

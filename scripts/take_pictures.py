@@ -41,13 +41,18 @@ def main() -> int:
     PICTURES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="xeno-pictures-", ignore_cleanup_errors=True) as folder:
         try:
-            with served_demo(Path(folder) / "home") as url:
-                page = Page(browser, url, PICTURES)
+            with served_demo(Path(folder) / "home") as demo:
+                page = Page(browser, demo.url, PICTURES)
                 page.go("/assets/marts/revenue_daily?view=checks")
                 page.click("Execute all")
                 page.wait_for("In Progress")
                 page.wait_for("Passed", without="In Progress", seconds=_CHECK_SECONDS)
                 _photograph(page, "checks")
+                page.browser.get(demo.link)
+                page.browser.find_element("css selector", "button.primary").click()
+                page.browser.get(f"{demo.dashboard}/stores/aurora-outdoor")
+                page.wait_for("Today so far", "Best customers")
+                _photograph(page, "dashboard")
                 for name, (path, words) in PAGES.items():
                     page.go(path)
                     page.wait_for(*words)

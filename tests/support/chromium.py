@@ -13,6 +13,11 @@ _QUIET = (  # no window, no sandbox (root), and no word to anyone outside
 )
 
 
+def is_installed() -> bool:
+    """Whether there is a browser to open."""
+    return bool(shutil.which("chromium") and shutil.which("chromedriver"))
+
+
 def open_chromium(width: int = 1800, height: int = 1300) -> webdriver.Chrome | None:
     """A browser with a window of that many pixels; None where Chromium and ChromeDriver are not installed."""
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
@@ -22,4 +27,5 @@ def open_chromium(width: int = 1800, height: int = 1300) -> webdriver.Chrome | N
     options.binary_location = chromium
     for argument in (*_QUIET, f"--window-size={width},{height}"):
         options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     return webdriver.Chrome(options=options, service=Service(driver))

@@ -23,6 +23,7 @@ READING_ORDER = (
     "use/connect-a-store",
     "use/connect-a-bi-tool",
     "use/insights",
+    "use/dashboard",
     "use/exports",
     "operate/running",
     "operate/alerts",

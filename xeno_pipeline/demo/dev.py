@@ -13,7 +13,7 @@ from xeno_pipeline.cli.terminal import echo
 from xeno_pipeline.defs.instance import dagster_home
 from xeno_pipeline.defs.partitions import align
 from xeno_pipeline.defs.resources import Pipeline
-from xeno_pipeline.demo.processes import exit_on_sigterm, serve_gateway, serve_insights
+from xeno_pipeline.demo.processes import exit_on_sigterm, serve_gateway, serve_insights, sign_in_path
 from xeno_pipeline.demo.stores import connect_demo_stores, serve_demo_stores, usable_port
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.settings import PROJECT_DIR, Settings
@@ -56,6 +56,7 @@ def serve_dev(settings: Settings) -> int:
         echo(f"The sandbox stores: {stores.url}")
         echo(f"The gateway:        {gateway.url}")
         echo(f"Insights:           {insights}  (the API: {insights}/api/v1/docs)")
+        echo(f"The dashboard:      {insights}{sign_in_path(pipeline.database, 'dev@example.com')}  (works once)")
         echo(f"The Dagster UI:     http://127.0.0.1:{settings.dagster_port}  (Ctrl-C ends all)")
         return _run_dagster(settings)
 

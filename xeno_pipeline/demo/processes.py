@@ -16,6 +16,9 @@ from pathlib import Path
 import orjson
 
 from shopify_sandbox.control import StoreControl
+from xeno_pipeline.access.grants import invite
+from xeno_pipeline.access.scopes import Role
+from xeno_pipeline.database.connection import Database
 from xeno_pipeline.defs.dagster_internals import DAEMON_MODULE
 from xeno_pipeline.defs.instance import dagster_home
 from xeno_pipeline.errors import XenoError
@@ -79,6 +82,12 @@ def serve_insights(settings: Settings, port: int) -> Iterator[str]:
     log_offset = log.stat().st_size if log.exists() else 0
     with running(settings, ["xeno_pipeline.cli", "insights", "serve", "--port", str(port)], log, {}) as process:
         yield f"http://127.0.0.1:{_listens_at(process, log, log_offset)}"
+
+
+def sign_in_path(database: Database, email: str) -> str:
+    """The path of a new link that signs somebody in to the dashboard of all stores, once; earlier ones end."""
+    with database.connect() as connection:
+        return f"/sign-in/{invite(connection, email, None, Role.OPERATOR).secret}"
 
 
 @contextmanager

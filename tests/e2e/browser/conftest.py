@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from selenium import webdriver
 
-from tests.support.chromium import open_chromium
-from tests.support.served_demo import served_demo
+from tests.support.chromium import is_installed, open_chromium
+from tests.support.served_demo import ServedDemo, served_demo
 from tests.support.ui_page import Page
 
 
@@ -23,10 +23,16 @@ def browser() -> Iterator[webdriver.Chrome]:
     opened.quit()
 
 
+@pytest.fixture(scope="package")
+def demo(make_home: Callable[[], Path]) -> Iterator[ServedDemo]:
+    """What the demo left, served."""
+    if not is_installed():
+        pytest.skip("Chromium and ChromeDriver are not installed (Debian: chromium, chromium-driver)")
+    with served_demo(make_home()) as demo:
+        yield demo
+
+
 @pytest.fixture(scope="module")
-def page(
-    browser: webdriver.Chrome, make_home: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Page]:
+def page(browser: webdriver.Chrome, demo: ServedDemo, tmp_path_factory: pytest.TempPathFactory) -> Page:
     """A browser that looks at the UI; its photographs are in pytest's own folder."""
-    with served_demo(make_home()) as url:
-        yield Page(browser, url, tmp_path_factory.mktemp("photographs"))
+    return Page(browser, demo.url, tmp_path_factory.mktemp("photographs"))
