@@ -16,13 +16,19 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="package")
-def marts(
-    make_warehouse: Callable[[], Warehouse], depot: Shop, ring: KeyRing, tmp_path_factory: pytest.TempPathFactory
+def template(
+    make_warehouse: Callable[..., Warehouse], depot: Shop, ring: KeyRing, tmp_path_factory: pytest.TempPathFactory
 ) -> Warehouse:
-    """Three stores with marts."""
+    """Three stores with marts, to be copied: no session stays in a database that is."""
     from tests.support.insights import make_stores
 
     return make_stores(make_warehouse, depot, ring, tmp_path_factory.mktemp("spool"))
+
+
+@pytest.fixture(scope="package")
+def marts(make_warehouse: Callable[..., Warehouse], template: Warehouse) -> Warehouse:
+    """Three stores with marts."""
+    return make_warehouse(template)
 
 
 @pytest.fixture

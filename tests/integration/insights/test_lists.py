@@ -92,7 +92,10 @@ def test_there_are_customers_without_orders(connection: Connection) -> None:
 
 
 def test_filters(connection: Connection) -> None:
-    query = "select * from dim_customers where tenant_id = 'depot' and rfm_segment is not null limit 1"
+    query = """
+        select * from dim_customers
+        where tenant_id = 'depot' and rfm_segment is not null and email is not null and last_name is not null limit 1
+        """
     some = connection.execute(query).fetchone()
     assert some is not None
     customer = get_customer(connection, "depot", some[1])

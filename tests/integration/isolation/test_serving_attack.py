@@ -32,7 +32,7 @@ from xeno_pipeline.access.serving import ServingPool
 from xeno_pipeline.database.connection import Connection, Database
 from xeno_pipeline.database.serving import prepare_serving
 
-PERSONS = re.compile(rf"{ATTACKER.word} (email|phone|first_name|last_name)")
+PERSONS = re.compile(rf"{ATTACKER.word} (email|phone|first_name|last_name)\b")
 """What names a customer of the attacker's own store: not for a viewer."""
 
 PERSONAL = ("dim_customers", "top_customers", "abandoned_checkouts")

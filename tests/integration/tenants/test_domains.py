@@ -79,6 +79,7 @@ def test_the_sync_of_a_renamed_store_goes_on_at_its_new_address(
     assert known_by(installation, f"{new}.myshopify.com", f"{shop.handle}.myshopify.com") == [shop.handle] * 2
 
     (again,) = installation.tenants()
+    installation.settle()
     shop.control.reset_stats()
     assert isinstance(syncer(installation, urls).sync_tenant(again, SyncRequest())[0], StreamReport)
     assert shop.control.stats()["requests"] == 1

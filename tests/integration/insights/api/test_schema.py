@@ -45,9 +45,9 @@ _EXCLUDED: list[Any] = [positive_data_acceptance]
 
 
 @pytest.fixture(scope="module")
-def planted(marts: Warehouse, make_warehouse: Callable[..., Warehouse]) -> Iterator[tuple[Warehouse, Api]]:
+def planted(template: Warehouse, make_warehouse: Callable[..., Warehouse]) -> Iterator[tuple[Warehouse, Api]]:
     """A copy of the stores, one of them marked, and an API over it."""
-    copy = make_warehouse(marts)
+    copy = make_warehouse(template)
     for statement in _PLANT:
         copy.execute(statement)
     with api_over(copy.database) as api:
