@@ -30,10 +30,12 @@ class ParsedProject:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._parse: Callable[[DbtProject, Path], None] = DbtProject._parse
+        self._keep_lineage: Callable[[DbtProject, Path], None] = DbtProject._keep_lineage
 
     def share(self, patch: pytest.MonkeyPatch) -> None:
-        """Have every project of this process copy its parse."""
+        """Have every project of this process copy its parse, and its lineage of columns, which names no database."""
         patch.setattr(DbtProject, "_parse", lambda project, into: self.copy(project, into))
+        patch.setattr(DbtProject, "_keep_lineage", lambda project, path: self.copy_lineage(project, path))
 
     def copy(self, project: DbtProject, into: Path) -> None:
         """Put what a project needs on its database into a folder."""
@@ -42,6 +44,14 @@ class ParsedProject:
         into.mkdir(parents=True, exist_ok=True)
         for file in self._parsed(project, known):
             (into / file.name).write_bytes(file.read_bytes().replace(known.encode(), name.encode()))
+
+    def copy_lineage(self, project: DbtProject, path: Path) -> None:
+        """Put a project's lineage of columns into a file."""
+        kept = self._folder / path.name
+        with FileLock(kept.with_suffix(".lock")):
+            if not kept.exists():
+                self._keep_lineage(project, kept)
+        path.write_bytes(kept.read_bytes())
 
     def _parsed(self, project: DbtProject, name: str) -> list[Path]:
         """The files of a parse for databases of that name; the manifest last, as it says that all is there."""
