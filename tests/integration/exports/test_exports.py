@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import date, timedelta
@@ -95,7 +96,8 @@ def test_every_mart_is_exported_as_it_is(exported: Warehouse, name: str, folder:
         shown = [rendered(value) for value in row]
         for text, value, type_ in zip(line, shown, types, strict=True):
             if type_ == "timestamptz":
-                assert text == value.removesuffix(":00")
+                # Python pads microseconds with zeros, PostgreSQL does not.
+                assert text == re.sub(r"(\.\d*[1-9])0+\+", r"\1+", value).removesuffix(":00")
             elif type_ == "text[]":
                 assert orjson.loads(text) == orjson.loads(value)
             else:
