@@ -141,3 +141,7 @@ def documented(*kinds: Kind) -> dict[int | str, dict[str, Any]]:
         by_status.setdefault(kind.status, []).append(kind.title)
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {status: {"description": "; or: ".join(titles), "content": content} for status, titles in by_status.items()}
+
+
+OF_STORE = documented(Kind.NOT_FOUND, Kind.NOT_READY)
+"""The problems of an operation that reads the marts of a store."""

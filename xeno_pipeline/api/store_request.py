@@ -25,13 +25,19 @@ from xeno_pipeline.insights.paging import Page
 
 Data = TypeVar("Data")
 
+KEPT_BY_CALLER = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
+"""Headers of an answer that only the caller may keep, and only to ask whether it still holds."""
+
 _JSON = "application/json"
 
 
 def json_response(body: bytes, counted: Mapping[str, str], **headers: str) -> Response:
-    """An answer that only the caller may keep, and only to ask whether it still holds."""
-    usual = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
-    return Response(body, headers={**usual, **counted, **headers}, media_type=_JSON)
+    """An answer in JSON.
+
+    Args:
+        counted: the headers that say how many requests the caller has left.
+    """
+    return Response(body, headers={**KEPT_BY_CALLER, **counted, **headers}, media_type=_JSON)
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,7 @@ class Backend:
     pool: ServingPool
     rate_limits: RateLimits
     cache: AnswerCache = field(default_factory=AnswerCache)
+    streams: EventStreams = field(default_factory=EventStreams)
 
     def count(self, scope: Scope, secret: str) -> Mapping[str, str]:
         """Count a request of a key, once however often this is called for it; see `RateLimits.count`."""
@@ -49,8 +56,6 @@ class Backend:
             state["rate_limit"] = self.rate_limits.count(secret_hash(secret).hex())
         counted: Mapping[str, str] = state["rate_limit"]
         return counted
-
-    streams: EventStreams = field(default_factory=EventStreams)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from xeno_pipeline.dashboard.templating import render, respond
 from xeno_pipeline.dashboard.texts import choose_locale, languages, translations
 from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.errors import UsageError
-from xeno_pipeline.insights.stores import NotModelledError, Store, list_stores
+from xeno_pipeline.insights.stores import NotModelledError, Store, get_store, list_stores
 
 MAX_FORM_BYTES = 64 << 10
 _MAX_FIELDS = 100
@@ -115,11 +115,14 @@ class StoreVisit(Visit):
 
     Args:
         store: the store, which they may read.
-        stores: all that they may read.
     """
 
     store: Store = field(kw_only=True)
-    stores: list[Store] = field(kw_only=True)
+
+    @cached_property
+    def stores(self) -> list[Store]:
+        """All stores that they may read; parts of pages do without."""
+        return list_stores(self.connection, sorted(self.access.stores))
 
     @cached_property
     def formats(self) -> Formats:
@@ -211,11 +214,8 @@ def _in_store(visit: Visit, handler: Callable[[StoreVisit], Response]) -> Respon
     handle = visit.request.path_params["store"]
     if not visit.access.may("read", handle):
         raise NotFoundError(visit.text("There is no such page."))
-    stores = list_stores(visit.connection, sorted(visit.access.stores))
-    store = next(each for each in stores if each.store == handle)
-    store_visit = StoreVisit(
-        visit.request, visit.cookies, visit.connection, visit.access, visit.form, store=store, stores=stores
-    )
+    store = get_store(visit.connection, handle)
+    store_visit = StoreVisit(visit.request, visit.cookies, visit.connection, visit.access, visit.form, store=store)
     try:
         return handler(store_visit)
     except NotModelledError:

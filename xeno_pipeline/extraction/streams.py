@@ -35,7 +35,7 @@ class Stream:
         ids: the operation that reads the ids of all of them in bulk.
         count: the operation that counts them.
         pages: how they are read in pages.
-        absence_means_gone: whether a complete read that lacks one says that it was deleted.
+        absence_means_deleted: whether a complete read that lacks one says that it was deleted.
         visible_for: how far back a token without `read_all_orders` sees.
         created_filter: what the list of them calls the filter by their creation.
         scopes: the access scopes without which they cannot be read with all that hangs on them.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from xeno_pipeline.database.connection import Connection
-from xeno_pipeline.insights.model import Amount, Model
-from xeno_pipeline.insights.paging import DEFAULT_LIMIT, Listing, Page, Row, Where, read_page
+from xeno_pipeline.insights.model import Amount, Model, as_answers
+from xeno_pipeline.insights.paging import DEFAULT_LIMIT, Listing, Page, Where, read_page
 
 
 class Cart(Model):
@@ -48,8 +48,4 @@ def list_carts(
     """
     where = Where()
     where.add_if_given("is_abandoned = %(is_abandoned)s", is_abandoned=is_abandoned)
-    return read_page(connection, CARTS, tenant_id, _carts, where, cursor=cursor, limit=limit)
-
-
-def _carts(rows: list[Row]) -> list[Cart]:
-    return [Cart.model_validate(row) for row in rows]
+    return read_page(connection, CARTS, tenant_id, as_answers(Cart), where, cursor=cursor, limit=limit)

@@ -4,26 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import orjson
-
 from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.insights.customers import CUSTOMERS, Customer, customers_of
 from xeno_pipeline.insights.paging import DEFAULT_LIMIT, Page, Row, Where, read_page
 from xeno_pipeline.segments.compile import compile_query
+from xeno_pipeline.segments.members import bind_matching, select_matching
 
 _LISTING = replace(CUSTOMERS, name="matching")
-
-_FITS = """
-    customer_id in (
-        select c.customer_id
-        from dim_customers c
-        cross join (
-            select %(bound)s::jsonb as bound, (now() at time zone iana_timezone)::date as today
-            from dim_tenants where dim_tenants.tenant_id = %(tenant_id)s
-        ) q
-        where c.tenant_id = %(tenant_id)s and ({condition})
-    )
-    """
 
 
 def list_matching(
@@ -43,7 +30,7 @@ def list_matching(
     """
     compiled = compile_query(query)
     where = Where()
-    where.add(_FITS.format(condition=compiled.condition), bound=orjson.dumps(compiled.bound).decode())
+    where.add(f"customer_id in ({select_matching(compiled)})", **bind_matching(tenant_id, compiled))
 
     def make(rows: list[Row]) -> list[Customer]:
         return customers_of(connection, tenant_id, [row["customer_id"] for row in rows])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, TypeVar
@@ -77,15 +77,25 @@ def fetch_one(
     return None if row is None else answer.model_validate({**row, **given})
 
 
-def growth(figure: Decimal | int | None, base: Decimal | int | None) -> Decimal | None:
-    """By what fraction of its base a figure is above it, as the marts have it.
+def fraction(figure: Decimal | int, base: Decimal | int) -> Decimal | None:
+    """What fraction of its base a figure is, as the marts have it (the macro `fraction`).
 
     Returns:
         Six decimals; None where there is no base above zero, or one next to nothing beside the figure.
     """
+    dividend, divisor = Decimal(figure), Decimal(base)
+    if abs(dividend) >= 10**13 * divisor:
+        return None
+    return (dividend / divisor).quantize(Decimal("0.000001"), rounding="ROUND_HALF_UP")
+
+
+def growth(figure: Decimal | int | None, base: Decimal | int | None) -> Decimal | None:
+    """By what fraction of its base a figure is above it; None where `fraction` is, or there is no figure."""
     if figure is None or base is None:
         return None
-    difference, divisor = Decimal(figure) - Decimal(base), Decimal(base)
-    if abs(difference) >= 10**13 * divisor:
-        return None
-    return (difference / divisor).quantize(Decimal("0.000001"), rounding="ROUND_HALF_UP")
+    return fraction(Decimal(figure) - Decimal(base), base)
+
+
+def as_answers(answer: type[Answer]) -> Callable[[list[dict[str, Any]]], list[Answer]]:
+    """Makes answers of rows that have just their fields."""
+    return lambda rows: [answer.model_validate(row) for row in rows]

@@ -8,8 +8,8 @@ from typing import Literal
 from pydantic import Field
 
 from xeno_pipeline.database.connection import Connection
-from xeno_pipeline.insights.model import Amount, Measures, Model, fetch_all
-from xeno_pipeline.insights.paging import DEFAULT_LIMIT, Listing, Page, Row, Where, read_page
+from xeno_pipeline.insights.model import Amount, Measures, Model, as_answers, fetch_all
+from xeno_pipeline.insights.paging import DEFAULT_LIMIT, Listing, Page, Where, read_page
 from xeno_pipeline.insights.periods import check_days
 
 CANCELLED = "CANCELLED"
@@ -119,7 +119,7 @@ def list_orders(
         where.add("cancelled_at is not null")
     else:
         where.add_if_given("financial_status = %(status)s", status=status)
-    return read_page(connection, ORDERS, tenant_id, _orders, where, sort=sort, cursor=cursor, limit=limit)
+    return read_page(connection, ORDERS, tenant_id, as_answers(Order), where, sort=sort, cursor=cursor, limit=limit)
 
 
 def get_order(connection: Connection, tenant_id: str, order_id: int) -> OrderDetail | None:
@@ -142,7 +142,3 @@ def get_order(connection: Connection, tenant_id: str, order_id: int) -> OrderDet
         bound,
     )
     return OrderDetail(**dict(found[0]), lines=lines, sales=sales)
-
-
-def _orders(rows: list[Row]) -> list[Order]:
-    return [Order.model_validate(row) for row in rows]

@@ -8,8 +8,8 @@ from typing import Literal
 from pydantic import Field
 
 from xeno_pipeline.database.connection import Connection
-from xeno_pipeline.insights.model import Amount, Model, fetch_all
-from xeno_pipeline.insights.paging import DEFAULT_LIMIT, Listing, Page, Row, Where, read_page
+from xeno_pipeline.insights.model import Amount, Model, as_answers, fetch_all
+from xeno_pipeline.insights.paging import DEFAULT_LIMIT, Listing, Page, Where, read_page
 from xeno_pipeline.insights.periods import Period
 
 
@@ -111,7 +111,9 @@ def list_products(
     Raises:
         UnknownSortError, UnusableCursorError, UnusableLimitError: see `read_page`.
     """
-    return read_page(connection, PRODUCTS, tenant_id, _products, Where(), sort=sort, cursor=cursor, limit=limit)
+    return read_page(
+        connection, PRODUCTS, tenant_id, as_answers(Product), Where(), sort=sort, cursor=cursor, limit=limit
+    )
 
 
 def top_products(
@@ -127,7 +129,3 @@ def top_products(
     if period is None:
         return fetch_all(connection, TopProduct, _OF_ALL_TIME, bound)
     return fetch_all(connection, TopProduct, _OF_PERIOD, {**bound, "first": period.first, "last": period.last})
-
-
-def _products(rows: list[Row]) -> list[Product]:
-    return [Product.model_validate(row) for row in rows]

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from xeno_pipeline.database.connection import Connection
-from xeno_pipeline.insights.model import Amount, Model, fetch_all
+from xeno_pipeline.insights.model import Amount, Model, as_answers, fetch_all, fraction
 from xeno_pipeline.insights.paging import DEFAULT_LIMIT, Listing, Page, Row, Where, read_page
 from xeno_pipeline.segments.compile import CompiledQuery
 from xeno_pipeline.segments.members import count_members
@@ -120,7 +120,7 @@ def list_members(
     """
     where = Where()
     where.add("segment_id = %(segment_id)s", segment_id=segment_id)
-    return read_page(connection, MEMBERS, tenant_id, _members, where, cursor=cursor, limit=limit)
+    return read_page(connection, MEMBERS, tenant_id, as_answers(SegmentMember), where, cursor=cursor, limit=limit)
 
 
 def list_memberships(
@@ -139,31 +139,13 @@ def list_memberships(
 def preview(connection: Connection, tenant_id: str, query: CompiledQuery) -> SegmentPreview:
     """What a query finds now."""
     found = count_members(connection, tenant_id, query)
-    bound = {
-        "customers": found.customers,
-        "all_customers": found.all_customers,
-        "net_sales": found.net_sales,
-        "all_net_sales": found.all_net_sales,
-    }
-    shares = connection.execute(
-        """
-        select
-            (%(customers)s / nullif(%(all_customers)s, 0)::numeric)::numeric(20, 6),
-            case
-                when abs(%(net_sales)s) < 1e13 * %(all_net_sales)s
-                then (%(net_sales)s / %(all_net_sales)s)::numeric(20, 6)
-            end
-        """,
-        bound,
-    ).fetchone()
-    assert shares is not None
     return SegmentPreview(
         query=query.query,
         rules=query_to_rules(query.query),
         customers=found.customers,
-        share_of_customers=shares[0],
+        share_of_customers=fraction(found.customers, found.all_customers),
         net_sales=found.net_sales,
-        share_of_net_sales=shares[1],
+        share_of_net_sales=fraction(found.net_sales, found.all_net_sales),
     )
 
 
@@ -171,10 +153,6 @@ def _read(connection: Connection, tenant_id: str, segment_id: int | None) -> lis
     bound = {"tenant_id": tenant_id, "segment_id": segment_id}
     found = fetch_all(connection, SavedSegment, _SEGMENTS, bound, rules=None)
     return [segment.model_copy(update={"rules": query_to_rules(segment.query)}) for segment in found]
-
-
-def _members(rows: list[Row]) -> list[SegmentMember]:
-    return [SegmentMember.model_validate(row) for row in rows]
 
 
 def _memberships(rows: list[Row]) -> list[Membership]:

@@ -7,8 +7,8 @@ from datetime import datetime
 from pydantic import Field
 
 from xeno_pipeline.database.connection import Connection
-from xeno_pipeline.insights.model import Amount, Model
-from xeno_pipeline.insights.paging import DEFAULT_LIMIT, Listing, Page, Row, Where, read_page
+from xeno_pipeline.insights.model import Amount, Model, as_answers
+from xeno_pipeline.insights.paging import DEFAULT_LIMIT, Listing, Page, Where, read_page
 
 
 class TimelineEvent(Model):
@@ -42,8 +42,4 @@ def timeline(
     """
     where = Where()
     where.add("customer_id = %(customer_id)s", customer_id=customer_id)
-    return read_page(connection, EVENTS, tenant_id, _events, where, cursor=cursor, limit=limit)
-
-
-def _events(rows: list[Row]) -> list[TimelineEvent]:
-    return [TimelineEvent.model_validate(row) for row in rows]
+    return read_page(connection, EVENTS, tenant_id, as_answers(TimelineEvent), where, cursor=cursor, limit=limit)

@@ -53,21 +53,17 @@ def count_members(connection: Connection, tenant_id: str, query: CompiledQuery) 
             where tenant_id = %(tenant_id)s
         ) every
         """,
-        _bound(tenant_id, query),
+        bind_matching(tenant_id, query),
     ).fetchone()
     assert row is not None
     return Members(*row)
 
 
-def matching_customers(connection: Connection, tenant_id: str, query: CompiledQuery) -> list[int]:
-    """The ids of the customers that fit a query, as the marts and the day are now, in ascending order.
-
-    Args:
-        connection: its search path has the marts.
-    """
-    statement = f"select c.customer_id {_MATCHING} {query.condition} order by c.customer_id"
-    return [customer_id for (customer_id,) in connection.execute(statement, _bound(tenant_id, query))]
+def select_matching(query: CompiledQuery) -> str:
+    """A query for the ids of the customers that fit, as the marts and the day are now; see `bind_matching`."""
+    return f"select c.customer_id {_MATCHING} {query.condition}"
 
 
-def _bound(tenant_id: str, query: CompiledQuery) -> dict[str, str]:
+def bind_matching(tenant_id: str, query: CompiledQuery) -> dict[str, str]:
+    """What is bound to the placeholders of such a query."""
     return {"tenant_id": tenant_id, "bound": orjson.dumps(query.bound).decode()}

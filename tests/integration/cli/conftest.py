@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +10,6 @@ import pytest
 from tests.support.installation import Installation
 from tests.support.parsed_project import ParsedProject
 from tests.support.xeno_command import Said, Xeno
-from xeno_pipeline.cli import app as cli
 from xeno_pipeline.database.connection import Database
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants.credentials import load_key_ring
@@ -38,17 +35,7 @@ def main(
     monkeypatch.setenv("DAGSTER_HOME", "")  # so that what a command sets it to ends with the test
     monkeypatch.delenv("DAGSTER_HOME")
 
-    def run(*arguments: str, stdin: str = "", **settings: str) -> Said:
-        for name, value in {"XENO_HOME": str(xeno.home), **xeno.settings, **settings}.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setattr(sys, "argv", ["xeno", *arguments])
-        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        assert isinstance(ended.value.code, int)
-        return Said(ended.value.code, *capfd.readouterr())
-
-    return run
+    return xeno.within_this_process(monkeypatch, capfd)
 
 
 @pytest.fixture

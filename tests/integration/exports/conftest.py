@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +10,7 @@ import pytest
 from shopify_sandbox.process import SandboxProcess
 from tests.support.installation import Installation, Shop
 from tests.support.marts.warehouse import Warehouse
-from tests.support.xeno_command import Said
-from xeno_pipeline.cli import app as cli
+from tests.support.xeno_command import Said, Xeno
 from xeno_pipeline.segments.registry import save_segment
 from xeno_pipeline.tenants.credentials import KeyRing
 
@@ -40,17 +38,8 @@ def xeno(
     exported: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Callable[..., Said]:
     """`xeno` on that database, within this process; it must end by itself."""
-
-    def run(*arguments: str) -> Said:
-        monkeypatch.setenv("XENO_HOME", str(tmp_path / "home"))
-        monkeypatch.setenv("XENO_DATABASE_URL", exported.database.url)
-        monkeypatch.setattr(sys, "argv", ["xeno", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        assert isinstance(ended.value.code, int)
-        return Said(ended.value.code, *capfd.readouterr())
-
-    return run
+    command = Xeno(tmp_path / "home", {"XENO_DATABASE_URL": exported.database.url})
+    return command.within_this_process(monkeypatch, capfd)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from xeno_pipeline.api.answers import Answer, ListAnswer
 from xeno_pipeline.api.parameters import DEFAULT_PAGE, MAX_ID, Cursor, From, Id, Limit, Ranks, Text, To
-from xeno_pipeline.api.problems import Kind, documented
+from xeno_pipeline.api.problems import OF_STORE, Kind, documented
 from xeno_pipeline.api.store_request import StoreRequestOf
 from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.insights.cohorts import Cohorts, Measure, cohorts
@@ -26,8 +26,6 @@ from xeno_pipeline.insights.rfm import Rfm, RfmMigration, rfm, rfm_migrations
 from xeno_pipeline.insights.timeline import TimelineEvent, timeline
 
 router = APIRouter(tags=["customers"])
-
-OF_STORE = documented(Kind.NOT_FOUND, Kind.NOT_READY)
 
 SegmentName = Annotated[Text | None, Query(max_length=60)]
 

@@ -18,7 +18,7 @@ from xeno_pipeline.api.downloads import Download, one_download
 from xeno_pipeline.api.etags import address_of, is_known, state_of
 from xeno_pipeline.api.parameters import MAX_ID, From, To
 from xeno_pipeline.api.problems import Kind, ProblemError, documented
-from xeno_pipeline.api.store_request import StoreRequest, StoreRequestOf
+from xeno_pipeline.api.store_request import KEPT_BY_CALLER, StoreRequest, StoreRequestOf
 from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.exports.contract import UnknownMartError, find_mart, read_marts
 from xeno_pipeline.exports.csv import OutdatedMartsError, stream_csv
@@ -128,8 +128,7 @@ def _outdated(error: OutdatedMartsError) -> ProblemError:
 def _headers(request: StoreRequest, connection: Connection, scopes: frozenset[str]) -> dict[str, str]:
     address = address_of(request.caller.request.scope)
     etag = state_of(connection, request.store).etag(request.store, scopes, address)
-    usual = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
-    return {**usual, **request.caller.headers, "ETag": etag}
+    return {**KEPT_BY_CALLER, **request.caller.headers, "ETag": etag}
 
 
 def _is_known(request: StoreRequest, headers: dict[str, str]) -> bool:

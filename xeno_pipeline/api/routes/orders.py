@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from xeno_pipeline.api.answers import Answer, ListAnswer
 from xeno_pipeline.api.parameters import DEFAULT_PAGE, MAX_ID, Cursor, From, Id, Limit, Ranks, Text, To
-from xeno_pipeline.api.problems import Kind, documented
+from xeno_pipeline.api.problems import OF_STORE
 from xeno_pipeline.api.store_request import StoreRequestOf
 from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.insights.carts import Cart, list_carts
@@ -20,8 +20,6 @@ from xeno_pipeline.insights.products import Product, ProductSort, TopProduct, li
 from xeno_pipeline.insights.stores import today_of
 
 router = APIRouter(tags=["orders and products"])
-
-OF_STORE = documented(Kind.NOT_FOUND, Kind.NOT_READY)
 
 
 @router.get("/stores/{store}/orders", response_model=ListAnswer[Order], responses=OF_STORE)

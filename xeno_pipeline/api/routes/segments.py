@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Annotated, Any
 
 import psycopg
@@ -92,16 +93,15 @@ def get_segments(request: StoreRequestOf) -> Response:
 @router.post("/stores/{store}/segments", status_code=201, response_model=Answer[SavedSegment], responses=CHANGES)
 def post_segment(request: StoreRequestOf, new: NewSegment) -> Response:
     """Save a segment. Its members are determined within minutes, by the store's next transform. Needs `segments`."""
+    query = _compiled(new.query, new.rules)
 
     def change(connection: Connection) -> SavedSegment:
         with _conflicts():
-            query = _compiled(new.query, new.rules)
             saved = save_segment(connection, request.store, new.name, query.query, new.description)
         return _existing(connection, request, saved.segment_id)
 
-    needed = _needed(new.query, new.rules)
     return request.answer_change(
-        change, *needed, status=201, location=lambda segment: f"/segments/{segment.segment_id}"
+        change, *_needed(query), status=201, location=lambda segment: f"/segments/{segment.segment_id}"
     )
 
 
@@ -129,23 +129,23 @@ def get_one_segment(request: StoreRequestOf, segment_id: Id) -> Response:
 @router.put("/stores/{store}/segments/{segment_id}", response_model=Answer[SavedSegment], responses=CHANGES)
 def put_segment(request: StoreRequestOf, segment_id: Id, changed: SegmentChange) -> Response:
     """Change a segment. Needs the scope `segments`."""
+    has_query = changed.query is not None or changed.rules is not None
+    query = _compiled(changed.query, changed.rules) if has_query else None
 
     def change(connection: Connection) -> SavedSegment:
         _existing(connection, request, segment_id)
-        asks = changed.query is not None or changed.rules is not None
         with _conflicts():
-            query = _compiled(changed.query, changed.rules).query if asks else None
             update_segment(
                 connection,
                 request.store,
                 segment_id,
                 name=changed.name,
-                query=query,
+                query=None if query is None else query.query,
                 description=changed.description,
             )
         return _existing(connection, request, segment_id)
 
-    return request.answer_change(change, *_needed(changed.query, changed.rules))
+    return request.answer_change(change, *_needed(query))
 
 
 @router.delete(
@@ -169,12 +169,7 @@ def get_members(
     request: StoreRequestOf, segment_id: Id, cursor: Cursor = None, limit: Limit = DEFAULT_PAGE
 ) -> Response:
     """Who is in a segment, as of the last transform. With names: `customers?segment=`."""
-
-    def make(connection: Connection) -> Page[SegmentMember]:
-        _existing(connection, request, segment_id)
-        return list_members(connection, request.store, segment_id, cursor, limit)
-
-    return request.answer(make)
+    return _answer_list(request, segment_id, partial(list_members, cursor=cursor, limit=limit))
 
 
 @router.get(
@@ -184,10 +179,15 @@ def get_history(
     request: StoreRequestOf, segment_id: Id, cursor: Cursor = None, limit: Limit = DEFAULT_PAGE
 ) -> Response:
     """Who joined a segment and who left it, the latest first."""
+    return _answer_list(request, segment_id, partial(list_memberships, cursor=cursor, limit=limit))
 
-    def make(connection: Connection) -> Page[Membership]:
+
+def _answer_list(request: StoreRequest, segment_id: int, read: Callable[[Connection, str, int], Page[Any]]) -> Response:
+    """A list of an existing segment, which a function reads of a store and the segment's id."""
+
+    def make(connection: Connection) -> Page[Any]:
         _existing(connection, request, segment_id)
-        return list_memberships(connection, request.store, segment_id, cursor, limit)
+        return read(connection, request.store, segment_id)
 
     return request.answer(make)
 
@@ -212,10 +212,9 @@ def _compiled(query: str | None, rules: dict[str, Any] | None) -> CompiledQuery:
     return compile_query(query if query is not None else rules_to_query(rules))
 
 
-def _needed(query: str | None, rules: dict[str, Any] | None) -> list[str]:
+def _needed(query: CompiledQuery | None) -> list[str]:
     """The scopes that it takes to save a query: who is in a segment says what the query asks of people."""
-    asks = query is not None or rules is not None
-    return ["segments", *(["people"] if asks and _compiled(query, rules).uses_personal else [])]
+    return ["segments", *(["people"] if query is not None and query.uses_personal else [])]
 
 
 def _existing(connection: Connection, request: StoreRequest, segment_id: int) -> SavedSegment:

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from xeno_pipeline.api.answers import Answer
 from xeno_pipeline.api.parameters import From, To
-from xeno_pipeline.api.problems import Kind, documented
+from xeno_pipeline.api.problems import OF_STORE, documented
 from xeno_pipeline.api.store_request import CallerOf, StoreRequestOf
 from xeno_pipeline.insights.churn import Churn, churn
 from xeno_pipeline.insights.overview import Overview, overview
@@ -15,8 +15,6 @@ from xeno_pipeline.insights.sales import Grain, Sales, sales
 from xeno_pipeline.insights.stores import Store, StoreList, get_store, list_stores
 
 router = APIRouter(tags=["stores"])
-
-OF_STORE = documented(Kind.NOT_FOUND, Kind.NOT_READY)
 
 
 @router.get("/stores", response_model=StoreList, responses=documented())

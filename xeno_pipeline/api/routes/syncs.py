@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import psycopg
 from fastapi import APIRouter, Header
@@ -17,6 +17,7 @@ from xeno_pipeline.api.parameters import DEFAULT_PAGE, Cursor, Id, Limit
 from xeno_pipeline.api.problems import Kind, ProblemError, documented
 from xeno_pipeline.api.store_request import StoreRequest, StoreRequestOf
 from xeno_pipeline.database.connection import Connection
+from xeno_pipeline.extraction.streams import STREAM_NAMES
 from xeno_pipeline.insights.syncs import (
     Sync,
     UnknownSyncError,
@@ -30,7 +31,10 @@ from xeno_pipeline.tenants.syncs import SyncConflictError
 
 router = APIRouter(tags=["syncs"])
 
-StreamName = Literal["shop", "products", "customers", "orders", "abandoned_checkouts"]
+if TYPE_CHECKING:
+    StreamName = str
+else:
+    StreamName = Literal[STREAM_NAMES]
 
 _MOST_STREAMS = 10
 
