@@ -1,7 +1,7 @@
 # Every target sets itself up: a bare machine needs Python 3.11 to 3.13, make and a shell.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test test-all test-slow lint format bench lock clean dbt-docs
+.PHONY: help install demo dev test test-all test-thorough test-slow lint format bench lock clean dbt-docs
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +10,7 @@ FIND_PYTHON = for python in python3 python3.13 python3.12 python3.11; do \
 	if $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then echo $$python; exit; fi; done
 
 help: ## What there is to make
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## A .venv with the locked dependencies, and the packages, editable
 
@@ -32,8 +32,10 @@ PYTEST := $(BIN)/python -m tests.support.supervise -n auto --dist loadfile --no-
 test: install ## What fails when something is broken, in minutes; prints the coverage
 	$(PYTEST) -m "not slow and not thorough" --cov --cov-report term tests
 
-test-all: install ## All tests but the slow ones: fuzzed, killed, in the browser, with the demo, over the docs
-	$(PYTEST) -m "not slow"
+test-all: test test-thorough ## All tests but the slow ones
+
+test-thorough: install ## What `make test` leaves out of it: fuzzed, killed, in the browser, with the demo, over the docs
+	$(PYTEST) -m "thorough and not slow"
 
 test-slow: install ## The long tests in full
 	$(BIN)/python -m tests.support.supervise -m slow

@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
@@ -114,8 +115,9 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess
     """A server of stores: some that no test may change (`shelf`, `void`, `depot`), and many for one test each."""
     sizes = {"shelf": 60, "void": 0, "depot": 1500, **dict.fromkeys(map(_shop_name, range(_STORES)), 60)}
     zones = ("Europe/Berlin", "America/New_York", "Asia/Tokyo")
+    until = datetime.now(UTC) - timedelta(minutes=1)  # what changed just now is read twice: see change_probe
     specs = [
-        StoreSpec(name, orders=orders, currency="EUR", timezone=zones[n % 3], seed=n, plan="Enterprise")
+        StoreSpec(name, orders=orders, currency="EUR", timezone=zones[n % 3], seed=n, until=until, plan="Enterprise")
         for n, (name, orders) in enumerate(sizes.items())
     ]
     with SandboxProcess(specs, tmp_path_factory.mktemp("stores")) as process:
