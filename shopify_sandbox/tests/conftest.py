@@ -14,6 +14,13 @@ from shopify_sandbox.spec import StoreSpec
 from shopify_sandbox.tests.client import UNTIL, AdminClient, LocalClient, opened
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The quick tier is the pipeline's: the sandbox's own tests are left to `make test-all`."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.thorough)
+
+
 @pytest.fixture(scope="session")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
     """A server of two stores that no test changes."""
