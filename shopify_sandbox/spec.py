@@ -6,6 +6,7 @@ import hashlib
 import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
@@ -21,6 +22,12 @@ _GENERATION = 3
 """Raise it when the same spec comes to generate another history: remembered stores then start afresh."""
 _TAXES_INCLUDED = {"AUD", "CHF", "CNY", "CZK", "DKK", "EUR", "GBP", "JPY", "NOK", "NZD", "PLN", "SEK"}
 _HANDLE = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
+
+
+@cache
+def _time_zones() -> frozenset[str]:
+    """All names of time zones: they are looked for on the disk, which takes as long as all else of a store's start."""
+    return frozenset(available_timezones())
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +60,7 @@ class StoreSpec:
             raise ValueError(f"Store {self.handle} needs either a number of orders to generate or a file of orders.")
         if self.orders is not None and not 0 <= self.orders <= 10_000_000:
             raise ValueError(f"Store {self.handle} can have 0 to 10,000,000 generated orders, not {self.orders}.")
-        if self.timezone not in available_timezones():
+        if self.timezone not in _time_zones():
             raise ValueError(f"{self.timezone!r} is no time zone, such as Europe/Berlin.")
         if not re.fullmatch(r"[A-Z]{3}", self.currency):
             raise ValueError(f"{self.currency!r} is no currency code, such as EUR.")
