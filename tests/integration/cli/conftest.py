@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from tests.support.installation import Installation
 from tests.support.parsed_project import ParsedProject
@@ -25,6 +26,18 @@ def machine(database: Database, tmp_path: Path) -> Installation:
 @pytest.fixture
 def xeno(machine: Installation) -> Xeno:
     return Xeno(machine.spool.parent, {"XENO_DATABASE_URL": machine.database.url})
+
+
+@pytest.fixture
+def parsed_home(machine: Installation, parsed_project: ParsedProject) -> Path:
+    """The machine's home with the dbt project parsed, which takes as long as ten commands."""
+    from xeno_pipeline.marts.dbt import DbtProject
+
+    home = machine.spool.parent
+    project = DbtProject(Settings(home=home, database_url=SecretStr(machine.database.url)))
+    assert project.manifest_path.is_relative_to(home)
+    assert project.column_lineage
+    return home
 
 
 @pytest.fixture

@@ -144,6 +144,7 @@ def complaints(said: Said) -> list[str]:
 
 
 @pytest.mark.thorough
+@pytest.mark.usefixtures("parsed_home")
 def test_a_sync_that_fails_says_why_and_leaves_raw_as_it_was(xeno: Xeno, machine: Installation, shop: Shop) -> None:
     machine.sync(machine.connect(shop))
     shop.control.update_order(tags=["urgent"])

@@ -19,6 +19,7 @@ from xeno_pipeline.tenants.credentials import load_key_ring
 from xeno_pipeline.tenants.offboarding import uninstall
 
 
+@pytest.mark.usefixtures("parsed_home")
 def test_a_store_is_added_and_read(xeno: Xeno, machine: Installation, shop: Shop) -> None:
     name = shop.handle
     added = xeno("tenant", "add", name, "--api-url", shop.api_url, "--token", "-", stdin=f"{DEFAULT_TOKEN}\n")

@@ -73,6 +73,7 @@ def postmaster(server: EmbeddedServer) -> psutil.Process:
     return psutil.Process(int((server.data_dir / "postmaster.pid").read_text().split()[0]))
 
 
+@pytest.mark.thorough
 def test_ten_processes_that_start_it_at_once_get_one_server(own_server: EmbeddedServer) -> None:
     starters = [starter(own_server) for _ in range(10)]
     assert {hear(process) for process in starters} == {"ready"}

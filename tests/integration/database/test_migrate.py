@@ -35,6 +35,7 @@ def test_a_database_that_is_behind_is_brought_up_to_date_once(empty_database: Da
     assert migrate(empty_database) is False
 
 
+@pytest.mark.thorough
 def test_of_processes_that_migrate_at_once_one_does_and_the_others_wait(empty_database: Database) -> None:
     command = [sys.executable, "-c", MIGRATOR, empty_database.url]
     migrators = [subprocess.Popen(command, stdin=-1, stdout=-1, stderr=-1, text=True) for _ in range(4)]

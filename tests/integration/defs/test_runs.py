@@ -43,6 +43,7 @@ def test_a_backfill_reads_and_models_each_tenant_of_its_range(
     assert days_of(location, other_shop) > 0
 
 
+@pytest.mark.thorough
 def test_a_materialization_reports_what_was_read_and_its_cost(location: Location, pair: list[str]) -> None:
     assert location.backfill(pair, *ALL_RAW).success
     metadata = location.materialized(RAW_ORDERS)[pair[0]]
@@ -90,6 +91,7 @@ def test_the_sync_job_lands_healthy_tenants_and_then_fails_naming_the_others(
     assert set(location.materialized(REVENUE)) == {other_shop.handle}
 
 
+@pytest.mark.thorough
 def test_what_a_reconciliation_refreshes_is_in_the_marts_when_it_ends(
     location: Location, pair: list[str], shop: Shop
 ) -> None:

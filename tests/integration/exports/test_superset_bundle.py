@@ -92,6 +92,7 @@ def test_every_reference_leads_somewhere(assets: Assets) -> None:
     assert all(sum(chart.width for chart in row) == 12 for row in ROWS)
 
 
+@pytest.mark.thorough
 def test_every_metric_is_sql_that_the_mart_answers(exported: Warehouse) -> None:
     assert METRICS.keys() <= read_marts().keys()
     for mart in METRICS:

@@ -188,6 +188,7 @@ def test_a_new_day_evaluates_segments_with_dates_and_no_others(warehouse: Wareho
     assert members(warehouse, "Repeated") == sorted(customers[2:])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "broken",
     [

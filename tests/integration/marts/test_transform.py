@@ -71,6 +71,7 @@ def test_a_change_rewrites_the_rows_it_touches_and_no_others(warehouse: Warehous
     assert not [key for keys in rewritten.values() for key in keys if "other" in key]
 
 
+@pytest.mark.thorough
 def test_a_first_build_analyses_what_it_fills_once(warehouse: Warehouse) -> None:
     store = Store("acme")
     for hour in range(1100):
@@ -134,6 +135,7 @@ def test_a_transform_that_dies_halfway_forgets_nothing(warehouse: Warehouse, acm
     assert differences(incremental, warehouse.marts()) == {}
 
 
+@pytest.mark.thorough
 def test_a_tenant_that_cannot_be_transformed_keeps_no_other_from_it(
     warehouse: Warehouse, acme: Store, other: Store
 ) -> None:
@@ -184,6 +186,7 @@ def test_a_deleted_order_and_a_merged_customer_leave_no_trace(warehouse: Warehou
     assert warehouse.value("select orders_count from marts.dim_customers where customer_id = %s", winner) == 3
 
 
+@pytest.mark.thorough
 def test_what_nobody_can_know_is_null_and_not_zero(warehouse: Warehouse, acme: Store) -> None:
     never_ordered = acme.add_customer()
     acme.load(warehouse)
@@ -240,6 +243,7 @@ def test_a_tested_transform_tests_tables_views_and_how_they_agree(warehouse: War
 # -- history
 
 
+@pytest.mark.thorough
 def test_history_records_a_change_of_scores_on_the_day_it_is_observed(warehouse: Warehouse, acme: Store) -> None:
     warehouse.transform()
     _a_day_passes(warehouse)

@@ -294,6 +294,7 @@ def test_a_privacy_request_is_found_a_week_before_its_deadline_and_is_an_error_a
             assert finding.message.endswith(" UTC: the marts failed.")
 
 
+@pytest.mark.thorough
 def test_a_dbt_test_that_did_not_pass_is_found_at_its_models_until_it_passes(watched: Watched) -> None:
     def test_marts() -> list[Finding]:
         run_tests(watched.installation.database, watched.project)

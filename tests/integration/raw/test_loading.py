@@ -281,6 +281,7 @@ _versions = st.tuples(_products, st.integers(1, 6))
 """A product, and the minute as of which it was read."""
 
 
+@pytest.mark.thorough
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
 @given(st.lists(st.lists(_versions, min_size=1, max_size=4, unique_by=lambda version: version[0]), max_size=6))
 def test_any_interleaving_of_loads_ends_with_the_newest_of_each(

@@ -34,6 +34,7 @@ payloads = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.thorough
 @settings(max_examples=1500, deadline=None)
 @given(topic=st.sampled_from(TOPICS), payload=payloads | scalars | st.lists(scalars))
 def test_any_payload_is_understood_or_refused(topic: str, payload: Any) -> None:

@@ -108,6 +108,7 @@ def run(api: Api, key: str, requests: int, borrowed: dict[str, list[str]]) -> No
     assert {200, 404, 422} <= statuses
 
 
+@pytest.mark.thorough
 def test_a_share(planted: tuple[Warehouse, Api], borrowed: dict[str, list[str]]) -> None:
     warehouse, api = planted
     run(api, key_for(warehouse.database, ["depot"], Scope.SEGMENTS, Scope.SYNC), _QUICK, borrowed)
