@@ -16,6 +16,8 @@ from pathlib import Path
 
 from tests.support.loopback import answers, free_port
 from xeno_pipeline.database.embedded import EmbeddedServer
+from xeno_pipeline.demo.left_insights import end_left_insights
+from xeno_pipeline.settings import Settings
 
 _START_SECONDS = 240
 """For stores, gateway, Dagster and its code location, on a machine that runs all tests at once."""
@@ -67,4 +69,5 @@ def served_demo(home: Path) -> Iterator[ServedDemo]:
                 dev.send_signal(signal.SIGTERM)
                 dev.wait(60)
     finally:
+        end_left_insights(Settings(home=home))
         EmbeddedServer(home).stop()

@@ -83,12 +83,17 @@ def db_run(
 
 @app.command("stop")
 def db_stop() -> None:
-    """Stop the embedded server."""
+    """Stop the embedded server, and the dashboard that the demo left running."""
     from xeno_pipeline.database.embedded import EmbeddedServer
+    from xeno_pipeline.demo.left_insights import end_left_insights
     from xeno_pipeline.settings import load_settings
 
     settings = load_settings()
+    if is_ended := end_left_insights(settings):
+        echo("The dashboard that the demo left is ended.")
     if settings.database_url is not None:
+        if is_ended:
+            return
         raise UsageError("XENO_DATABASE_URL names a server that is not embedded: stop it where it runs.")
     stopped = EmbeddedServer(settings.home).stop()
     echo("The embedded database is stopped." if stopped else "The embedded database was not running.")

@@ -13,8 +13,10 @@ from xeno_pipeline.cli.terminal import echo
 from xeno_pipeline.defs.instance import dagster_home
 from xeno_pipeline.defs.partitions import align
 from xeno_pipeline.defs.resources import Pipeline
-from xeno_pipeline.demo.processes import exit_on_sigterm, serve_gateway, serve_insights, sign_in_path
-from xeno_pipeline.demo.stores import connect_demo_stores, serve_demo_stores, usable_port
+from xeno_pipeline.demo.left_insights import end_left_insights
+from xeno_pipeline.demo.listening import usable_port
+from xeno_pipeline.demo.processes import VISITOR, exit_on_sigterm, serve_gateway, serve_insights, sign_in_path
+from xeno_pipeline.demo.stores import connect_demo_stores, serve_demo_stores
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.settings import PROJECT_DIR, Settings
 
@@ -35,6 +37,7 @@ def serve_dev(settings: Settings) -> int:
     Raises:
         PortTakenError: the port of the UI, of the gateway or of insights is in use.
     """
+    end_left_insights(settings)
     for port, setting in (
         (settings.dagster_port, "XENO_DAGSTER_PORT"),
         (settings.gateway_port, "XENO_GATEWAY_PORT"),
@@ -56,18 +59,19 @@ def serve_dev(settings: Settings) -> int:
         echo(f"The sandbox stores: {stores.url}")
         echo(f"The gateway:        {gateway.url}")
         echo(f"Insights:           {insights}  (the API: {insights}/api/v1/docs)")
-        echo(f"The dashboard:      {insights}{sign_in_path(pipeline.database, 'dev@example.com')}  (works once)")
+        echo(f"The dashboard:      {insights}{sign_in_path(pipeline.database, VISITOR)}  (works once)")
         echo(f"The Dagster UI:     http://127.0.0.1:{settings.dagster_port}  (Ctrl-C ends all)")
         return _run_dagster(settings)
 
 
 def _run_dagster(settings: Settings) -> int:
-    command = [sys.executable, "-m", "dagster", "dev", "--workspace", str(PROJECT_DIR / "workspace.yaml")]
+    command = [sys.executable, "-m", "dagster_dg_cli.cli", "dev", "--workspace", str(PROJECT_DIR / "workspace.yaml")]
     command += ["--host", "127.0.0.1", "--port", str(settings.dagster_port), "--log-level", "warning"]
-    environment = {**os.environ, "DAGSTER_HOME": str(dagster_home(settings)), "XENO_HOME": str(settings.home)}
+    home = dagster_home(settings)  # also where it runs: it warns of a dagster.yaml in another folder
+    environment = {**os.environ, "DAGSTER_HOME": str(home), "XENO_HOME": str(settings.home)}
     with _Interruptible() as dagster:
         # In a session of its own: a Ctrl-C in the terminal then reaches it once, through us, and not twice.
-        dagster.process = subprocess.Popen(command, cwd=PROJECT_DIR, env=environment, start_new_session=True)  # noqa: S603
+        dagster.process = subprocess.Popen(command, cwd=home, env=environment, start_new_session=True)  # noqa: S603
         return dagster.wait()
 
 

@@ -11,7 +11,6 @@ from xeno_pipeline.access.scopes import Scope
 from xeno_pipeline.cli.terminal import echo, out
 from xeno_pipeline.database.connection import Connection, Database
 from xeno_pipeline.segments.registry import list_segments, save_segment
-from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants.registry import Tenant
 
 KEY = "demo"
@@ -27,15 +26,18 @@ def save_demo_segment(database: Database, tenant: Tenant) -> None:
             save_segment(connection, tenant.tenant_id, SEGMENT, _QUERY)
 
 
-def show_insights(settings: Settings, database: Database, tenant: Tenant) -> None:
-    """Print the segment, some of its members, and a new key with lines to ask by; an earlier key stops to work."""
+def show_insights(url: str, database: Database, tenant: Tenant) -> None:
+    """Print the segment, some of its members, and a new key with lines to ask by; an earlier key stops to work.
+
+    Args:
+        url: where the API is.
+    """
     with database.connect() as connection:
         out.print(_members(connection, tenant))
         secret = _make_key(connection)
-    api = f"http://127.0.0.1:{settings.insights_port}/api/v1"
+    api = f"{url}/api/v1"
     store = f"{api}/stores/{tenant.tenant_id}"
-    echo("\nWhile `make dev` runs, or .venv/bin/xeno insights serve:\n")
-    echo(f"export KEY={secret}")
+    echo(f"\nexport KEY={secret}")
     for address in (f"{api}/stores", f"{store}/overview", f"{store}/segments"):
         echo(f'curl -H "Authorization: Bearer $KEY" {address}')
 

@@ -7,13 +7,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-import orjson
 
 from shopify_sandbox.control import StoreControl
 from xeno_pipeline.access.grants import invite
@@ -21,18 +18,16 @@ from xeno_pipeline.access.scopes import Role
 from xeno_pipeline.database.connection import Database
 from xeno_pipeline.defs.dagster_internals import DAEMON_MODULE
 from xeno_pipeline.defs.instance import dagster_home
-from xeno_pipeline.errors import XenoError
+from xeno_pipeline.demo.listening import listens_at
 from xeno_pipeline.settings import PROJECT_DIR, Settings
 
 _SANDBOX_SECRET = "shpss_sandbox"  # noqa: S105 - it signs the webhooks of sandbox stores, to a gateway on loopback
 """The app's secret where none is set."""
 
-_SECONDS_TO_START = 60.0
+VISITOR = "dev@example.com"
+"""Whom the links of the demo and of `make dev` sign in."""
+
 _SECONDS_TO_END = 20.0
-
-
-class NotStartedError(XenoError):
-    """A process of the demo's ended before it was of use."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +63,7 @@ def serve_gateway(settings: Settings, port: int) -> Iterator[ServedGateway]:
     log_offset = log.stat().st_size if log.exists() else 0
     command = ["xeno_pipeline.cli", "gateway", "serve", "--port", str(port)]
     with running(settings, command, log, {"XENO_SHOPIFY_API_SECRET": secret}) as process:
-        yield ServedGateway(f"http://127.0.0.1:{_listens_at(process, log, log_offset)}", secret)
+        yield ServedGateway(f"http://127.0.0.1:{listens_at(process, log, log_offset)}", secret)
 
 
 @contextmanager
@@ -81,7 +76,7 @@ def serve_insights(settings: Settings, port: int) -> Iterator[str]:
     log = settings.home / "insights.log"
     log_offset = log.stat().st_size if log.exists() else 0
     with running(settings, ["xeno_pipeline.cli", "insights", "serve", "--port", str(port)], log, {}) as process:
-        yield f"http://127.0.0.1:{_listens_at(process, log, log_offset)}"
+        yield f"http://127.0.0.1:{listens_at(process, log, log_offset)}"
 
 
 def sign_in_path(database: Database, email: str) -> str:
@@ -133,22 +128,3 @@ def running(
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-
-
-def _listens_at(process: subprocess.Popen[bytes], log: Path, log_offset: int) -> int:
-    """The port that the log of a web process tells, once it does.
-
-    Args:
-        process: the web process.
-        log: its log.
-        log_offset: how many bytes of that are not this process's.
-    """
-    deadline = time.monotonic() + _SECONDS_TO_START
-    while process.poll() is None and time.monotonic() < deadline:
-        for line in log.read_bytes()[log_offset:].splitlines():
-            with contextlib.suppress(orjson.JSONDecodeError):
-                said = orjson.loads(line)
-                if said.get("message") == "listening":
-                    return int(said["port"])
-        time.sleep(0.05)
-    raise NotStartedError(f"A web process did not start: see {log}.")

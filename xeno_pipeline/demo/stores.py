@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from shopify_sandbox.control import SandboxControl, StoreControl
 from shopify_sandbox.process import SandboxProcess
 from shopify_sandbox.spec import DEFAULT_TOKEN, StoreSpec, demo_specs
 from xeno_pipeline.database.connection import Database
+from xeno_pipeline.demo.listening import usable_port
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants import registry
 from xeno_pipeline.tenants.credentials import load_key_ring
@@ -78,17 +78,6 @@ def connect_demo_stores(settings: Settings, database: Database, url: str) -> lis
             api_url = f"{url}/{spec.handle}"
             connect_store(database, ring, handle=spec.handle, api_url=api_url, token=DEFAULT_TOKEN)
     return _known(database, demo_specs())
-
-
-def usable_port(wanted: int) -> int:
-    """The wanted port of the loopback interface; 0, which is any free one, where it is taken."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", wanted))
-        except OSError:
-            return 0
-    return wanted
 
 
 def _known(database: Database, specs: list[StoreSpec]) -> list[Tenant]:

@@ -17,7 +17,8 @@ from xeno_pipeline.defs.launch import run_extraction
 from xeno_pipeline.defs.partitions import align
 from xeno_pipeline.defs.resources import Pipeline
 from xeno_pipeline.demo.insights import save_demo_segment, show_insights
-from xeno_pipeline.demo.processes import exit_on_sigterm
+from xeno_pipeline.demo.left_insights import leave_insights
+from xeno_pipeline.demo.processes import VISITOR, exit_on_sigterm, sign_in_path
 from xeno_pipeline.demo.real_time import Comparison, await_marts, let_things_happen, served
 from xeno_pipeline.demo.stores import ServedStores, connect_demo_stores, serve_demo_stores
 from xeno_pipeline.demo.tables import tenant_summary
@@ -66,11 +67,15 @@ def give_tour(settings: Settings) -> None:
             _show_real_time(database, stores, tenants)
 
     _headline(6, "Asked without SQL: a segment in Shopify's language, and a key for the API")
-    show_insights(settings, database, tenants[0])
+    url = leave_insights(settings)
+    show_insights(url, database, tenants[0])
 
     _headline(7, "Where everything is, and what to try next")
     out.print(_what_next(settings, tenants))
-    echo(f"\nDone in {time.monotonic() - started:.0f} s.")
+    echo(
+        f"\nDone in {time.monotonic() - started:.0f} s. The dashboard of the three stores, by a link that signs in once:\n"
+    )
+    echo(f"{url}{sign_in_path(database, VISITOR)}")
 
 
 def _materialise(pipeline: Pipeline, display: ProgressDisplay, tenants: list[Tenant]) -> None:
@@ -105,7 +110,7 @@ def _what_next(settings: Settings, tenants: list[Tenant]) -> RenderableType:
         "The marts, in SQL": f'.venv/bin/xeno db psql -c "{query}"',
         "Read again what changed": ".venv/bin/xeno sync (while make dev runs)",
         "A store of your own": "echo $TOKEN | .venv/bin/xeno tenant add HANDLE --token -",
-        "Stop the database": ".venv/bin/xeno db stop",
+        "Stop the database and the dashboard": ".venv/bin/xeno db stop",
     }
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold")

@@ -1,4 +1,4 @@
-"""`make demo`: what a newcomer sees first. It ends by itself, and run twice it works twice."""
+"""`make demo`: what a newcomer sees first. It ends by itself, and run twice it works twice; its dashboard stays."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from shopify_sandbox.spec import demo_specs
+from tests.support.loopback import answers
 from xeno_pipeline.access.secret import is_secret
 from xeno_pipeline.database.embedded import EmbeddedServer
+from xeno_pipeline.demo.left_insights import end_left_insights
+from xeno_pipeline.settings import Settings
 
 pytestmark = pytest.mark.thorough
 
@@ -42,6 +46,7 @@ def demo(tmp_path: Path, taken_port: int) -> Iterator[Demo]:
         "XENO_HOME": str(home),
         "XENO_SANDBOX_PORT": str(taken_port),
         "XENO_GATEWAY_PORT": str(taken_port),
+        "XENO_INSIGHTS_PORT": str(taken_port),
     }
 
     def run() -> subprocess.CompletedProcess[str]:
@@ -49,6 +54,7 @@ def demo(tmp_path: Path, taken_port: int) -> Iterator[Demo]:
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
     yield run
+    end_left_insights(Settings(home=home))
     EmbeddedServer(home).stop()
 
 
@@ -68,12 +74,33 @@ def test_the_demo_ends_with_every_store_in_the_marts_and_works_twice(demo: Demo)
     key = re.findall(r"export KEY=(\S+)", first.stdout)
     assert [is_secret(each) for each in key] == [True]
     assert re.search(r"has [1-9]\d* members", first.stdout)
+    _see_the_stores(_link(first.stdout))
 
     second = demo()
     assert second.returncode == 0, second.stderr
     assert "bulk" not in second.stdout, "the history was read again"
     assert second.stdout.count("Revenue by month") == len(demo_specs())
     assert _changes(second.stdout) == len(demo_specs())
+    assert not answers(_link(first.stdout))  # another process has taken its place
+    _see_the_stores(_link(second.stdout))
+
+
+def _link(shown: str) -> str:
+    """The last line, which signs in to the dashboard."""
+    link = shown.splitlines()[-1]
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/sign-in/xeno_\w+", link), shown
+    return link
+
+
+def _see_the_stores(link: str) -> None:
+    """Sign in as a browser does, and see that the dashboard has all stores."""
+    with requests.Session() as browser:
+        token = re.search(r'name="token" value="(\w+)"', browser.get(link, timeout=30).text)
+        assert token is not None
+        page = browser.post(link, data={"token": token[1]}, timeout=30)
+        assert page.url.endswith("/stores")
+        for spec in demo_specs():
+            assert f"/stores/{spec.handle}" in page.text
 
 
 def _changes(shown: str) -> int:
