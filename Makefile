@@ -21,7 +21,7 @@ $(INSTALLED): requirements.lock pyproject.toml shopify_sandbox/pyproject.toml
 	$(BIN)/python scripts/install_locked.py
 	@touch $@
 
-demo: install ## Sandbox stores to marts, through Dagster, with a summary to read
+demo: install ## Sandbox stores to marts, through Dagster, with a summary, and a link to their dashboard
 	$(BIN)/xeno demo
 
 dev: install ## The dashboard, Dagster UI, daemon, gateway and sandbox on loopback, over what the demo left

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import yaml
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
@@ -21,24 +22,31 @@ from xeno_pipeline.segments.starters import STARTERS
 from xeno_pipeline.settings import PROJECT_DIR
 
 PACKAGE = PROJECT_DIR / "xeno_pipeline" / "dashboard"
+MODELS = PROJECT_DIR / "dbt_project" / "models"
+_DOCS = re.compile(r"{% docs (\w+) %}\n(.+?)\n{% enddocs %}", re.DOTALL)
+_DOC = re.compile(r"{{ doc\('(\w+)'\) }}")
 KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "text": None, "N_": None}
 
 
 def texts() -> Iterator[tuple[str | tuple[str, ...], str]]:
     """All texts, with the file that each is in."""
     methods = [("**.py", "python"), ("templates/**.html", "jinja2")]
-    options = {"templates/**.html": {"trimmed": "true", "encoding": "utf-8"}}
+    options = {"templates/**.html": {"trimmed": "true", "encoding": "utf-8", "silent": "false"}}
     for file, _line, message, _comments, _context in extract_from_dir(
         PACKAGE, methods, options_map=options, keywords=KEYWORDS
     ):
         yield message, file
     for starter in STARTERS:
         yield from ((text, "starters.py") for text in (starter.name, starter.description))
-    described = (PROJECT_DIR / "dbt_project" / "models" / "columns.md").read_text()
-    for name in EXPLAINED:
-        found = re.search(rf"{{% docs {name} %}}\n(.+?)\n{{% enddocs %}}", described, re.DOTALL)
-        assert found is not None, f"columns.md does not describe {name}"
-        yield " ".join(found[1].split()), "columns.md"
+    described = (MODELS / "columns.md").read_text()
+    docs = {name: " ".join(text.split()) for name, text in _DOCS.findall(described)}
+    for mart, columns in EXPLAINED.items():
+        [path] = MODELS.glob(f"marts/**/{mart}.yml")
+        [model] = yaml.safe_load(path.read_text())["models"]
+        descriptions = {column["name"]: column["description"] for column in model["columns"]}
+        for column in columns:
+            reference = _DOC.fullmatch(descriptions[column])
+            yield docs[reference[1]] if reference else descriptions[column], path.name
 
 
 def merged(language: str) -> Catalog:

@@ -88,6 +88,9 @@ class Settings(BaseSettings):
     run_days: int = Field(default=30, ge=1, description="How long Dagster's finished runs and their events are kept.")
     sandbox_port: int = Field(default=8700, description="Where `xeno sandbox serve` and the demo listen.")
     dagster_port: int = Field(default=3000, description="Where `xeno dev` serves the Dagster UI.")
+    dagster_url: str | None = Field(
+        default=None, description="Where operators reach the Dagster UI: the dashboard links there."
+    )
     owners: str | None = Field(
         default=None, description="Owners of the assets in Dagster: e-mail addresses or `team:name`, comma separated."
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
@@ -38,6 +39,7 @@ from xeno_pipeline.dashboard.visits import Endpoints, ForbiddenError, NotFoundEr
 from xeno_pipeline.database.connection import DatabaseUnavailableError
 from xeno_pipeline.errors import UsageError
 from xeno_pipeline.settings import Settings
+from xeno_pipeline.web.downloads import TooManyDownloadsError
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +67,6 @@ _STORE_PAGES: dict[str, Callable[[StoreVisit], Response]] = {
     "/segments/{segment_id:int}": segments.detail,
     "/segments/{segment_id:int}/edit": segments.edit,
     "/segments/{segment_id:int}/parts/members": segments.members,
-    "/data": data.show,
     "/data/parts/syncs": data.syncs,
     "/ledger": ledger.show,
     "/orders/{order_id:int}": ledger.order,
@@ -94,6 +95,7 @@ def build_dashboard(pool: ServingPool, settings: Settings) -> ASGIApp:
         *SignIn(pool, cookies).routes(),
         Route("/", endpoints.page(stores.go_to_one)),
         Route("/stores", endpoints.page(stores.show)),
+        Route("/stores/{store}/data", endpoints.store_page(partial(data.show, dagster_url=settings.dagster_url))),
         *(Route(f"/stores/{{store}}{path}", endpoints.store_page(page)) for path, page in _STORE_PAGES.items()),
         *(
             Route(f"/stores/{{store}}{path}", endpoints.form(handler, scope), methods=["POST"])
@@ -124,6 +126,11 @@ def _failures(cookies: Cookies) -> dict[type[Exception] | int, Callable[[Request
         reader = Reader(request, cookies)
         return reader.message(reader.text("That cannot be shown"), str(error), 400)
 
+    def too_many(request: Request, _error: Exception) -> Response:
+        reader = Reader(request, cookies)
+        text = reader.text("Several long files are being made already. Try again in a minute.")
+        return reader.message(reader.text("Not available"), text, 429)
+
     def unavailable(request: Request, _error: Exception) -> Response:
         reader = Reader(request, cookies)
         text = reader.text("The database does not answer. Try again in a minute.")
@@ -143,6 +150,7 @@ def _failures(cookies: Cookies) -> dict[type[Exception] | int, Callable[[Request
         NotFoundError: not_found,
         ForbiddenError: forbidden,
         UsageError: unusable,
+        TooManyDownloadsError: too_many,
         DatabaseUnavailableError: unavailable,
         HTTPException: http_error,
         Exception: unexpected,

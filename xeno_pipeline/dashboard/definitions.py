@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from xeno_pipeline.database.connection import Connection
 
-EXPLAINED = (
-    *("orders", "customers", "average_order_value", "gross_sales", "discounts", "returns", "net_sales", "shipping"),
-    *("taxes", "duties_and_fees", "total_sales"),
-)
-"""The figures that pages explain, by the names of their descriptions in dbt_project/models/columns.md."""
+EXPLAINED: Mapping[str, Sequence[str]] = {
+    "revenue_trends": ("net_sales", "orders", "average_order_value", "customers"),
+    "revenue_daily": (
+        *("gross_sales", "discounts", "returns", "net_sales", "shipping", "taxes", "duties_and_fees", "total_sales"),
+    ),
+    "dim_customers": (
+        *("net_sales", "orders_count", "average_order_value", "days_since_last_order"),
+        *("churn_segment", "is_churn_risk", "is_high_value"),
+    ),
+    "rfm_segments": ("net_sales",),
+    "cohort_retention": ("retention_rate", "net_sales", "ltv"),
+    "top_products": ("sku", "net_sales"),
+    "checkout_recovery_daily": ("checkouts", "value", "recovered_value", "recovery_rate"),
+    "segments": ("customers", "net_sales", "joined_30d", "left_30d"),
+}
+"""The columns that pages explain, by mart: catalogues have their descriptions."""
 
 _QUERY = """
     select classes.relname, attributes.attname, comments.description

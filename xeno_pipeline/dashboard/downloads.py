@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from io import StringIO
 from typing import Any
-from urllib.parse import quote
 
 from starlette.responses import Response
+
+from xeno_pipeline.insights.model import Model
+
+CSV = "text/csv; charset=utf-8"
 
 _STARTS_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -22,12 +25,37 @@ def csv_response(name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]
         name: of the file, without its extension.
         rows: each with as many values as there are columns.
     """
+    headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
+    return Response(csv_text([columns, *rows]), media_type=CSV, headers=headers)
+
+
+def csv_of(name: str, item: type[Model], rows: Iterable[Model], *, without: Collection[str] = ()) -> Response:
+    """Answers as a file.
+
+    Args:
+        name: of the file, without its extension.
+        item: what the rows are; its fields are the columns.
+        without: fields that are left out.
+    """
+    columns = columns_of(item, without)
+    return csv_response(name, columns, values_of(rows, columns))
+
+
+def columns_of(item: type[Model], without: Collection[str] = ()) -> list[str]:
+    """The fields of answers that become columns."""
+    return [name for name in item.model_fields if name not in without]
+
+
+def values_of(rows: Iterable[Model], columns: Sequence[str]) -> Iterator[list[Any]]:
+    """The values of some columns, row by row."""
+    return ([getattr(row, column) for column in columns] for row in rows)
+
+
+def csv_text(rows: Iterable[Sequence[Any]]) -> str:
+    """Rows, as lines of a file."""
     buffer = StringIO()
-    writer = csv.writer(buffer)
-    writer.writerow(columns)
-    writer.writerows([_written(value) for value in row] for row in rows)
-    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}.csv"}
-    return Response(buffer.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
+    csv.writer(buffer).writerows([_written(value) for value in row] for row in rows)
+    return buffer.getvalue()
 
 
 def _written(value: Any) -> str:
@@ -39,6 +67,8 @@ def _written(value: Any) -> str:
         return format(value, "f")
     if isinstance(value, date | datetime):
         return value.isoformat()
+    if isinstance(value, list):
+        return _written(", ".join(map(str, value)))
     text = str(value)
     # A spreadsheet would run it as a formula, and a customer may have written it as their name.
     return f"'{text}" if isinstance(value, str) and text.startswith(_STARTS_FORMULA) else text

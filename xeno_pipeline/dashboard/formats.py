@@ -21,6 +21,8 @@ NOTHING = "–"
 """Where there is no figure."""
 
 _SHORT_BELOW = 10_000
+_LEAST_SHOWN = Decimal("0.0005")
+"""A fraction below would be written as 0.0%, and -0.0% is read as an error."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +68,18 @@ class Formats:
         if fraction is None:
             return NOTHING
         digits = "#,##0.0%" if 0 < abs(fraction) < Decimal("0.0995") else "#,##0%"
+        fraction = Decimal(0) if abs(fraction) < _LEAST_SHOWN else fraction
         return format_percent(fraction, format=_percent_pattern(self.locale, digits), locale=self.locale)
 
     def growth(self, fraction: Decimal | None) -> str:
         """A growth, with its sign."""
-        return f"+{self.percent(fraction)}" if fraction is not None and fraction > 0 else self.percent(fraction)
+        return f"+{self.percent(fraction)}" if self.direction(fraction) > 0 else self.percent(fraction)
+
+    def direction(self, fraction: Decimal | None) -> int:
+        """1 for a growth, -1 for a decline, 0 for one that is too small to be written, or none."""
+        if fraction is None or abs(fraction) < _LEAST_SHOWN:
+            return 0
+        return 1 if fraction > 0 else -1
 
     def day(self, day: date | None) -> str:
         """A day, with its year."""

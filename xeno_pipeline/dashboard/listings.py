@@ -2,50 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack
 
 from starlette.responses import Response
 
-from xeno_pipeline.dashboard.downloads import csv_response
+from xeno_pipeline.dashboard.downloads import CSV, columns_of, csv_of, csv_text, values_of
 from xeno_pipeline.dashboard.visits import StoreVisit
-from xeno_pipeline.errors import UsageError
 from xeno_pipeline.insights.model import Model
 from xeno_pipeline.insights.paging import MAX_LIMIT, Item, Page
-
-MOST_DOWNLOADED = 20_000
-"""Rows of a file that a page makes while its reader waits."""
+from xeno_pipeline.web.downloads import Download, one_download
 
 
 def download_all(
-    visit: StoreVisit, name: str, item: type[Model], read: Callable[[str | None, int], Page[Item]]
+    visit: StoreVisit,
+    name: str,
+    item: type[Model],
+    read: Callable[[StoreVisit, str | None, int], Page[Item]],
+    *,
+    without: Collection[str] = (),
 ) -> Response:
-    """All rows of a list as a file.
+    """All rows of a list as a file, sent while they are read.
+
+    Each page of the list is read in a transaction of its own, so that a slow client holds no connection, and somebody
+    whose session ends gets no further.
 
     Args:
-        read: a page, by its cursor and with as many rows at most.
+        name: of the file, without the store and its extension.
+        read: a page, for a visit, by its cursor and with as many rows at most.
+        without: fields of the rows that are left out.
 
     Raises:
-        UsageError: they are too many for a file from a page.
+        TooManyDownloadsError: as many as may be are under way.
     """
-    rows: list[Item] = []
-    cursor: str | None = None
-    while len(rows) <= MOST_DOWNLOADED:
-        page = read(cursor, MAX_LIMIT)
-        rows += page.data
-        cursor = page.next
-        if cursor is None:
-            return csv_response(f"{visit.tenant_id}-{name}", tuple(item.model_fields), map(_values(item), rows))
-    text = visit.text(
-        "The list has more than %(rows)s rows, too many for a file from here: narrow it, or take the whole table by "
-        "the API or with `xeno export`."
-    )
-    raise UsageError(text % {"rows": visit.formats.number(MOST_DOWNLOADED)})
+    name = f"{visit.tenant_id}-{name}"
+    first = read(visit, None, MAX_LIMIT)
+    if first.next is None:
+        return csv_of(name, item, first.data, without=without)
+    columns = columns_of(item, without)
+
+    def chunks() -> Iterator[bytes]:
+        page = first
+        yield csv_text([columns, *values_of(page.data, columns)]).encode()
+        while page.next is not None:
+            with visit.again() as another:
+                page = read(another, page.next, MAX_LIMIT)
+            yield csv_text(values_of(page.data, columns)).encode()
+
+    with ExitStack() as held:
+        held.enter_context(one_download())
+        return Download(chunks(), held.pop_all(), name=f"{name}.csv", media_type=CSV, headers={})
 
 
 def other_direction(sort: str, column: str) -> str:
     """The sort that a click on a column's head asks for: descending first, then ascending."""
     return column if sort == f"-{column}" else f"-{column}"
-
-
-def _values(item: type[Model]) -> Callable[[Model], Sequence[object]]:
-    return lambda row: [getattr(row, name) for name in item.model_fields]

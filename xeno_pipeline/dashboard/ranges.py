@@ -85,6 +85,17 @@ def read_range(query: Mapping[str, str], today: date, first_known: date | None) 
     return Range(period, today, first_known, cast(Comparison, comparison), cast(Grain, grain))
 
 
+def start_of(grain: Grain, day: date) -> date:
+    """The first day of the week, month, quarter or year that a day is in."""
+    if grain == "week":
+        return day - timedelta(day.weekday())
+    if grain == "month":
+        return day.replace(day=1)
+    if grain == "quarter":
+        return day.replace(month=(day.month - 1) // 3 * 3 + 1, day=1)
+    return day.replace(month=1, day=1) if grain == "year" else day
+
+
 def _day(text: str | None) -> date | None:
     if not text:
         return None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -79,17 +80,23 @@ class Visit(Reader):
     Args:
         connection: in a transaction that sees what their session unlocks.
         access: who they are, and what they may do where.
+        unlock: begins another such transaction.
         form: the fields of a form that was sent; empty for pages.
     """
 
     connection: Connection
     access: Access
+    unlock: Callable[[], AbstractContextManager[tuple[Connection, Access]]]
     form: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def query(self) -> Mapping[str, str]:
         """What the address asks for."""
         return self.request.query_params
+
+    def table_to_download(self) -> str | None:
+        """The name of the table that is asked for as a file, empty for that which the page is about; None without."""
+        return self.query.get("table", "") if self.query.get("format") == "csv" else None
 
     def respond(self, template: str, status: int = 200, **values: Any) -> HTMLResponse:
         """A page."""
@@ -133,6 +140,19 @@ class StoreVisit(Visit):
     def tenant_id(self) -> str:
         """The store's handle."""
         return self.store.store
+
+    @contextmanager
+    def again(self) -> Iterator[StoreVisit]:
+        """The same visit in a transaction of its own, for what is read once this one's has ended.
+
+        Raises:
+            NoAccessError: the session has ended since.
+            NotFoundError: the store is not theirs any more.
+        """
+        with self.unlock() as (connection, access):
+            if not access.may("read", self.tenant_id):
+                raise NotFoundError(self.text("There is no such page."))
+            yield replace(self, connection=connection, access=access)
 
     def may(self, scope: str) -> bool:
         """Whether they have a scope in this store."""
@@ -194,10 +214,10 @@ class Endpoints:
     def _run(
         self, request: Request, form: Mapping[str, str], handler: Callable[[Visit], Response], *, writes: bool = False
     ) -> Response:
-        secret = self._cookies.session_of(request)
+        unlock = partial(self._pool.unlocked, self._cookies.session_of(request))
         try:
-            with self._pool.unlocked(secret, writes=writes) as (connection, access):
-                return handler(Visit(request, self._cookies, connection, access, form))
+            with unlock(writes=writes) as (connection, access):
+                return handler(Visit(request, self._cookies, connection, access, unlock, form))
         except NoAccessError:
             return self._sign_in_first(request)
 
@@ -215,7 +235,8 @@ def _in_store(visit: Visit, handler: Callable[[StoreVisit], Response]) -> Respon
     if not visit.access.may("read", handle):
         raise NotFoundError(visit.text("There is no such page."))
     store = get_store(visit.connection, handle)
-    store_visit = StoreVisit(visit.request, visit.cookies, visit.connection, visit.access, visit.form, store=store)
+    known = (visit.request, visit.cookies, visit.connection, visit.access, visit.unlock, visit.form)
+    store_visit = StoreVisit(*known, store=store)
     try:
         return handler(store_visit)
     except NotModelledError:

@@ -70,12 +70,16 @@ def serve_gateway(settings: Settings, port: int) -> Iterator[ServedGateway]:
 def serve_insights(settings: Settings, port: int) -> Iterator[str]:
     """What answers questions to the marts, in a process of its own, for the length of a `with`; its URL.
 
+    Its pages link to the Dagster UI of `make dev`, unless a setting says where that is.
+
     Raises:
         NotStartedError: it did not come to listen.
     """
     log = settings.home / "insights.log"
     log_offset = log.stat().st_size if log.exists() else 0
-    with running(settings, ["xeno_pipeline.cli", "insights", "serve", "--port", str(port)], log, {}) as process:
+    dagster = settings.dagster_url or f"http://127.0.0.1:{settings.dagster_port}"
+    command = ["xeno_pipeline.cli", "insights", "serve", "--port", str(port)]
+    with running(settings, command, log, {"XENO_DAGSTER_URL": dagster}) as process:
         yield f"http://127.0.0.1:{listens_at(process, log, log_offset)}"
 
 

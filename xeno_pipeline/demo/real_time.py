@@ -12,8 +12,9 @@ from rich.table import Table
 
 from shopify_sandbox.control import StoreControl
 from xeno_pipeline.database.connection import Connection, Database
+from xeno_pipeline.demo.listening import usable_port
 from xeno_pipeline.demo.processes import serve_daemon, serve_gateway
-from xeno_pipeline.demo.stores import ServedStores, usable_port
+from xeno_pipeline.demo.stores import ServedStores
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants.registry import Tenant

@@ -72,9 +72,7 @@ def give_tour(settings: Settings) -> None:
 
     _headline(7, "Where everything is, and what to try next")
     out.print(_what_next(settings, tenants))
-    echo(
-        f"\nDone in {time.monotonic() - started:.0f} s. The dashboard of the three stores, by a link that signs in once:\n"
-    )
+    echo(f"\nDone in {time.monotonic() - started:.0f} s. The dashboard, by a link that works once:\n")
     echo(f"{url}{sign_in_path(database, VISITOR)}")
 
 

@@ -36,6 +36,12 @@ class Recovery(Model):
     recovery_rate: Amount | None = Field(description="Null without checkouts.")
 
 
+class RecoveryDay(Recovery):
+    """What became of the checkouts that were abandoned on a day."""
+
+    date_day: date
+
+
 CHECKOUTS = Listing(
     name="checkouts",
     source="intermediate.int_checkouts",  # as that of CUSTOMERS
@@ -88,6 +94,15 @@ def recovery(connection: Connection, tenant_id: str, first: date | None = None, 
         and (%(first)s::date is null or date_day >= %(first)s) and (%(last)s::date is null or date_day <= %(last)s)
         """
     return fetch_all(connection, Recovery, query, {"tenant_id": tenant_id, "first": first, "last": last})[0]
+
+
+def recovery_by_day(connection: Connection, tenant_id: str, first: date, last: date) -> list[RecoveryDay]:
+    """What became of the checkouts that were abandoned between two days, by day, of `checkout_recovery_daily`."""
+    query = f"""
+        select {RecoveryDay.columns()} from checkout_recovery_daily
+        where tenant_id = %(tenant_id)s and date_day between %(first)s and %(last)s order by date_day
+        """
+    return fetch_all(connection, RecoveryDay, query, {"tenant_id": tenant_id, "first": first, "last": last})
 
 
 def _checkouts(connection: Connection, tenant_id: str, checkout_ids: list[int]) -> list[Checkout]:

@@ -70,17 +70,23 @@ def list_ledger(
     tenant_id: str,
     period: Period,
     *,
+    only_returns: bool = False,
     sort: str | None = None,
     cursor: str | None = None,
     limit: int = DEFAULT_LIMIT,
 ) -> Page[LedgerEntry]:
     """The entries of some days, a page at a time, the latest first.
 
+    Args:
+        only_returns: only what was taken back or refunded.
+
     Raises:
         UnknownSortError, UnusableCursorError, UnusableLimitError: see `read_page`.
     """
     where = Where()
     where.add("happened_on between %(first)s and %(last)s", first=period.first, last=period.last)
+    if only_returns:
+        where.add("returns <> 0")
 
     def make(rows: list[Row]) -> list[LedgerEntry]:
         ids = [row["sale_id"] for row in rows]

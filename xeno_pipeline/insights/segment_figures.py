@@ -24,6 +24,14 @@ class SegmentFigures(Model):
     left_30d: int
 
 
+class Membership(Model):
+    """A saved segment that a customer is in now."""
+
+    segment_id: int
+    name: str
+    joined_on: date
+
+
 class SegmentMonth(Model):
     """How many customers joined and left a segment in a month."""
 
@@ -60,3 +68,15 @@ def segment_months(connection: Connection, tenant_id: str, segment_id: int, mont
         """
     bound = {"tenant_id": tenant_id, "segment_id": segment_id, "months": months}
     return fetch_all(connection, SegmentMonth, query, bound)
+
+
+def segments_of(connection: Connection, tenant_id: str, customer_id: int) -> list[Membership]:
+    """The saved segments that a customer is in now, by name."""
+    query = """
+        select members.segment_id, segments.name, members.joined_on
+        from segment_members members
+        join segments using (tenant_id, segment_id)
+        where members.tenant_id = %(tenant_id)s and members.customer_id = %(customer_id)s
+        order by lower(segments.name)
+        """
+    return fetch_all(connection, Membership, query, {"tenant_id": tenant_id, "customer_id": customer_id})

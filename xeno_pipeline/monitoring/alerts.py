@@ -164,6 +164,20 @@ def queue_messages(connection: Connection, channels: Sequence[Channel]) -> dict[
     return failures | further
 
 
+def forget_resolved(connection: Connection) -> dict[str, str]:
+    """Delete alerts that are over and that nobody was told of, which is how it is where there is no channel.
+
+    Open ones stay as they are, so that a first channel is told of them.
+
+    Returns:
+        No failures.
+    """
+    connection.execute(
+        f"delete from ops.alerts where raised_at is null and quiet_at <= now() - interval '{_RECOVERS_AFTER}'"
+    )
+    return {}
+
+
 def subject_of(raised: Sequence[Alert], recovered: Sequence[Alert]) -> str:
     """The subject of a message: the number of problems and recoveries, and the tenants."""
     parts = []

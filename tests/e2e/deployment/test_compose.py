@@ -77,7 +77,7 @@ def test_no_secret_is_in_an_environment_and_each_service_has_only_its_own(contai
     everywhere = {"XENO_HOME", "XENO_DATABASE_URL", "XENO_PUBLIC_URL", "XENO_SECRETS_DIR"}
     everywhere |= {"XENO_SHOPIFY_API_KEY", "XENO_SHOPIFY_SCOPES", "XENO_INBOX_DAYS", "XENO_RUN_DAYS"}
     insights = {"XENO_HOME", "XENO_DATABASE_URL", "XENO_INSIGHTS_URL", "XENO_SECRETS_DIR"}
-    insights |= {"XENO_INSIGHTS_REQUESTS_PER_MINUTE", "XENO_FRAME_ANCESTORS"}
+    insights |= {"XENO_INSIGHTS_REQUESTS_PER_MINUTE", "XENO_FRAME_ANCESTORS", "XENO_DAGSTER_URL"}
     for service in SERVICES:
         variables = {name for name in containers.environment(service) if name.startswith("XENO_")}
         own = ALERT_ADDRESSES | {"XENO_INSIGHTS_URL"} if service == "code" else set()

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import csv
 import re
+from contextlib import ExitStack
 from decimal import Decimal
+from html import unescape
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.dashboard import Visitor
+from tests.support.dashboard import Dashboard, Visitor, dashboard_over
+from xeno_pipeline.access.grants import end_sessions
+from xeno_pipeline.access.scopes import Role
+from xeno_pipeline.dashboard import listings
+from xeno_pipeline.web import downloads
+from xeno_pipeline.web.downloads import one_download
 
 if TYPE_CHECKING:
     from tests.support.marts.warehouse import Warehouse
@@ -129,6 +136,108 @@ def test_products_and_checkouts_equal_the_marts(viewer: Visitor, marts: Warehous
     assert len(checkouts) == marts.value(counted)
     states = [rows_of(viewer, "/stores/shelf/checkouts", **whole, state=state) for state in ("open", "recovered")]
     assert sum(map(len, states)) == len(checkouts)
+
+
+def test_every_table_is_a_file_and_has_the_link_to_it(analyst: Visitor, viewer: Visitor, marts: Warehouse) -> None:
+    """By the links of the pages and of their parts: whatever is shown as a table or a chart has one."""
+    customer, order = marts.query(
+        "select customer_id, order_id from marts.fct_orders where tenant_id = 'shelf' "
+        "and customer_id is not null limit 1"
+    )[0]
+    pages = [f"/stores/shelf{path}" for path in (*PAGES, *PARTS, f"/customers/{customer}", f"/orders/{order}")]
+    parts = [f"/stores/shelf/customers/{customer}/parts/{part}" for part in ("orders", "timeline")]
+    links: set[str] = set()
+    for page in ("/stores", *pages, *parts):
+        text = analyst.read(page)
+        links.update(unescape(link) for link in re.findall(r'href="([^"]+)" download', text))
+    assert len(links) > 20
+    for link in links:
+        for visitor in (analyst, viewer):
+            response = visitor.get(link)
+            assert response.status_code == 200, link
+            assert response.headers["content-type"] == "text/csv; charset=utf-8"
+            assert response.text.splitlines()[0].count(",") >= 1, link
+        assert "@" not in viewer.get(link).text, link
+
+
+def test_a_long_list_is_sent_page_by_page_in_the_order_of_the_table(
+    analyst: Visitor, dashboard: Dashboard, marts: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listings, "MAX_LIMIT", 7)
+    for path, table in (("customers", "dim_customers"), ("ledger", "fct_sales")):
+        span = {"from": "2020-01-01", "to": "2030-12-31"} if path == "ledger" else {"sort": "-net_sales"}
+        rows = rows_of(analyst, f"/stores/shelf/{path}", **span)
+        assert len(rows) == marts.value(f"select count(*) from marts.{table} where tenant_id = 'shelf'")
+        values = [row["happened_at"] if path == "ledger" else Decimal(row["net_sales"]) for row in rows]
+        assert values == sorted(values, reverse=True)  # type: ignore[type-var]
+    with ExitStack() as others:
+        for _ in range(3):
+            others.enter_context(one_download())
+        assert analyst.get("/stores/shelf/customers", format="csv").status_code == 429
+    assert downloads._UNDER_WAY._value == downloads._AT_ONCE
+
+
+def test_a_long_list_ends_with_the_session(
+    dashboard: Dashboard, marts: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listings, "MAX_LIMIT", 7)
+    visitor = dashboard.sign_in(Role.VIEWER, "shelf", email="leaver@example.com")
+    read = listings.values_of
+
+    def read_and_revoke(*arguments: Any) -> Any:
+        with dashboard.database.connect() as connection:
+            end_sessions(connection, "leaver@example.com")
+        return read(*arguments)
+
+    monkeypatch.setattr(listings, "values_of", read_and_revoke)
+    lines = visitor.get("/stores/shelf/customers", format="csv").text.splitlines()
+    assert len(lines) <= 8
+    assert marts.value("select count(*) from marts.dim_customers where tenant_id = 'shelf'") > 8
+
+
+def test_returns_are_found_and_what_they_did_to_their_day(viewer: Visitor, marts: Warehouse) -> None:
+    whole = {"from": "2020-01-01", "to": "2030-12-31"}
+    rows = rows_of(viewer, "/stores/shelf/ledger", **whole, only="returns")
+    wanted = "select count(*), max(happened_on) from marts.fct_sales where tenant_id = 'shelf' and returns <> 0"
+    count, last = marts.query(wanted)[0]
+    assert (len(rows), rows[0]["happened_on"]) == (count, str(last))
+    page = viewer.read("/stores/shelf/ledger", **whole, only="returns")
+    assert f"/stores/shelf/ledger?from={last}&to={last}" in page
+    assert "Returns and refunds took" in viewer.read("/stores/shelf/ledger", **{"from": last, "to": last})
+
+
+def test_checks_that_fail_say_so_to_everybody_and_what_to_run_to_operators(
+    dashboard: Dashboard, viewer: Visitor, marts: Warehouse
+) -> None:
+    operator = dashboard.sign_in(Role.OPERATOR)
+    assert "No check fails" in viewer.read("/stores/shelf/data")
+    marts.execute(
+        "insert into ops.alerts (kind, subject, tenant_id, message, command, since, last_at) values "
+        "('is_fresh', 'raw.orders', 'shelf', 'orders: last synced yesterday', 'xeno sync shelf', now(), now()), "
+        "('is_fresh', 'raw.orders', 'void', 'of another store', 'xeno sync void', now(), now()), "
+        "('alerting', 'a step', '', 'of no store', 'xeno doctor', now(), now())"
+    )
+    try:
+        page, operators = viewer.read("/stores/shelf/data"), operator.read("/stores/shelf/data")
+        assert "was not read for over three hours" in page
+        assert "xeno sync" not in page + viewer.get("/stores/shelf/data?format=csv&table=problems").text
+        assert "xeno sync shelf" in operators
+        assert "1 problem" in viewer.read("/stores")
+        for text in (page, operators, viewer.read("/stores")):
+            assert "of another store" not in text
+            assert "of no store" not in text
+        marts.execute("update ops.alerts set quiet_at = now()")
+        assert "No check fails" in viewer.read("/stores/shelf/data")
+    finally:
+        marts.execute("delete from ops.alerts")
+
+
+def test_operators_find_the_store_in_dagster_where_that_is_known(marts: Warehouse, viewer: Visitor) -> None:
+    with dashboard_over(marts.database, dagster_url="https://dagster.example.com/") as dashboard:
+        link = "https://dagster.example.com/assets/marts/tenant_overview?view=partitions&partition=shelf"
+        assert link in dashboard.sign_in(Role.OPERATOR).read("/stores/shelf/data")
+        assert "dagster.example.com" not in dashboard.sign_in(Role.VIEWER).read("/stores/shelf/data")
+    assert "Dagster</a>" not in viewer.read("/stores/shelf/data")
 
 
 @pytest.mark.parametrize(

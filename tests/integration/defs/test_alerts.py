@@ -82,8 +82,22 @@ def grow_stale(location: Location, tenant: str, synced_at: str) -> None:
     )
 
 
-def test_no_alerts_are_sent_without_a_channel(location: Location) -> None:
-    assert isinstance(Watch(location).tick(), dg.SkipReason)
+def test_without_a_channel_problems_are_recorded_until_they_are_resolved_and_nobody_is_told(
+    location: Location, tenant: str
+) -> None:
+    watch = Watch(location)
+    grow_stale(location, tenant, "2026-01-01 12:00Z")
+    result = watch.tick()
+    assert isinstance(result, dg.SensorResult)
+    assert "No alert channel is configured" in str(result.skip_reason)
+    recorded = "select count(*) from ops.alerts where kind = 'is_fresh' and raised_at is null"
+    assert location.installation.query(recorded) == [(1,)]
+    grow_stale(location, tenant, "2100-01-01")
+    watch.check_again()
+    watch.let_pass(minutes=11)
+    watch.check_again()
+    assert location.installation.query("select count(*) from ops.alerts where kind = 'is_fresh'") == [(0,)]
+    assert location.installation.query("select count(*) from ops.alert_messages") == [(0,)]
 
 
 def test_a_failed_check_is_alerted_once_with_tenant_time_and_command_and_its_recovery_once(

@@ -14,7 +14,7 @@ from fastapi import Path as InPath
 from pydantic import WithJsonSchema
 from starlette.responses import Response
 
-from xeno_pipeline.api.downloads import Download, one_download
+from xeno_pipeline.api.downloads import one_download
 from xeno_pipeline.api.etags import address_of, is_known, state_of
 from xeno_pipeline.api.parameters import MAX_ID, From, To
 from xeno_pipeline.api.problems import Kind, ProblemError, documented
@@ -24,6 +24,7 @@ from xeno_pipeline.exports.contract import UnknownMartError, find_mart, read_mar
 from xeno_pipeline.exports.csv import OutdatedMartsError, stream_csv
 from xeno_pipeline.exports.parquet import ParquetUnavailableError, load_duckdb, write_parquet
 from xeno_pipeline.exports.selection import Selection
+from xeno_pipeline.web.downloads import Download
 
 router = APIRouter(tags=["exports"])
 

@@ -10,19 +10,21 @@ from xeno_pipeline.dashboard.visits import NotFoundError, StoreVisit
 from xeno_pipeline.errors import UsageError
 from xeno_pipeline.insights.customers import CUSTOMERS, Customer, get_customer, list_customers
 from xeno_pipeline.insights.matching import list_matching
-from xeno_pipeline.insights.orders import list_orders
+from xeno_pipeline.insights.orders import Order, list_orders
 from xeno_pipeline.insights.paging import DEFAULT_LIMIT, Page
-from xeno_pipeline.insights.timeline import timeline
+from xeno_pipeline.insights.segment_figures import segments_of
+from xeno_pipeline.insights.timeline import TimelineEvent, timeline
 from xeno_pipeline.segments.attributes import ATTRIBUTES
 from xeno_pipeline.segments.registry import list_segments
 
 _BIGINT = 2**63
+_SHOWN = 20
 
 
 def show(visit: StoreVisit) -> Response:
     """The list."""
-    if visit.query.get("format") == "csv":
-        return download_all(visit, "customers", Customer, lambda cursor, limit: _read(visit, cursor, limit))
+    if visit.table_to_download() is not None:
+        return download_all(visit, "customers", Customer, _read)
     sort = visit.query.get("sort") or CUSTOMERS.default
     return visit.respond(
         "customers.html",
@@ -30,7 +32,6 @@ def show(visit: StoreVisit) -> Response:
         is_first_page="cursor" not in visit.query,
         sort=sort,
         sorted_by=lambda column: visit.url_with(sort=other_direction(sort, column), cursor=None),
-        csv_url=visit.url_with(format="csv", cursor=None),
         rfm_segments=ATTRIBUTES["rfm_segment"].values,
         churn_segments=ATTRIBUTES["churn_segment"].values,
         segments=list_segments(visit.connection, visit.tenant_id),
@@ -39,31 +40,37 @@ def show(visit: StoreVisit) -> Response:
 
 def profile(visit: StoreVisit) -> Response:
     """One customer."""
+    customer = _customer(visit)
     return visit.respond(
         "customer.html",
-        customer=_customer(visit),
+        customer=customer,
+        segments=segments_of(visit.connection, visit.tenant_id, customer.customer_id),
         define=lambda column: DEFINITIONS.of(visit.connection, "dim_customers", column),
     )
 
 
 def events(visit: StoreVisit) -> Response:
     """What happened to one customer, a page at a time."""
-    customer = _customer(visit)
-    page = timeline(visit.connection, visit.tenant_id, customer.customer_id, visit.query.get("cursor"), limit=20)
-    return visit.respond("customer_timeline.html", customer=customer, page=page)
+    number = _customer(visit).customer_id
+
+    def read(visit: StoreVisit, cursor: str | None, limit: int) -> Page[TimelineEvent]:
+        return timeline(visit.connection, visit.tenant_id, number, cursor, limit)
+
+    if visit.table_to_download() is not None:
+        return download_all(visit, f"customer-{number}-timeline", TimelineEvent, read)
+    return visit.respond("customer_timeline.html", page=read(visit, visit.query.get("cursor"), _SHOWN))
 
 
 def orders(visit: StoreVisit) -> Response:
     """The orders of one customer, a page at a time."""
-    customer = _customer(visit)
-    page = list_orders(
-        visit.connection,
-        visit.tenant_id,
-        customer_id=customer.customer_id,
-        cursor=visit.query.get("cursor"),
-        limit=20,
-    )
-    return visit.respond("customer_orders.html", customer=customer, page=page)
+    number = _customer(visit).customer_id
+
+    def read(visit: StoreVisit, cursor: str | None, limit: int) -> Page[Order]:
+        return list_orders(visit.connection, visit.tenant_id, customer_id=number, cursor=cursor, limit=limit)
+
+    if visit.table_to_download() is not None:
+        return download_all(visit, f"customer-{number}-orders", Order, read)
+    return visit.respond("customer_orders.html", page=read(visit, visit.query.get("cursor"), _SHOWN))
 
 
 def _read(visit: StoreVisit, cursor: str | None, limit: int) -> Page[Customer]:

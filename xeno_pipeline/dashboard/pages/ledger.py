@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
+from xeno_pipeline.dashboard.downloads import csv_of
 from xeno_pipeline.dashboard.listings import download_all
 from xeno_pipeline.dashboard.pages.overview import range_of
 from xeno_pipeline.dashboard.visits import NotFoundError, StoreVisit
 from xeno_pipeline.insights.ledger import LedgerEntry, ledger_totals, list_ledger
-from xeno_pipeline.insights.orders import get_order
+from xeno_pipeline.insights.orders import OrderLine, OrderSale, get_order
 from xeno_pipeline.insights.paging import DEFAULT_LIMIT, Page
 
 _BIGINT = 2**63
@@ -17,20 +18,24 @@ _BIGINT = 2**63
 def show(visit: StoreVisit) -> Response:
     """The ledger of the days in the address."""
     days = range_of(visit)
+    kind = visit.query.get("only", "")
 
-    def read(cursor: str | None, limit: int) -> Page[LedgerEntry]:
-        return list_ledger(visit.connection, visit.tenant_id, days.period, cursor=cursor, limit=limit)
+    def read(visit: StoreVisit, cursor: str | None, limit: int) -> Page[LedgerEntry]:
+        only_returns = kind == "returns"
+        return list_ledger(
+            visit.connection, visit.tenant_id, days.period, only_returns=only_returns, cursor=cursor, limit=limit
+        )
 
-    if visit.query.get("format") == "csv":
-        name = f"ledger-{days.period.first}-{days.period.last}"
+    if visit.table_to_download() is not None:
+        name = f"{kind if kind == 'returns' else 'ledger'}-{days.period.first}-{days.period.last}"
         return download_all(visit, name, LedgerEntry, read)
     return visit.respond(
         "ledger.html",
         days=days,
-        page=read(visit.query.get("cursor"), DEFAULT_LIMIT),
+        page=read(visit, visit.query.get("cursor"), DEFAULT_LIMIT),
+        kind=kind,
         totals=ledger_totals(visit.connection, visit.tenant_id, days.period),
         is_first_page="cursor" not in visit.query,
-        csv_url=visit.url_with(format="csv", cursor=None),
     )
 
 
@@ -40,5 +45,8 @@ def order(visit: StoreVisit) -> Response:
     found = get_order(visit.connection, visit.tenant_id, number) if number < _BIGINT else None
     if found is None:
         raise NotFoundError(visit.text("There is no such page."))
+    if (table := visit.table_to_download()) is not None:
+        name = f"{visit.tenant_id}-order-{number}-{table or 'entries'}"
+        return csv_of(name, OrderLine, found.lines) if table == "lines" else csv_of(name, OrderSale, found.sales)
     titles = {line.order_line_id: line.title for line in found.lines}
     return visit.respond("order.html", order=found, titles=titles)

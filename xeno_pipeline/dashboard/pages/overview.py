@@ -12,15 +12,16 @@ from starlette.responses import Response
 
 from xeno_pipeline.dashboard.charts import chart_data, sparkline
 from xeno_pipeline.dashboard.definitions import DEFINITIONS
-from xeno_pipeline.dashboard.downloads import csv_response
+from xeno_pipeline.dashboard.downloads import csv_of, csv_response
 from xeno_pipeline.dashboard.ranges import N_, Range, read_range
 from xeno_pipeline.dashboard.visits import StoreVisit
-from xeno_pipeline.insights.customers import top_customers
+from xeno_pipeline.insights.changes import changes_of_day
+from xeno_pipeline.insights.customers import TopCustomer, top_customers
 from xeno_pipeline.insights.figures import Figures, figures_of
 from xeno_pipeline.insights.model import growth
-from xeno_pipeline.insights.orders import list_orders
+from xeno_pipeline.insights.orders import Order, list_orders
 from xeno_pipeline.insights.periods import FIRST_DAY, Period
-from xeno_pipeline.insights.products import top_products
+from xeno_pipeline.insights.products import TopProduct, top_products
 from xeno_pipeline.insights.sales import SalesPeriod, sales
 from xeno_pipeline.insights.stores import today_of
 
@@ -58,6 +59,7 @@ _CSV_COLUMNS = (
     *("returning_customers", "average_order_value", "units", *BREAKDOWN, "tips"),
 )
 _MOST_ROWS = 400
+_BEST = 10
 
 
 @dataclass(frozen=True)
@@ -76,12 +78,16 @@ def show(visit: StoreVisit) -> Response:
     """The page."""
     days = range_of(visit)
     rows = _rows(visit, days, days.period)
-    if visit.query.get("format") == "csv":
-        return _download(visit, days, rows)
     compared = days.compared
+    table = visit.table_to_download()
+    if table == "":
+        return _download(visit, days, rows)
     current = figures_of(visit.connection, visit.tenant_id, days.period)
     before = figures_of(visit.connection, visit.tenant_id, compared) if compared else None
+    if table is not None:
+        return _download_breakdown(visit, days, current, before)
     measure = next((each for each in MEASURES if each.name == visit.query.get("measure")), MEASURES[0])
+    best = _best(rows, measure)
     return visit.respond(
         "overview.html",
         days=days,
@@ -93,13 +99,13 @@ def show(visit: StoreVisit) -> Response:
         measures=MEASURES,
         grains=GRAIN_TITLES,
         rows=rows,
-        best=_best(rows, measure),
+        best=best,
+        why_best=_beside_others(rows, best) if best else None,
         chart=_chart(visit, days, rows, measure),
         breakdown=[(name, getattr(current, name), getattr(before, name, None)) for name in BREAKDOWN],
         define=lambda column, mart="revenue_daily": DEFINITIONS.of(visit.connection, mart, column),
-        label=lambda row: _label(visit, days, row),
+        label=lambda row: label_of(visit, days, row.period_start),
         span_of=lambda row: _days_of(row, days),
-        csv_url=visit.url_with(format="csv"),
         growth=growth,
     )
 
@@ -108,20 +114,28 @@ def today(visit: StoreVisit) -> Response:
     """What changed today, beside yesterday."""
     day = today_of(visit.connection, visit.tenant_id)
     period = Period(day, day)
+    orders = list_orders(visit.connection, visit.tenant_id, limit=6).data
+    if visit.table_to_download() is not None:
+        return csv_of(f"{visit.tenant_id}-latest-orders", Order, orders)
     return visit.respond(
         "overview_today.html",
         day=day,
         now=figures_of(visit.connection, visit.tenant_id, period),
         yesterday=figures_of(visit.connection, visit.tenant_id, period.before()),
-        orders=list_orders(visit.connection, visit.tenant_id, limit=6).data,
+        changes=changes_of_day(visit.connection, visit.tenant_id, day),
+        orders=orders,
     )
 
 
 def best(visit: StoreVisit) -> Response:
     """What sold best in these days, and the best customers of all time."""
     days = range_of(visit)
-    products = top_products(visit.connection, visit.tenant_id, days.period, limit=8)
-    customers = top_customers(visit.connection, visit.tenant_id, limit=8)
+    products = top_products(visit.connection, visit.tenant_id, days.period, limit=_BEST)
+    customers = top_customers(visit.connection, visit.tenant_id, limit=_BEST)
+    if (table := visit.table_to_download()) is not None:
+        if table == "customers":
+            return csv_of(f"{visit.tenant_id}-best-customers", TopCustomer, customers)
+        return csv_of(f"{visit.tenant_id}-best-products", TopProduct, products)
     return visit.respond("overview_best.html", days=days, products=products, customers=customers)
 
 
@@ -157,7 +171,7 @@ def _chart(visit: StoreVisit, days: Range, rows: Sequence[SalesPeriod], measure:
             name = visit.text(N_("Same days last year") if days.comparison == "year" else N_("Period before"))
             series.append(_series(name, "line", beside, measure, write) | {"quiet": True})
     return chart_data(
-        [_label(visit, days, row) for row in rows],
+        [label_of(visit, days, row.period_start) for row in rows],
         series,
         links=[visit.path("ledger", **_days_of(row, days)) for row in rows],
         values_as=measure.kind,
@@ -199,8 +213,9 @@ def _number(days: Range, day: date) -> int:
     }[days.grain]
 
 
-def _label(visit: StoreVisit, days: Range, row: SalesPeriod) -> str:
-    formats, start = visit.formats, row.period_start
+def label_of(visit: StoreVisit, days: Range, start: date) -> str:
+    """What a period that begins on a day is called beside others of these days."""
+    formats = visit.formats
     if days.grain == "year":
         return str(start.year)
     if days.grain == "quarter":
@@ -222,6 +237,35 @@ def _best(rows: Sequence[SalesPeriod], measure: Measure) -> SalesPeriod | None:
     """The row with the highest figure, where there are enough to speak of one."""
     known = [row for row in rows if getattr(row, measure.name)]
     return max(known, key=lambda row: getattr(row, measure.name)) if len(known) > 2 else None
+
+
+@dataclass(frozen=True)
+class BesideOthers:
+    """By what fraction a period is above the others on average."""
+
+    net_sales: Decimal | None
+    orders: Decimal | None
+    average_order_value: Decimal | None
+
+
+def _beside_others(rows: Sequence[SalesPeriod], best: SalesPeriod) -> BesideOthers | None:
+    """What made the best period so; None where it is the only one that is whole."""
+    others = [row for row in rows if row is not best and not row.is_partial and not row.is_cut]
+    orders = sum(row.orders for row in others)
+    if not orders:
+        return None
+    values = sum(((row.average_order_value or Decimal(0)) * row.orders for row in others), Decimal(0))
+    return BesideOthers(
+        growth(best.net_sales, sum((row.net_sales for row in others), Decimal(0)) / len(others)),
+        growth(best.orders, Decimal(orders) / len(others)),
+        growth(best.average_order_value, values / orders),
+    )
+
+
+def _download_breakdown(visit: StoreVisit, days: Range, current: Figures, before: Figures | None) -> Response:
+    rows = ((name, getattr(current, name), getattr(before, name, None)) for name in BREAKDOWN)
+    name = f"{visit.tenant_id}-parts-of-sales-{days.period.first}-{days.period.last}"
+    return csv_response(name, ("part", "value", "compared_with"), rows)
 
 
 def _download(visit: StoreVisit, days: Range, rows: Sequence[SalesPeriod]) -> Response:

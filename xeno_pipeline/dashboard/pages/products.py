@@ -7,7 +7,7 @@ from decimal import Decimal
 from starlette.responses import Response
 
 from xeno_pipeline.dashboard.definitions import DEFINITIONS
-from xeno_pipeline.dashboard.downloads import csv_response
+from xeno_pipeline.dashboard.downloads import csv_of
 from xeno_pipeline.dashboard.pages.overview import range_of
 from xeno_pipeline.dashboard.visits import StoreVisit
 from xeno_pipeline.insights.products import TopProduct, top_products
@@ -19,10 +19,8 @@ def show(visit: StoreVisit) -> Response:
     """The page."""
     days = range_of(visit)
     products = top_products(visit.connection, visit.tenant_id, days.period, limit=_MOST)
-    if visit.query.get("format") == "csv":
-        columns = tuple(TopProduct.model_fields)
-        rows = ([getattr(product, column) for column in columns] for product in products)
-        return csv_response(f"{visit.tenant_id}-products-{days.period.first}-{days.period.last}", columns, rows)
+    if visit.table_to_download() is not None:
+        return csv_of(f"{visit.tenant_id}-products-{days.period.first}-{days.period.last}", TopProduct, products)
     compared = days.compared
     before = top_products(visit.connection, visit.tenant_id, compared, limit=1_000) if compared else []
     return visit.respond(
@@ -33,5 +31,4 @@ def show(visit: StoreVisit) -> Response:
         compared=compared,
         most=max((product.net_sales for product in products), default=Decimal(0)),
         define=lambda column: DEFINITIONS.of(visit.connection, "top_products", column),
-        csv_url=visit.url_with(format="csv"),
     )

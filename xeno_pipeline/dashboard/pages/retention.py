@@ -30,7 +30,7 @@ def show(visit: StoreVisit) -> Response:
         raise UsageError(f"Cohorts have no {measure[:40]!r}: choose from {', '.join(TITLES)}.")
     today = today_of(visit.connection, visit.tenant_id)
     found = cohorts(visit.connection, visit.tenant_id, cast(Measure, measure)).cohorts
-    if visit.query.get("format") == "csv":
+    if visit.table_to_download() is not None:
         rows = ((c.cohort_month, c.cohort_size, month, value) for c in found for month, value in enumerate(c.values))
         names = ("cohort_month", "cohort_size", "period_number", _COLUMNS[measure])
         return csv_response(f"{visit.tenant_id}-cohorts-{measure}", names, rows)
@@ -51,7 +51,6 @@ def show(visit: StoreVisit) -> Response:
         is_running=lambda cohort, column: _month_after(cohort.cohort_month, column) == today.replace(day=1),
         heat=_heat_of(shown, measure),
         definition=DEFINITIONS.of(visit.connection, "cohort_retention", _COLUMNS[measure]),
-        csv_url=visit.url_with(format="csv"),
     )
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from decimal import Decimal
 
 from starlette.responses import Response
 
 from xeno_pipeline.dashboard.definitions import DEFINITIONS
-from xeno_pipeline.dashboard.downloads import csv_response
+from xeno_pipeline.dashboard.downloads import csv_of
 from xeno_pipeline.dashboard.heat import heat
 from xeno_pipeline.dashboard.visits import StoreVisit
-from xeno_pipeline.insights.rfm import RfmMigration, RfmSegment, rfm, rfm_migrations
+from xeno_pipeline.insights.rfm import RfmCell, RfmMigration, RfmSegment, rfm, rfm_migrations
 
 SCORES = (1, 2, 3, 4, 5)
 
@@ -25,8 +24,10 @@ ORDER = (
 def show(visit: StoreVisit) -> Response:
     """The page."""
     found = rfm(visit.connection, visit.tenant_id)
-    if visit.query.get("format") == "csv":
-        return _download(visit, "rfm-segments", RfmSegment, found.segments)
+    if (table := visit.table_to_download()) is not None:
+        if table == "grid":
+            return csv_of(f"{visit.tenant_id}-rfm-grid", RfmCell, found.cells)
+        return csv_of(f"{visit.tenant_id}-rfm-segments", RfmSegment, found.segments)
     cells = {(cell.recency_score, cell.frequency_score): cell for cell in found.cells}
     most = max((cell.customers for cell in found.cells), default=0)
     return visit.respond(
@@ -37,15 +38,14 @@ def show(visit: StoreVisit) -> Response:
         heat=lambda cell: heat(Decimal(cell.customers), Decimal(most)),
         cell_query=lambda recency, frequency: f"recency_score = {recency} AND frequency_score = {frequency}",
         define=lambda column, mart="rfm_segments": DEFINITIONS.of(visit.connection, mart, column),
-        csv_url=visit.url_with(format="csv"),
     )
 
 
 def moves(visit: StoreVisit) -> Response:
     """Who moved between segments, month by month."""
     found = rfm_migrations(visit.connection, visit.tenant_id)
-    if visit.query.get("format") == "csv":
-        return _download(visit, "rfm-migrations", RfmMigration, found)
+    if visit.table_to_download() is not None:
+        return csv_of(f"{visit.tenant_id}-rfm-migrations", RfmMigration, found)
     months = sorted({move.month for move in found}, reverse=True)
     asked = visit.query.get("month")
     month = next((each for each in months if each.isoformat() == asked), months[0] if months else None)
@@ -57,10 +57,3 @@ def moves(visit: StoreVisit) -> Response:
         moves=shown,
         is_better=lambda move: ORDER.index(move.to_segment) > ORDER.index(move.from_segment),
     )
-
-
-def _download(
-    visit: StoreVisit, name: str, item: type[RfmSegment] | type[RfmMigration], rows: Iterable[object]
-) -> Response:
-    columns = tuple(item.model_fields)
-    return csv_response(f"{visit.tenant_id}-{name}", columns, ([getattr(row, c) for c in columns] for row in rows))

@@ -8,11 +8,13 @@ from typing import Any
 from starlette.responses import RedirectResponse, Response
 
 from xeno_pipeline.dashboard.definitions import DEFINITIONS
-from xeno_pipeline.dashboard.downloads import csv_response
+from xeno_pipeline.dashboard.downloads import csv_of
+from xeno_pipeline.dashboard.listings import download_all
 from xeno_pipeline.dashboard.rules import TEXT_ROW, Join, RuleRow, new_row, read_rows, rows_to_text, text_to_rows
 from xeno_pipeline.dashboard.visits import NotFoundError, StoreVisit
-from xeno_pipeline.insights.customers import list_customers
-from xeno_pipeline.insights.segment_figures import SegmentFigures, segment_figures, segment_months
+from xeno_pipeline.insights.customers import Customer, list_customers
+from xeno_pipeline.insights.paging import Page
+from xeno_pipeline.insights.segment_figures import SegmentFigures, SegmentMonth, segment_figures, segment_months
 from xeno_pipeline.segments.attributes import ATTRIBUTES
 from xeno_pipeline.segments.compile import compile_query
 from xeno_pipeline.segments.errors import SegmentError, SegmentQueryError
@@ -49,10 +51,8 @@ class Outcome:
 def show(visit: StoreVisit) -> Response:
     """The list."""
     figures = {each.segment_id: each for each in segment_figures(visit.connection, visit.tenant_id)}
-    if visit.query.get("format") == "csv":
-        columns = tuple(SegmentFigures.model_fields)
-        rows = ([getattr(each, column) for column in columns] for each in figures.values())
-        return csv_response(f"{visit.tenant_id}-segments", columns, rows)
+    if visit.table_to_download() is not None:
+        return csv_of(f"{visit.tenant_id}-segments", SegmentFigures, figures.values())
     segments = list_segments(visit.connection, visit.tenant_id)
     taken = {segment.name.lower() for segment in segments}
     return visit.respond(
@@ -61,28 +61,35 @@ def show(visit: StoreVisit) -> Response:
         figures=figures,
         starters=[starter for starter in STARTERS if starter.name.lower() not in taken],
         define=lambda column: DEFINITIONS.of(visit.connection, "segments", column),
-        csv_url=visit.url_with(format="csv"),
     )
 
 
 def detail(visit: StoreVisit) -> Response:
     """One segment."""
     segment = _segment(visit)
+    months = segment_months(visit.connection, visit.tenant_id, segment.segment_id)
+    if visit.table_to_download() is not None:
+        return csv_of(f"{visit.tenant_id}-segment-{segment.segment_id}-months", SegmentMonth, months)
     found = segment_figures(visit.connection, visit.tenant_id)
     return visit.respond(
         "segment.html",
         segment=segment,
         figures=next((each for each in found if each.segment_id == segment.segment_id), None),
-        months=segment_months(visit.connection, visit.tenant_id, segment.segment_id),
+        months=months,
         define=lambda column: DEFINITIONS.of(visit.connection, "segments", column),
     )
 
 
 def members(visit: StoreVisit) -> Response:
     """The members with the highest net sales."""
-    segment = _segment(visit)
-    page = list_customers(visit.connection, visit.tenant_id, segment=segment.segment_id, limit=15)
-    return visit.respond("segment_members.html", segment=segment, page=page)
+    number = _segment(visit).segment_id
+
+    def read(visit: StoreVisit, cursor: str | None, limit: int) -> Page[Customer]:
+        return list_customers(visit.connection, visit.tenant_id, segment=number, cursor=cursor, limit=limit)
+
+    if visit.table_to_download() is not None:
+        return download_all(visit, f"segment-{number}-members", Customer, read)
+    return visit.respond("segment_members.html", page=read(visit, None, 15))
 
 
 def new(visit: StoreVisit) -> Response:

@@ -59,16 +59,13 @@ class Cursor:
     name="alerts",
     minimum_interval_seconds=_SECONDS_BETWEEN_TICKS,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Sends alerts by e-mail or webhook about findings of checks and failed runs, and when they recover.",
+    description="Records findings of checks and failed runs, and sends alerts by e-mail or webhook about them and when "
+    "they recover.",
 )
-def alerts_sensor(context: dg.SensorEvaluationContext, pipeline: PipelineResource) -> dg.SensorResult | dg.SkipReason:
+def alerts_sensor(context: dg.SensorEvaluationContext, pipeline: PipelineResource) -> dg.SensorResult:
     """Read the runs that ended, evaluate the checks when it is time, and deliver messages."""
     opened = pipeline.open()
     targets = channels(opened.settings)
-    if not targets:
-        return dg.SkipReason(
-            "No alert channel is configured: set XENO_ALERT_EMAIL_TO or XENO_ALERT_WEBHOOK_URL to receive alerts."
-        )
     now = datetime.now(UTC)
     cursor = Cursor(**orjson.loads(context.cursor)) if context.cursor else Cursor(now.isoformat())
     ended = ended_runs(context.instance, datetime.fromisoformat(cursor.runs_until) - _OVERLAP)
@@ -78,12 +75,24 @@ def alerts_sensor(context: dg.SensorEvaluationContext, pipeline: PipelineResourc
         tick.do(f"reading run {record.dagster_run.run_id[:8]}", partial(tick.read_run, record))
     if is_time_to_check:
         tick.evaluate_checks()
-    tick.do("writing messages", partial(alerts.queue_messages, channels=targets))
+    if targets:
+        tick.do("writing messages", partial(alerts.queue_messages, channels=targets))
+    else:
+        tick.do("forgetting what nobody is told of", alerts.forget_resolved)
     delivered = alerts.deliver(opened.database, targets)
     return dg.SensorResult(
-        skip_reason=f"{delivered} message{'s' * (delivered != 1)} delivered." if delivered else "Nothing to report.",
+        skip_reason=_skip_reason(delivered, is_told=bool(targets)),
         cursor=_next_cursor(cursor, ended, now if is_time_to_check else None),
     )
+
+
+def _skip_reason(delivered: int, *, is_told: bool) -> str:
+    if not is_told:
+        return (
+            "No alert channel is configured: problems are recorded (`xeno alerts list`, the dashboard), and nobody is "
+            "told. Set XENO_ALERT_EMAIL_TO or XENO_ALERT_WEBHOOK_URL to receive alerts."
+        )
+    return f"{delivered} message{'s' * (delivered != 1)} delivered." if delivered else "Nothing to report."
 
 
 def _next_cursor(cursor: Cursor, ended: Sequence[dg.RunRecord], checked_at: datetime | None) -> str:

@@ -17,10 +17,10 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
 from tests.support.insights import Api
-from xeno_pipeline.api import downloads
 from xeno_pipeline.exports.contract import find_mart, read_marts
 from xeno_pipeline.exports.csv import stream_csv
 from xeno_pipeline.exports.selection import Selection
+from xeno_pipeline.web import downloads
 
 if TYPE_CHECKING:
     from tests.support.marts.warehouse import Warehouse
