@@ -16,6 +16,7 @@ from tests.support.dashboard import Dashboard, Visitor, dashboard_over
 from xeno_pipeline.access.grants import end_sessions
 from xeno_pipeline.access.scopes import Role
 from xeno_pipeline.dashboard import listings
+from xeno_pipeline.dashboard.downloads import values_of
 from xeno_pipeline.web import downloads
 from xeno_pipeline.web.downloads import one_download
 
@@ -169,7 +170,7 @@ def test_a_long_list_is_sent_page_by_page_in_the_order_of_the_table(
         rows = rows_of(analyst, f"/stores/shelf/{path}", **span)
         assert len(rows) == marts.value(f"select count(*) from marts.{table} where tenant_id = 'shelf'")
         values = [row["happened_at"] if path == "ledger" else Decimal(row["net_sales"]) for row in rows]
-        assert values == sorted(values, reverse=True)  # type: ignore[type-var]
+        assert values == sorted(values, reverse=True)
     with ExitStack() as others:
         for _ in range(3):
             others.enter_context(one_download())
@@ -182,7 +183,7 @@ def test_a_long_list_ends_with_the_session(
 ) -> None:
     monkeypatch.setattr(listings, "MAX_LIMIT", 7)
     visitor = dashboard.sign_in(Role.VIEWER, "shelf", email="leaver@example.com")
-    read = listings.values_of
+    read = values_of
 
     def read_and_revoke(*arguments: Any) -> Any:
         with dashboard.database.connect() as connection:
