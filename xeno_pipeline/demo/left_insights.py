@@ -16,14 +16,17 @@ import time
 from pathlib import Path
 
 from xeno_pipeline.demo.listening import listens_at, usable_port
-from xeno_pipeline.settings import PROJECT_DIR, Settings
+from xeno_pipeline.settings import Settings
 
 _SECONDS_TO_END = 20.0
 _SECONDS_BETWEEN_LOOKS = 0.05
 
 
 def leave_insights(settings: Settings) -> str:
-    """Start `xeno insights serve` in a process that stays; one that was left before is ended.
+    """Start `xeno insights serve` in a process that stays, with the settings of this one; one left before is ended.
+
+    Args:
+        settings: those of the environment, which the process reads itself.
 
     Returns:
         Its URL. Where the usual port is taken by something else, it has a free one.
@@ -39,8 +42,6 @@ def leave_insights(settings: Settings) -> str:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         process = subprocess.Popen(  # noqa: S603
             [sys.executable, "-m", "xeno_pipeline.cli", "insights", "serve", "--port", str(port)],
-            cwd=PROJECT_DIR,
-            env={**os.environ, "XENO_HOME": str(settings.home)},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
