@@ -81,13 +81,13 @@ def alerts_sensor(context: dg.SensorEvaluationContext, pipeline: PipelineResourc
         tick.do("forgetting what nobody is told of", alerts.forget_resolved)
     delivered = alerts.deliver(opened.database, targets)
     return dg.SensorResult(
-        skip_reason=_skip_reason(delivered, is_told=bool(targets)),
+        skip_reason=_skip_reason(delivered, is_sent=bool(targets)),
         cursor=_next_cursor(cursor, ended, now if is_time_to_check else None),
     )
 
 
-def _skip_reason(delivered: int, *, is_told: bool) -> str:
-    if not is_told:
+def _skip_reason(delivered: int, *, is_sent: bool) -> str:
+    if not is_sent:
         return (
             "No alert channel is configured: problems are recorded (`xeno alerts list`, the dashboard), and nobody is "
             "told. Set XENO_ALERT_EMAIL_TO or XENO_ALERT_WEBHOOK_URL to receive alerts."
