@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from shopify_sandbox.process import SandboxProcess
 from shopify_sandbox.spec import StoreSpec
@@ -83,7 +84,7 @@ def make_database(server: EmbeddedServer) -> Callable[[str | None], Database]:
     def make(template: str | None = _TEMPLATE) -> Database:
         name = f"test_{next(numbers):05}"  # all are of one length: see tests.support.parsed_project
         with Database(server.url).connect(autocommit=True) as connection:
-            connection.execute(f"create database {name} template {template or 'template0'}")
+            connection.execute(f"create database {name} template {template or 'template0'} strategy file_copy")
         return Database(server.url.replace("/xeno?", f"/{name}?"))
 
     migrate(make(None))
@@ -92,16 +93,34 @@ def make_database(server: EmbeddedServer) -> Callable[[str | None], Database]:
     return make
 
 
+@pytest.fixture(scope="session")
+def drop_database(server: EmbeddedServer) -> Callable[[Database], None]:
+    """Drops a database that one test had, before its files are written to the disk: a run has hundreds of them."""
+
+    def drop(database: Database) -> None:
+        name = conninfo_to_dict(database.url)["dbname"]
+        with Database(server.url).connect(autocommit=True) as connection:
+            connection.execute(f"drop database if exists {name} with (force)")
+
+    return drop
+
+
 @pytest.fixture
-def database(make_database: Callable[[], Database]) -> Database:
+def database(make_database: Callable[[], Database], drop_database: Callable[[Database], None]) -> Iterator[Database]:
     """A migrated database of the test's own."""
-    return make_database()
+    database = make_database()
+    yield database
+    drop_database(database)
 
 
 @pytest.fixture
-def empty_database(make_database: Callable[[str | None], Database]) -> Database:
+def empty_database(
+    make_database: Callable[[str | None], Database], drop_database: Callable[[Database], None]
+) -> Iterator[Database]:
     """A database of the test's own that was never migrated."""
-    return make_database(None)
+    database = make_database(None)
+    yield database
+    drop_database(database)
 
 
 @pytest.fixture(scope="session")

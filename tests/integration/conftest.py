@@ -62,9 +62,13 @@ def make_warehouse(
 
 
 @pytest.fixture
-def warehouse(make_warehouse: Callable[[], Warehouse]) -> Warehouse:
+def warehouse(
+    make_warehouse: Callable[[], Warehouse], drop_database: Callable[[Database], None]
+) -> Iterator[Warehouse]:
     """A database of the test's own with the marts made, and no tenant yet."""
-    return make_warehouse()
+    warehouse = make_warehouse()
+    yield warehouse
+    drop_database(warehouse.database)
 
 
 @pytest.fixture

@@ -31,7 +31,12 @@ def make_located(
 
 @pytest.fixture
 def location(
-    make_located: Callable[[], Database], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_located: Callable[[], Database],
+    drop_database: Callable[[Database], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Location]:
-    with locate(make_located(), tmp_path, monkeypatch) as found:
+    database = make_located()
+    with locate(database, tmp_path, monkeypatch) as found:
         yield found
+    drop_database(database)

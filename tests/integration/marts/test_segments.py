@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,7 +14,7 @@ from tests.support.marts.store import Store
 from tests.support.marts.warehouse import Warehouse
 from tests.support.serving import key_for, serving_login
 from xeno_pipeline.access.scopes import Scope
-from xeno_pipeline.database.connection import Connection
+from xeno_pipeline.database.connection import Connection, Database
 from xeno_pipeline.monitoring.checks import SEGMENTS, evaluate
 from xeno_pipeline.segments import registry
 from xeno_pipeline.segments.errors import SegmentError, SegmentQueryError
@@ -44,9 +44,15 @@ def template(make_warehouse: Callable[..., Warehouse]) -> tuple[Warehouse, Store
 
 
 @pytest.fixture
-def warehouse(template: tuple[Warehouse, Store], make_warehouse: Callable[..., Warehouse]) -> Warehouse:
+def warehouse(
+    template: tuple[Warehouse, Store],
+    make_warehouse: Callable[..., Warehouse],
+    drop_database: Callable[[Database], None],
+) -> Iterator[Warehouse]:
     """A copy of it for one test."""
-    return make_warehouse(template[0])
+    copy = make_warehouse(template[0])
+    yield copy
+    drop_database(copy.database)
 
 
 @pytest.fixture
