@@ -23,6 +23,7 @@ from xeno_pipeline.api.store_request import Backend
 from xeno_pipeline.errors import UsageError
 from xeno_pipeline.insights.stores import NotModelledError
 from xeno_pipeline.segments.errors import SegmentQueryError
+from xeno_pipeline.segments.members import MembersWithheldError
 from xeno_pipeline.settings import Settings
 
 PATH = "/api/v1"
@@ -122,6 +123,10 @@ def _wrong_query(_request: Request, error: Exception) -> Response:
     return problem.response()
 
 
+def _withheld(_request: Request, error: Exception) -> Response:
+    return ProblemError(Kind.NOT_ALLOWED, str(error)).response()
+
+
 def _not_ready(_request: Request, error: Exception) -> Response:
     return ProblemError(Kind.NOT_READY, "The store has no marts yet.").response()
 
@@ -149,6 +154,7 @@ _HANDLERS: dict[type[Exception], Any] = {
     ProblemError: _problem,
     RequestValidationError: _unusable,
     SegmentQueryError: _wrong_query,
+    MembersWithheldError: _withheld,
     UsageError: _usage,
     NotModelledError: _not_ready,
     HTTPException: _http,

@@ -38,6 +38,7 @@ from xeno_pipeline.dashboard.templating import STATIC_PREFIX, static_files
 from xeno_pipeline.dashboard.visits import Endpoints, ForbiddenError, NotFoundError, Reader, StoreVisit
 from xeno_pipeline.database.connection import DatabaseUnavailableError
 from xeno_pipeline.errors import UsageError
+from xeno_pipeline.segments.members import MembersWithheldError
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.web.downloads import TooManyDownloadsError
 
@@ -149,6 +150,7 @@ def _failures(cookies: Cookies) -> dict[type[Exception] | int, Callable[[Request
     return {
         NotFoundError: not_found,
         ForbiddenError: forbidden,
+        MembersWithheldError: forbidden,
         UsageError: unusable,
         TooManyDownloadsError: too_many,
         DatabaseUnavailableError: unavailable,

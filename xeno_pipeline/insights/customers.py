@@ -13,6 +13,7 @@ from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.errors import UsageError
 from xeno_pipeline.insights.model import Amount, Measures, Model, fetch_all
 from xeno_pipeline.insights.paging import DEFAULT_LIMIT, Listing, Page, Row, Where, read_page, usable_text
+from xeno_pipeline.segments.members import check_members_shown
 
 _MAX_SEARCH = 100
 
@@ -119,9 +120,12 @@ def list_customers(
         segment: the id of a saved segment, whose members these are.
 
     Raises:
+        MembersWithheldError: see `check_members_shown`.
         UnusableSearchError: the search is too long, or has characters that no text has.
         UnknownSortError, UnusableCursorError, UnusableLimitError: see `read_page`.
     """
+    if segment is not None:
+        check_members_shown(connection, tenant_id, segment)
     where, listing = Where(), CUSTOMERS
     if search is None and churn_segment is None:
         where.add("has_profile")

@@ -11,7 +11,7 @@ from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.insights.model import Amount, Model, as_answers, fetch_all, fraction
 from xeno_pipeline.insights.paging import DEFAULT_LIMIT, Listing, Page, Row, Where, read_page
 from xeno_pipeline.segments.compile import CompiledQuery
-from xeno_pipeline.segments.members import count_members
+from xeno_pipeline.segments.members import check_members_shown, count_members
 from xeno_pipeline.segments.rules import query_to_rules
 
 
@@ -26,6 +26,10 @@ class SavedSegment(Model):
     created_at: datetime
     changed_at: datetime
     problem: str | None = Field(description="Why the last transform could not determine its members.")
+    is_personal: bool | None = Field(
+        description="Whether its query, or an earlier one, asks about people: its members and figures are shown only with "
+        "the scope `people`. Null until the first transform."
+    )
     customers: int | None
     share_of_customers: Amount | None
     net_sales: Amount | None = Field(description="Lifetime net sales of its members.")
@@ -89,6 +93,7 @@ MEMBERSHIPS = Listing(
 _SEGMENTS = """
     select
         saved.segment_id, saved.name, saved.description, saved.query, saved.created_at, saved.changed_at, saved.problem,
+        saved.is_personal,
         figures.customers, figures.share_of_customers, figures.net_sales, figures.share_of_net_sales,
         figures.joined_30d, figures.left_30d
     from ops.segments saved
@@ -116,8 +121,10 @@ def list_members(
     """Who is in a segment, as of the last transform, a page at a time.
 
     Raises:
+        MembersWithheldError: see `check_members_shown`.
         UnusableCursorError, UnusableLimitError: see `read_page`.
     """
+    check_members_shown(connection, tenant_id, segment_id)
     where = Where()
     where.add("segment_id = %(segment_id)s", segment_id=segment_id)
     return read_page(connection, MEMBERS, tenant_id, as_answers(SegmentMember), where, cursor=cursor, limit=limit)
@@ -129,8 +136,10 @@ def list_memberships(
     """Who joined a segment and when, and who left it, a page at a time, the latest first.
 
     Raises:
+        MembersWithheldError: see `check_members_shown`.
         UnusableCursorError, UnusableLimitError: see `read_page`.
     """
+    check_members_shown(connection, tenant_id, segment_id)
     where = Where()
     where.add("segment_id = %(segment_id)s", segment_id=segment_id)
     return read_page(connection, MEMBERSHIPS, tenant_id, _memberships, where, cursor=cursor, limit=limit)

@@ -8,6 +8,7 @@ from decimal import Decimal
 import orjson
 
 from xeno_pipeline.database.connection import Connection
+from xeno_pipeline.errors import UsageError
 from xeno_pipeline.segments.compile import CompiledQuery
 
 _MATCHING = """
@@ -17,6 +18,10 @@ _MATCHING = """
     where c.tenant_id = %(tenant_id)s and
 """
 """What precedes a condition. Names of marts have no schema: the search path has `marts`, or `serving` before it."""
+
+
+class MembersWithheldError(UsageError):
+    """Who is in a segment is told to nobody who may not see people, because its query asks about them."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,27 @@ def count_members(connection: Connection, tenant_id: str, query: CompiledQuery) 
     ).fetchone()
     assert row is not None
     return Members(*row)
+
+
+def check_members_shown(connection: Connection, tenant_id: str, segment_id: int) -> None:
+    """See that the members of a saved segment are not withheld, for then there would seem to be none.
+
+    Args:
+        connection: of the login xeno_serving, unlocked.
+
+    Raises:
+        MembersWithheldError: they are: a policy of the marts (migration 0028) hides them from the session.
+    """
+    query = """
+        select name from ops.segments
+        where tenant_id = %s and segment_id = %s and is_personal and tenant_id <> all(ops.served_tenants('people'))
+        """
+    row = connection.execute(query, [tenant_id, segment_id]).fetchone()
+    if row is not None:
+        raise MembersWithheldError(
+            f"{tenant_id}: the segment {row[0]} asks for what only who may see people may know, and so does who is in "
+            "it: that takes the scope `people`."
+        )
 
 
 def select_matching(query: CompiledQuery) -> str:

@@ -23,7 +23,7 @@ MOST_SEGMENTS = 100
 """How many segments a tenant may have: each is evaluated for all customers on each new day."""
 
 _LONGEST_NAME, _LONGEST_DESCRIPTION = 100, 1000
-_COLUMNS = "tenant_id, segment_id, name, description, query, created_at, changed_at, problem"
+_COLUMNS = "tenant_id, segment_id, name, description, query, created_at, changed_at, problem, is_personal"
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class Segment:
         query: its canonical text.
         changed_at: when its name, description or query last changed.
         problem: why its members could not be determined in the last transform; None where they could.
+        is_personal: whether its query, or an earlier one, asks for what only who may see people may know; None until
+            the first transform.
     """
 
     tenant_id: str
@@ -44,6 +46,7 @@ class Segment:
     created_at: datetime
     changed_at: datetime
     problem: str | None
+    is_personal: bool | None
 
 
 def list_segments(connection: Connection, tenant_id: str) -> list[Segment]:

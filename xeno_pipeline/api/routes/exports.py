@@ -24,6 +24,7 @@ from xeno_pipeline.exports.contract import UnknownMartError, find_mart, read_mar
 from xeno_pipeline.exports.csv import OutdatedMartsError, stream_csv
 from xeno_pipeline.exports.parquet import ParquetUnavailableError, load_duckdb, write_parquet
 from xeno_pipeline.exports.selection import Selection
+from xeno_pipeline.segments.members import check_members_shown
 from xeno_pipeline.web.downloads import Download
 
 router = APIRouter(tags=["exports"])
@@ -107,6 +108,7 @@ def _select(request: StoreRequest, mart: str, first: date | None, last: date | N
 def _check_segment(connection: Connection, selection: Selection) -> None:
     if selection.segment_id is None:
         return
+    check_members_shown(connection, selection.tenant_id, selection.segment_id)
     bound = [selection.tenant_id, selection.segment_id]
     if connection.execute("select from segments where tenant_id = %s and segment_id = %s", bound).fetchone() is None:
         raise ProblemError(Kind.NOT_FOUND, f"{selection.tenant_id} has no segment of this id.")

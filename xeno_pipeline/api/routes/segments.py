@@ -37,6 +37,7 @@ from xeno_pipeline.segments.rules import rules_to_query
 router = APIRouter(tags=["segments"])
 
 OF_SEGMENT = documented(Kind.NOT_FOUND)
+OF_MEMBERS = documented(Kind.NOT_FOUND, Kind.NOT_ALLOWED)
 CHANGES = documented(Kind.NOT_FOUND, Kind.NOT_ALLOWED, Kind.CONFLICT)
 
 QueryText = Annotated[Text, Field(min_length=1, max_length=20_000, description="In Shopify's segment query language.")]
@@ -92,7 +93,7 @@ def get_segments(request: StoreRequestOf) -> Response:
 
 @router.post("/stores/{store}/segments", status_code=201, response_model=Answer[SavedSegment], responses=CHANGES)
 def post_segment(request: StoreRequestOf, new: NewSegment) -> Response:
-    """Save a segment. Its members are determined within minutes, by the store's next transform. Needs `segments`."""
+    """Save a segment. Its members are determined within seconds, by a transform of the store. Needs `segments`."""
     query = _compiled(new.query, new.rules)
 
     def change(connection: Connection) -> SavedSegment:
@@ -163,7 +164,7 @@ def delete_segment(request: StoreRequestOf, segment_id: Id) -> Response:
 
 
 @router.get(
-    "/stores/{store}/segments/{segment_id}/members", response_model=ListAnswer[SegmentMember], responses=OF_SEGMENT
+    "/stores/{store}/segments/{segment_id}/members", response_model=ListAnswer[SegmentMember], responses=OF_MEMBERS
 )
 def get_members(
     request: StoreRequestOf, segment_id: Id, cursor: Cursor = None, limit: Limit = DEFAULT_PAGE
@@ -173,7 +174,7 @@ def get_members(
 
 
 @router.get(
-    "/stores/{store}/segments/{segment_id}/history", response_model=ListAnswer[Membership], responses=OF_SEGMENT
+    "/stores/{store}/segments/{segment_id}/history", response_model=ListAnswer[Membership], responses=OF_MEMBERS
 )
 def get_history(
     request: StoreRequestOf, segment_id: Id, cursor: Cursor = None, limit: Limit = DEFAULT_PAGE

@@ -34,7 +34,11 @@ def show(visit: StoreVisit) -> Response:
         sorted_by=lambda column: visit.url_with(sort=other_direction(sort, column), cursor=None),
         rfm_segments=ATTRIBUTES["rfm_segment"].values,
         churn_segments=ATTRIBUTES["churn_segment"].values,
-        segments=list_segments(visit.connection, visit.tenant_id),
+        segments=[
+            segment
+            for segment in list_segments(visit.connection, visit.tenant_id)
+            if visit.may("people") or not segment.is_personal
+        ],
     )
 
 

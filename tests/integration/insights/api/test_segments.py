@@ -138,6 +138,22 @@ def test_who_may(api: Api, marts: Warehouse, key: str, empty: None) -> None:
     ):
         assert send(api, method, path, writer, sent).status_code == 403
         assert send(api, method, path, key, sent).status_code in (200, 201)
+    marts.transform("shelf")
+    found = {row["name"]: row for row in api.get(SEGMENTS, reader).json()["data"]}
+    assert found["Mail"]["is_personal"]
+    assert found["Mail"]["customers"] is None
+    mail = found["Mail"]["segment_id"]
+    for path, parameters in (
+        (f"{SEGMENTS}/{mail}/members", {}),
+        (f"{SEGMENTS}/{mail}/history", {}),
+        ("/stores/shelf/customers", {"segment": mail}),
+        ("/stores/shelf/exports/fct_orders.csv", {"segment": mail}),
+        ("/stores/shelf/exports/dim_customers.parquet", {"segment": mail}),
+    ):
+        for secret in (reader, writer):
+            refused = api.get(path, secret, **parameters)
+            assert (refused.status_code, refused.headers["content-type"]) == (403, "application/problem+json"), path
+        assert api.get(path, key, **parameters).status_code == 200, path
     elsewhere = made.json()["data"]["segment_id"]
     assert api.get(f"/stores/depot/segments/{elsewhere}", key).status_code == 404
     assert api.get("/stores/depot/customers", key, segment=elsewhere).json()["data"] == []
