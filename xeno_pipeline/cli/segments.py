@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from xeno_pipeline.database.connection import Connection
     from xeno_pipeline.segments.compile import CompiledQuery
 
+_BY_ITSELF = ", where Dagster's daemon runs; else by `xeno transform {}`."
+
 app = typer.Typer(no_args_is_help=True, help="Segments of customers, in Shopify's segment query language.")
 
 SegmentName = Annotated[str, typer.Argument(metavar="SEGMENT", help="Its name, or its number.")]
@@ -45,7 +47,7 @@ def segment_add(
         saved = registry.save_segment(connection, store, name, text, description)
         customers = _count(connection, store, compiled)
     echo(f"{saved.name} is saved as number {saved.segment_id}: {customers}.")
-    echo(f"The next transform adds its members to the marts: `xeno transform {store}`.")
+    echo(f"Its members are in the marts within seconds{_BY_ITSELF.format(store)}")
 
 
 @app.command("list")
@@ -120,7 +122,7 @@ def segment_remove(store: Handle, segment: SegmentName) -> None:
     with _open(store) as connection:
         found = registry.find_segment(connection, store, segment)
         registry.remove_segment(connection, store, found.segment_id)
-    echo(f"{found.name} is removed. It leaves the marts with the next transform: `xeno transform {store}`.")
+    echo(f"{found.name} is removed. It leaves the marts within seconds{_BY_ITSELF.format(store)}")
 
 
 @app.command("starters")
@@ -134,7 +136,7 @@ def segment_starters(store: Handle) -> None:
         for segment in added:
             echo(f"{segment.name}: {_count(connection, store, compile_query(segment.query))}.")
     if added:
-        echo(f"The next transform adds their members to the marts: `xeno transform {store}`.")
+        echo(f"Their members are in the marts within seconds{_BY_ITSELF.format(store)}")
     else:
         echo(f"{store} has them all already.")
 

@@ -27,6 +27,7 @@ from xeno_pipeline.defs.jobs.names import CHECKS_JOB
 from xeno_pipeline.defs.resources import PipelineResource
 from xeno_pipeline.defs.schedules import SCHEDULES
 from xeno_pipeline.defs.sensors.alerts import alerts_sensor
+from xeno_pipeline.defs.sensors.changed_segments import changed_segments_sensor
 from xeno_pipeline.defs.sensors.events import webhooks_sensor
 from xeno_pipeline.defs.sensors.privacy import privacy_sensor
 from xeno_pipeline.defs.sensors.requested_syncs import requested_syncs_sensor
@@ -67,7 +68,14 @@ def build_defs(settings: Settings, *, pipeline: PipelineResource | None = None) 
         asset_checks=[checks],
         jobs=[*(link_job(job, module, settings.source_url) for job, module in _jobs(models)), checks_job],
         schedules=SCHEDULES,
-        sensors=[webhooks_sensor, requested_syncs_sensor, privacy_sensor, webhook_subscriptions_sensor, alerts_sensor],
+        sensors=[
+            webhooks_sensor,
+            requested_syncs_sensor,
+            changed_segments_sensor,
+            privacy_sensor,
+            webhook_subscriptions_sensor,
+            alerts_sensor,
+        ],
         resources={"pipeline": pipeline or PipelineResource()},
         executor=dg.in_process_executor,  # a run's steps share a process, since each further process takes seconds
     )

@@ -20,7 +20,7 @@ ROUTINE = {LANE_TAG: "routine", "dagster/priority": "5"}
 """Scheduled runs, and runs started by a person without further tags."""
 
 REQUESTED = {LANE_TAG: "requested", "dagster/priority": "7"}
-"""Syncs that somebody requested and waits for; those that read a history are in the lane of backfills."""
+"""Syncs and segments that somebody waits for; syncs that read a history are in the lane of backfills."""
 
 BACKFILL = {LANE_TAG: "backfill", "dagster/priority": "-5"}
 """Histories of stores. Dagster's own backfills have no lane; the pool bounds them, at priority 0."""

@@ -27,8 +27,8 @@ class SavedSegment(Model):
     changed_at: datetime
     problem: str | None = Field(description="Why the last transform could not determine its members.")
     is_personal: bool | None = Field(
-        description="Whether its query, or an earlier one, asks about people: its members and figures are shown only with "
-        "the scope `people`. Null until the first transform."
+        description="Whether its query, or an earlier one, asks about people: members and figures are then shown only "
+        "with the scope `people`. Null until the first transform."
     )
     customers: int | None
     share_of_customers: Amount | None

@@ -88,8 +88,30 @@ def find_segment(connection: Connection, tenant_id: str, name_or_id: str) -> Seg
     raise _unknown(tenant_id, name_or_id)
 
 
+def changed_segments(connection: Connection) -> dict[str, datetime]:
+    """The active tenants with marts that lack a change of their segments which no transform takes in yet.
+
+    Returns:
+        By tenant, when a segment was last changed.
+    """
+    rows = connection.execute(
+        """
+        select changes.tenant_id, max(segments.changed_at)
+        from ops.changes
+        join ops.tenants on tenants.tenant_id = changes.tenant_id and tenants.status = 'active'
+        join ops.tenant_marts on tenant_marts.tenant_id = changes.tenant_id
+        join ops.segments on segments.tenant_id = changes.tenant_id and segments.segment_id = changes.object_id
+        where changes.object = 'segments'
+        and not exists (select from ops.transforms where transforms.transform_id = changes.transform_id)
+        group by changes.tenant_id
+        order by changes.tenant_id
+        """
+    ).fetchall()
+    return dict(rows)
+
+
 def save_segment(connection: Connection, tenant_id: str, name: str, query: str, description: str = "") -> Segment:
-    """Save a new segment. Its members are determined by the tenant's next transform, which it makes due.
+    """Save a new segment. It makes a transform of the tenant due, which determines its members.
 
     Raises:
         SegmentQueryError: the query is not in the language, or asks for what is not served.
