@@ -8,10 +8,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from xeno_pipeline.access.serving import ServingPool, open_serving_pool
 from xeno_pipeline.api.app import PATH, build_api
+from xeno_pipeline.api.problems import Kind, ProblemError
 from xeno_pipeline.api.telemetry import Metrics, Observed
 from xeno_pipeline.dashboard.app import build_dashboard
 from xeno_pipeline.errors import XenoError
@@ -49,6 +50,16 @@ def build_app(pool: ServingPool, settings: Settings) -> ASGIApp:
         ]
     )
     app.router.redirect_slashes = False
+    unmounted = app.router.default
+
+    async def find_nothing(scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer where no mount matches: a path with a line feed matches none."""
+        if scope["type"] == "http" and scope["path"].startswith(f"{PATH}/"):
+            await ProblemError(Kind.NOT_FOUND, "There is nothing at this path.").response()(scope, receive, send)
+        else:
+            await unmounted(scope, receive, send)
+
+    app.router.default = find_nothing
     return Observed(app, metrics)
 
 

@@ -90,6 +90,10 @@ def test_who_signs_out_is_out_in_that_browser_alone(access: Database, pool: Serv
     with pool.unlocked(sessions[1]) as (_, found):
         assert found.stores == {store: set(Scope)}
     with access.connect() as connection:
+        noted = connection.execute(
+            "select action, tenant_id from ops.audit_log where action like 'signed %%' order by id"
+        ).fetchall()
+        assert noted[-3:] == [("signed in", store)] * 2 + [("signed out", store)]
         assert end_sessions(connection, "two@example.com") == 1
     with pytest.raises(NoAccessError), pool.unlocked(sessions[1]):
         pass

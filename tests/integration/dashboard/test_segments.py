@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.dashboard import Dashboard, Visitor
 from xeno_pipeline.access.scopes import Role
+from xeno_pipeline.segments.registry import remove_segment, save_segment
 
 if TYPE_CHECKING:
     from tests.support.marts.warehouse import Warehouse
@@ -44,6 +45,23 @@ def test_rows_and_text_come_to_the_same_customers(analyst: Visitor, marts: Wareh
     assert count(by_text) == wanted
     assert "</textarea>" not in by_text  # who types keeps what they typed
     assert re.findall(r'id="value-\d" value="([^"]*)"', by_text) == ["1", "20"]
+
+
+def test_a_segment_about_people_shows_a_viewer_no_members(dashboard: Dashboard, marts: Warehouse) -> None:
+    with marts.database.connect() as connection:
+        saved = save_segment(connection, "shelf", "By domain", "customer_email_domain != 'nowhere.test'")
+    marts.transform("shelf")
+    page = f"/stores/shelf/segments/{saved.segment_id}"
+    for role, is_shown in ((Role.ANALYST, True), (Role.VIEWER, False)):
+        visitor = dashboard.sign_in(role, "shelf", email=f"{role}-people@example.com")
+        assert ('id="members"' in visitor.read(page)) == is_shown
+        assert ("members are shown to those who may see people" in visitor.read(page)) != is_shown
+        assert ("about people" in visitor.read("/stores/shelf/segments")) != is_shown
+        assert ("By domain" in visitor.read("/stores/shelf/customers")) == is_shown
+        for path in (f"{page}/parts/members", f"/stores/shelf/customers?segment={saved.segment_id}"):
+            assert visitor.get(path).status_code == (200 if is_shown else 403)
+    with marts.database.connect() as connection:
+        remove_segment(connection, "shelf", saved.segment_id)
 
 
 def test_a_text_that_is_wrong_says_where(analyst: Visitor) -> None:

@@ -115,7 +115,10 @@ def test_ids_that_cannot_be(api: Api, key: str, number: str) -> None:
         check_problem(api.get(f"/stores/depot/{path}/{number}", key), 422)
 
 
-@pytest.mark.parametrize("path", ["/orders/1", "/customers/1", "/customers/1/timeline", "/nothing", "/orders/1/2"])
+@pytest.mark.parametrize(
+    "path",
+    ["/orders/1", "/customers/1", "/customers/1/timeline", "/nothing", "/orders/1/2", "%0A/orders", "/no%0Athing"],
+)
 def test_what_there_is_not(api: Api, key: str, path: str) -> None:
     check_problem(api.get(f"/stores/depot{path}", key), 404)
 
