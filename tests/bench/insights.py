@@ -29,6 +29,8 @@ from xeno_pipeline.settings import Settings
 
 STORE = "large"
 CUSTOMERS_COUNT = 200_000
+_ORDERS_FOR_TEN = 22
+"""Orders for ten customers."""
 _DAYS = 1_000
 _CLIENTS = 8
 _SECONDS = 1.5
@@ -102,6 +104,13 @@ _FILL = (
     "insert into stale.days select distinct %(store)s, ordered_on from placed",
     "insert into stale.product_months select distinct tenant_id, product_id, happened_month from marts.fct_sales",
     "insert into stale.tenants values (%(store)s)",
+    # Were they not known, all of its marts would be stale, and orders that are not in raw would go.
+    """
+    insert into ops.tenant_marts
+        (tenant_id, as_of_date, transformed_at, project_version, iana_timezone, currency, has_history)
+    select tenant_id, ops.local_time(now(), iana_timezone)::date, now(), %(version)s, iana_timezone, currency, true
+    from ops.tenants
+    """,
 )
 
 
@@ -132,17 +141,29 @@ def make_store(database: Database, settings: Settings) -> None:
     project = DbtProject(settings)
     make_relations(database, project)
     with database.connect() as connection:
-        fill(connection)
+        fill(connection, project.version)
     with database.connect(autocommit=True) as connection:
         connection.execute("vacuum analyze")
     assert not transform(database, project, TransformRequest([STORE])).failures
     with database.connect(autocommit=True) as connection:
         connection.execute("vacuum analyze")
+        orders = "select count(*) from marts.fct_orders"
+        assert connection.execute(orders).fetchone() == (CUSTOMERS_COUNT * _ORDERS_FOR_TEN // 10,)
 
 
-def fill(connection: Connection) -> None:
-    """The rows of the store's customers, orders and sales; what is made from them is stale."""
-    bound = {"store": STORE, "customers": CUSTOMERS_COUNT, "days": _DAYS, "orders": CUSTOMERS_COUNT * 11 // 5}
+def fill(connection: Connection, version: str) -> None:
+    """The rows of the store's customers, orders and sales; what is made from them is stale.
+
+    Args:
+        version: of the dbt project.
+    """
+    bound = {
+        "store": STORE,
+        "customers": CUSTOMERS_COUNT,
+        "days": _DAYS,
+        "orders": CUSTOMERS_COUNT * _ORDERS_FOR_TEN // 10,
+        "version": version,
+    }
     for statement in _FILL:
         connection.execute(statement, bound)
 
