@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from xeno_pipeline.access.serving import ServingPool
 from xeno_pipeline.api.documentation import page
+from xeno_pipeline.api.etags import WITHOUT_ETAG
 from xeno_pipeline.api.problems import DATABASE_AWAY, Kind, Problem, ProblemError, unavailable
 from xeno_pipeline.api.rate_limits import RateLimits
 from xeno_pipeline.api.routes import customers, exports, orders, segments, stores, syncs
@@ -78,16 +79,15 @@ def _openapi(api: FastAPI) -> dict[str, Any]:
         schema["components"]["schemas"]["Problem"] = Problem.model_json_schema()
         for name in ("HTTPValidationError", "ValidationError"):
             schema["components"]["schemas"].pop(name, None)
-        for operations in schema["paths"].values():
-            for operation in operations.values():
-                _document_etag(operation)
+        for path, operations in schema["paths"].items():
+            if "get" in operations and "{store}" in path:
+                _document_etag(operations["get"])
         api.openapi_schema = schema
     return api.openapi_schema
 
 
 def _document_etag(operation: dict[str, Any]) -> None:
-    answered = operation["responses"].get("200")
-    if answered and "{store}" in str(operation.get("parameters", "")) + str(operation):
+    if not any(operation.pop(name, False) for name in WITHOUT_ETAG):
         operation["responses"]["304"] = {"description": "Nothing has changed since the ETag of If-None-Match."}
 
 

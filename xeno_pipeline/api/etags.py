@@ -14,6 +14,9 @@ from xeno_pipeline.database.connection import Connection
 
 _VERSION = version("xeno-pipeline")
 
+WITHOUT_ETAG = {"x-without-etag": True}
+"""Declares, in the description of an operation, that its answers change with more than the marts."""
+
 
 @dataclass(frozen=True)
 class State:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from xeno_pipeline.api.answers import Answer, ListAnswer
+from xeno_pipeline.api.etags import WITHOUT_ETAG
 from xeno_pipeline.api.parameters import DEFAULT_PAGE, MAX_ID, Cursor, From, Id, Limit, Ranks, Text, To
 from xeno_pipeline.api.problems import OF_STORE
 from xeno_pipeline.api.store_request import StoreRequestOf
@@ -108,7 +109,7 @@ def get_recovery(request: StoreRequestOf, first: From = None, last: To = None) -
     return request.answer(lambda connection: recovery(connection, request.store, first, last), is_cached=True)
 
 
-@router.get("/stores/{store}/carts", response_model=ListAnswer[Cart], responses=OF_STORE)
+@router.get("/stores/{store}/carts", response_model=ListAnswer[Cart], responses=OF_STORE, openapi_extra=WITHOUT_ETAG)
 def get_carts(
     request: StoreRequestOf, abandoned: bool | None = None, cursor: Cursor = None, limit: Limit = DEFAULT_PAGE
 ) -> Response:

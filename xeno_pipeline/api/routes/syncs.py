@@ -13,6 +13,7 @@ from starlette.responses import Response
 from xeno_pipeline.access.secret import secret_hash
 from xeno_pipeline.api import event_streams
 from xeno_pipeline.api.answers import Answer, ListAnswer
+from xeno_pipeline.api.etags import WITHOUT_ETAG
 from xeno_pipeline.api.parameters import DEFAULT_PAGE, Cursor, Id, Limit
 from xeno_pipeline.api.problems import Kind, ProblemError, documented
 from xeno_pipeline.api.store_request import StoreRequest, StoreRequestOf
@@ -81,7 +82,12 @@ def post_sync(request: StoreRequestOf, order: SyncOrder | None = None) -> Respon
     return request.answer_change(change, "sync", status=202, location=lambda sync: f"/syncs/{sync.sync_id}")
 
 
-@router.get("/stores/{store}/syncs", response_model=ListAnswer[Sync], responses=documented(Kind.NOT_FOUND))
+@router.get(
+    "/stores/{store}/syncs",
+    response_model=ListAnswer[Sync],
+    responses=documented(Kind.NOT_FOUND),
+    openapi_extra=WITHOUT_ETAG,
+)
 def get_syncs(request: StoreRequestOf, cursor: Cursor = None, limit: Limit = DEFAULT_PAGE) -> Response:
     """The syncs of the last weeks, whatever started them, the latest first; without those that found nothing new."""
     return request.answer(
@@ -89,7 +95,12 @@ def get_syncs(request: StoreRequestOf, cursor: Cursor = None, limit: Limit = DEF
     )
 
 
-@router.get("/stores/{store}/syncs/{sync_id}", response_model=Answer[Sync], responses=documented(Kind.NOT_FOUND))
+@router.get(
+    "/stores/{store}/syncs/{sync_id}",
+    response_model=Answer[Sync],
+    responses=documented(Kind.NOT_FOUND),
+    openapi_extra=WITHOUT_ETAG,
+)
 def get_one_sync(request: StoreRequestOf, sync_id: Id) -> Response:
     """A sync: its state, and how far each stream is."""
     return request.answer(lambda connection: _sync(connection, request.store, sync_id), has_etag=False)
@@ -98,6 +109,7 @@ def get_one_sync(request: StoreRequestOf, sync_id: Id) -> Response:
 @router.get(
     "/stores/{store}/syncs/{sync_id}/events",
     response_class=Response,
+    openapi_extra=WITHOUT_ETAG,
     responses={
         **documented(Kind.NOT_FOUND),
         200: {"description": "The sync, whenever it has changed.", "content": {event_streams.MEDIA_TYPE: {}}},

@@ -209,6 +209,15 @@ def test_a_viewer_sees_no_person(api: Api, marts: Warehouse, key: str, viewer: s
     assert api.get("/stores/depot/customers?q=a", key).json()["data"]
 
 
+def test_an_operation_documents_304_where_its_answers_have_an_etag(api: Api, key: str) -> None:
+    for path, operations in api.get("/openapi.json", None).json()["paths"].items():
+        for method, operation in operations.items():
+            assert method == "get" or "304" not in operation["responses"]
+        if "get" in operations and path.startswith("/stores/{store}") and path.count("{") == 1:
+            answer = api.get(path.format(store="depot"), key)
+            assert ("etag" in answer.headers) == ("304" in operations["get"]["responses"]), path
+
+
 def test_what_has_not_changed_is_not_sent_again(api: Api, marts: Warehouse, key: str, viewer: str) -> None:
     with_etag = [path for path in PLAIN if path != "/carts"]
     etags = {path: api.get(f"/stores/depot{path}", key).headers["etag"] for path in with_etag}
