@@ -9,18 +9,24 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
+from pydantic import SecretStr
 
 from shopify_sandbox.process import SandboxProcess
 from shopify_sandbox.spec import StoreSpec
 from tests.support.installation import Installation, Shop
 from xeno_pipeline.database.connection import Database
-from xeno_pipeline.database.embedded import EmbeddedServer
+from xeno_pipeline.database.embedded import DATABASE, EmbeddedServer
 from xeno_pipeline.database.migrate import migrate
+from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants.credentials import KeyRing
+
+if TYPE_CHECKING:  # dbt takes seconds to import, and most tests do without it
+    from tests.support.parsed_project import ParsedProject
 
 _LONGEST = ("tests/e2e/", "tests/integration/marts/", "tests/integration/defs/", "tests/integration/isolation/")
 _TEMPLATE = "migrated"
@@ -63,6 +69,34 @@ def make_home() -> Iterator[Callable[[], Path]]:
             return home
 
         yield make
+
+
+@pytest.fixture(scope="session")
+def parsed_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ParsedProject]:
+    """The dbt project, which this process does not parse again whatever the database."""
+    from tests.support.parsed_project import ParsedProject
+
+    is_worker = tmp_path_factory.getbasetemp().name.startswith("popen-")
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if is_worker else base) / "parsed-project"
+    folder.mkdir(exist_ok=True)
+    shared = ParsedProject(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        shared.share(patch)
+        yield shared
+
+
+@pytest.fixture(scope="session")
+def make_parsed_home(make_home: Callable[[], Path], parsed_project: ParsedProject) -> Callable[[], Path]:
+    """Makes folders in which the dbt project is parsed for their own server, which takes as long as the demo."""
+    from xeno_pipeline.marts.dbt import DbtProject
+
+    def make() -> Path:
+        home = make_home()
+        parsed_project.put_into(DbtProject(Settings(home=home, database_url=SecretStr(f"postgresql:///{DATABASE}"))))
+        return home
+
+    return make
 
 
 @pytest.fixture(scope="session")

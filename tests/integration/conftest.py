@@ -1,4 +1,4 @@
-"""The dbt project parsed once, databases with the marts made, and a tenant to begin with."""
+"""Databases with the marts made, and a tenant to begin with."""
 
 from __future__ import annotations
 
@@ -14,21 +14,6 @@ from xeno_pipeline.tenants.registry import Tenant
 if TYPE_CHECKING:  # dbt takes seconds to import, and most tests do without it
     from tests.support.marts.warehouse import Warehouse
     from tests.support.parsed_project import ParsedProject
-
-
-@pytest.fixture(scope="session")
-def parsed_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ParsedProject]:
-    """The dbt project, which this process does not parse again whatever the database."""
-    from tests.support.parsed_project import ParsedProject
-
-    is_worker = tmp_path_factory.getbasetemp().name.startswith("popen-")
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if is_worker else base) / "parsed-project"
-    folder.mkdir(exist_ok=True)
-    shared = ParsedProject(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        shared.share(patch)
-        yield shared
 
 
 @pytest.fixture(scope="session")

@@ -37,6 +37,11 @@ class ParsedProject:
         patch.setattr(DbtProject, "_parse", lambda project, into: self.copy(project, into))
         patch.setattr(DbtProject, "_keep_lineage", lambda project, path: self.copy_lineage(project, path))
 
+    def put_into(self, project: DbtProject) -> None:
+        """Have a project's home hold all that other processes would make in it."""
+        assert project.manifest_path.exists()
+        assert project.column_lineage
+
     def copy(self, project: DbtProject, into: Path) -> None:
         """Put what a project needs on its database into a folder."""
         name = connection_variables(database_url(project._settings))["PGDATABASE"]

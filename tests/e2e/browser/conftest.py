@@ -24,11 +24,11 @@ def browser() -> Iterator[webdriver.Chrome]:
 
 
 @pytest.fixture(scope="package")
-def demo(make_home: Callable[[], Path]) -> Iterator[ServedDemo]:
+def demo(make_parsed_home: Callable[[], Path]) -> Iterator[ServedDemo]:
     """What the demo left, served."""
     if not is_installed():
         pytest.skip("Chromium and ChromeDriver are not installed (Debian: chromium, chromium-driver)")
-    with served_demo(make_home()) as demo:
+    with served_demo(make_parsed_home()) as demo:
         yield demo
 
 

@@ -22,13 +22,17 @@ SECONDS = 200
 
 @pytest.mark.timeout(400)
 def test_the_ui_and_the_gateway_answer_and_end_when_they_are_told_to(
-    make_home: Callable[[], Path], tmp_path: Path
+    make_parsed_home: Callable[[], Path], tmp_path: Path
 ) -> None:
     ports = {
         name: free_port()
         for name in ("XENO_DAGSTER_PORT", "XENO_GATEWAY_PORT", "XENO_INSIGHTS_PORT", "XENO_SANDBOX_PORT")
     }
-    environment = {**os.environ, "XENO_HOME": str(make_home()), **{name: str(port) for name, port in ports.items()}}
+    environment = {
+        **os.environ,
+        "XENO_HOME": str(make_parsed_home()),
+        **{name: str(port) for name, port in ports.items()},
+    }
     ui = f"http://127.0.0.1:{ports['XENO_DAGSTER_PORT']}/server_info"
     gateway = f"http://127.0.0.1:{ports['XENO_GATEWAY_PORT']}/readyz"
     insights = f"http://127.0.0.1:{ports['XENO_INSIGHTS_PORT']}/readyz"

@@ -24,9 +24,10 @@ RUN = [page for page in pages() if any(block.is_run for block in blocks(page))]
 
 
 @pytest.fixture(scope="module")
-def reader(make_home: Callable[[], Path]) -> Iterator[Reader]:
-    """A reader with a clone of what the pages use, in which nothing was done yet."""
+def reader(make_home: Callable[[], Path], make_parsed_home: Callable[[], Path]) -> Iterator[Reader]:
+    """A reader with a clone of what the pages use, in which the dbt project is parsed and nothing else was done yet."""
     clone = make_home()
+    shutil.copytree(make_parsed_home() / "dbt", clone / ".xeno/dbt")
     shutil.copytree(PROJECT_DIR / "dbt_project", clone / "dbt_project", ignore=shutil.ignore_patterns("target", "logs"))
     somebody = Reader(clone, free_port())
     yield somebody

@@ -34,9 +34,7 @@ def parsed_home(machine: Installation, parsed_project: ParsedProject) -> Path:
     from xeno_pipeline.marts.dbt import DbtProject
 
     home = machine.spool.parent
-    project = DbtProject(Settings(home=home, database_url=SecretStr(machine.database.url)))
-    assert project.manifest_path.is_relative_to(home)
-    assert project.column_lineage
+    parsed_project.put_into(DbtProject(Settings(home=home, database_url=SecretStr(machine.database.url))))
     return home
 
 
