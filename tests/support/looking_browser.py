@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -15,11 +16,15 @@ from selenium.common.exceptions import NoSuchElementException, StaleElementRefer
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
+from xeno_pipeline.access.grants import invite
+from xeno_pipeline.access.scopes import Role
+from xeno_pipeline.database.connection import Database
+
 _AXE = Path(__file__).parent / "axe" / "axe.min.js"
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 _RUN_AXE = """
 const done = arguments[arguments.length - 1];
-axe.run({runOnly: arguments[0]}).then(found => done(found.violations.map(each =>
+axe.run({runOnly: arguments[0], resultTypes: ["violations"]}).then(found => done(found.violations.map(each =>
     `${each.id}: ${each.nodes.map(node => node.html.slice(0, 200)).join(' ')}`)));
 """
 _SECONDS = 30.0
@@ -78,6 +83,37 @@ class Looking:
         """Click the first element."""
         self.find(selector).click()
 
+    def follow(self, words: str) -> None:
+        """Click the first link or button that is to be seen and has these words, and wait for what comes."""
+
+        def clicked() -> bool:
+            spoken = f"[normalize-space()='{words}']"
+            for element in self.browser.find_elements(By.XPATH, f"//a{spoken} | //button{spoken} | //summary{spoken}"):
+                if element.is_displayed():
+                    element.click()
+                    return True
+            return False
+
+        self.wait_for(clicked)
+        self.settle()
+
+    def download(self, selector: str) -> list[dict[str, str]]:
+        """Click a link to a file, and read the file's rows."""
+        folder = self.folder / "downloads"
+        folder.mkdir(exist_ok=True)
+        for file in folder.iterdir():
+            file.unlink()
+        behavior = {"behavior": "allow", "downloadPath": str(folder)}
+        self.browser.execute_cdp_cmd("Browser.setDownloadBehavior", behavior)
+        self.click(selector)
+        [file] = self.wait_for(lambda: [path for path in folder.iterdir() if path.suffix == ".csv"])
+        return list(csv.DictReader(file.read_text().splitlines()))
+
+    def values(self, selector: str) -> list[str]:
+        """The exact figures behind what elements show."""
+        found = self.browser.find_elements(By.CSS_SELECTOR, selector)
+        return [str(element.get_attribute("data-value")) for element in found]
+
     def text(self) -> str:
         """What is to be read."""
         return self.find("body").text
@@ -97,7 +133,8 @@ class Looking:
 
     def violations(self) -> list[str]:
         """What axe finds against WCAG 2.2 AA."""
-        self.browser.execute_cdp_cmd("Runtime.evaluate", {"expression": _AXE.read_text()})  # past the page's policy
+        if not self.browser.execute_script("return 'axe' in window"):
+            self.browser.execute_cdp_cmd("Runtime.evaluate", {"expression": _AXE.read_text()})  # past the page's policy
         found: list[str] = self.browser.execute_async_script(_RUN_AXE, _RULES)
         return found
 
@@ -124,3 +161,13 @@ class Looking:
             message = json.loads(entry["message"])["message"]
             if message["method"] == method:
                 yield message
+
+
+def sign_in(looking: Looking, database: Database, role: Role) -> None:
+    """Sign in as somebody with a role in all stores, by a link."""
+    with database.connect() as connection:
+        link = invite(connection, f"{role}@example.com", None, role).secret
+    looking.browser.delete_all_cookies()
+    looking.go(f"/sign-in/{link}")
+    looking.click("button.primary")
+    looking.wait_for(lambda: "/sign-in" not in looking.browser.current_url)

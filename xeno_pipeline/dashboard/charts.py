@@ -24,7 +24,8 @@ def chart_data(
 
     Args:
         labels: what stands below each place.
-        series: each with `name`, `kind` (bar or line), `values`, their `texts`, and `quiet` for what is compared with.
+        series: each with `name`, `kind` (bar or line), `values`, their `texts`, and `quiet` for what is compared with,
+            `good` for what is welcome.
         links: where a click on each place leads.
         values_as: `money`, `percent` or `number`, for the axis.
     """

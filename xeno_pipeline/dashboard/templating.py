@@ -34,6 +34,7 @@ def _environment(language: str) -> Environment:
         extensions=["jinja2.ext.i18n"],
     )
     environment.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined]
+    environment.globals["translated"] = translations(language).gettext  # for texts that are no templates of values
     environment.globals["static"] = static_files().url
     return environment
 

@@ -9,8 +9,12 @@ import pytest
 from selenium import webdriver
 
 from tests.support.chromium import is_installed, open_chromium
+from tests.support.looking_browser import Looking, sign_in
 from tests.support.served_demo import ServedDemo, served_demo
 from tests.support.ui_page import Page
+from xeno_pipeline.access.scopes import Role
+from xeno_pipeline.database.connection import Database
+from xeno_pipeline.database.embedded import EmbeddedServer
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +34,23 @@ def demo(make_parsed_home: Callable[[], Path]) -> Iterator[ServedDemo]:
         pytest.skip("Chromium and ChromeDriver are not installed (Debian: chromium, chromium-driver)")
     with served_demo(make_parsed_home()) as demo:
         yield demo
+
+
+@pytest.fixture(scope="module")
+def database(demo: ServedDemo) -> Database:
+    """The demo's, as its owner sees it."""
+    return Database(EmbeddedServer(demo.home).ensure_running())
+
+
+@pytest.fixture(scope="module")
+def looking(
+    browser: webdriver.Chrome, demo: ServedDemo, database: Database, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Looking]:
+    """A browser at the dashboard, signed in as an analyst; its photographs are in pytest's own folder."""
+    looking = Looking(browser, demo.dashboard, tmp_path_factory.mktemp("dashboard"))
+    sign_in(looking, database, Role.ANALYST)
+    yield looking
+    looking.show_as(dark=False, width=1440)
 
 
 @pytest.fixture(scope="module")

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 
-from tests.support.looking_browser import Looking
-from tests.support.served_demo import ServedDemo
-from xeno_pipeline.access.grants import invite
+from tests.support.looking_browser import Looking, sign_in
 from xeno_pipeline.access.scopes import Role
 from xeno_pipeline.database.connection import Database
-from xeno_pipeline.database.embedded import EmbeddedServer
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(1200)]
 
@@ -31,46 +26,102 @@ SYNC_SECONDS = 240
 """A run in a process of its own, while other tests compete for two cores."""
 
 
-@pytest.fixture(scope="module")
-def database(demo: ServedDemo) -> Database:
-    return Database(EmbeddedServer(demo.home).ensure_running())
-
-
-@pytest.fixture(scope="module")
-def looking(browser: webdriver.Chrome, demo: ServedDemo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Looking]:
-    """The browser, signed in by the link that `make dev` printed."""
-    looking = Looking(browser, demo.dashboard, tmp_path_factory.mktemp("dashboard"))
-    looking.go(demo.link.removeprefix(demo.dashboard))
-    looking.click("button.primary")
-    looking.wait_for(lambda: "/stores" in browser.current_url)
-    yield looking
-    looking.show_as(dark=False, width=1440)
-
-
-def sign_in(looking: Looking, database: Database, role: Role) -> None:
-    with database.connect() as connection:
-        link = invite(connection, f"{role}@example.com", None, role).secret
-    looking.browser.delete_all_cookies()
-    looking.go(f"/sign-in/{link}")
-    looking.click("button.primary")
-    looking.wait_for(lambda: "/sign-in" not in looking.browser.current_url)
-
-
 @pytest.mark.parametrize("role", list(Role))
 def test_every_page_is_accessible_and_loads_nothing_from_elsewhere(
     looking: Looking, database: Database, role: Role
 ) -> None:
     sign_in(looking, database, role)
-    for number, path in enumerate(PAGES):
-        for width, dark in ((1440, number % 2 == 0), (390, number % 2 == 1)):
+    for path in [*(f"{STORE}{path}" for path in PAGES), *details(database), "/stores"]:
+        looking.go(path)
+        for width, dark in ((1440, False), (1440, True), (390, True), (390, False)):
             looking.show_as(dark=dark, width=width)
-            looking.go(f"{STORE}{path}")
-            looking.photograph(f"{role}-{path.strip('/').replace('/', '-') or 'overview'}-{width}-{dark}")
-            assert looking.violations() == [], path
-            assert looking.messages() == [], path
-            assert looking.hosts() <= {looking.host}, path
-            assert looking.overflow() <= 0, path
+            looking.photograph(f"{role}{path.replace('/', '-')}-{width}{'-dark' if dark else ''}")
+            if role is Role.ANALYST or dark == (width < 1000):  # a role adds little but a button
+                assert looking.violations() == [], (path, width, dark)
+            assert looking.overflow() <= 0, (path, width)
+        assert looking.messages() == [], path
+        assert looking.hosts() <= {looking.host}, path
     looking.show_as(dark=False, width=1440)
+
+
+def details(database: Database) -> list[str]:
+    """The pages of one customer, one order that was refunded, and one segment."""
+    with database.connect() as connection:
+        row = connection.execute(
+            """
+            select
+                (
+                    select customer_id from marts.dim_customers
+                    where tenant_id = 'aurora-outdoor' order by net_sales desc limit 1
+                ),
+                (
+                    select order_id from marts.fct_orders
+                    where tenant_id = 'aurora-outdoor' and line_count < 9 order by returns limit 1
+                ),
+                (select segment_id from marts.segments where tenant_id = 'aurora-outdoor' limit 1)
+            """
+        ).fetchone()
+    assert row is not None
+    kinds = ("customers", "orders", "segments")
+    return [f"{STORE}/{kind}/{number}" for kind, number in zip(kinds, row, strict=True)]
+
+
+def test_figures_read_from_the_pages_equal_the_marts(looking: Looking, database: Database) -> None:
+    sign_in(looking, database, Role.ANALYST)
+    for store in ("aurora-outdoor", "hoshi-stationery", "kirsche-und-co"):
+        with database.connect() as connection:
+            wanted = connection.execute(
+                "select net_sales, orders, average_order_value, customers from marts.tenant_overview "
+                "where tenant_id = %s",
+                [store],
+            ).fetchone()
+            cells = connection.execute(
+                "select recency_score || '' || frequency_score, count(*) from marts.rfm_scores "
+                "where tenant_id = %s group by 1",
+                [store],
+            ).fetchall()
+            cohorts = connection.execute(
+                "select distinct cohort_month, cohort_size from marts.cohort_retention "
+                "where tenant_id = %s order by 1 desc limit 13",
+                [store],
+            ).fetchall()
+        looking.go(f"/stores/{store}?from=2020-01-01&to=2030-12-31&grain=year&compare=none")
+        assert tuple(map(Decimal, looking.values(".figures .value"))) == wanted
+        looking.go(f"/stores/{store}/rfm")
+        grid = looking.browser.find_elements(By.CSS_SELECTOR, "[data-cell]")
+        shown = {str(cell.get_attribute("data-cell")): int(cell.text.replace(",", "")) for cell in grid}
+        assert shown == dict(cells)
+        looking.go(f"/stores/{store}/retention")
+        assert list(map(int, looking.values("#cohorts [data-value]"))) == [size for _, size in cohorts]
+
+
+def test_days_are_chosen_by_name_stay_in_the_address_and_are_downloaded(looking: Looking, database: Database) -> None:
+    sign_in(looking, database, Role.VIEWER)
+    looking.go(STORE)
+    looking.click(".range summary")
+    looking.follow("This year")
+    year = re.search(r"from=(\d+)-01-01&to=", looking.browser.current_url)
+    assert year is not None
+    looking.follow("Month")
+    address = looking.browser.current_url.removeprefix(looking.url)
+    rows = looking.download(".card-tools a[download]")
+    with database.connect() as connection:
+        wanted = connection.execute(
+            "select period_start::text, net_sales from marts.revenue_trends "
+            "where tenant_id = 'aurora-outdoor' and grain = 'month' and extract(year from period_start) = %s",
+            [int(year[1])],
+        ).fetchall()
+    assert {row["period_start"]: Decimal(row["net_sales"]) for row in rows} == dict(wanted)
+    looking.go(address)  # a link shows the same
+    assert looking.find(".range summary").text.startswith("This year")
+    looking.click(".range summary")
+    Select(looking.find("[name=compare]")).select_by_value("year")
+    looking.click(".dates button")
+    looking.wait_for(lambda: "compare=year" in looking.browser.current_url)
+    looking.go(f"{STORE}/customers")
+    people = looking.download("a[download]")
+    assert len(people) > 500  # more than one page of it
+    assert {row["email"] for row in people} == {""}
 
 
 def test_a_figure_leads_to_the_entries_that_it_is_the_sum_of(looking: Looking, database: Database) -> None:

@@ -75,6 +75,7 @@ def _chart(visit: StoreVisit, days: Range, by_day: Sequence[RecoveryDay]) -> str
             "values": values,
             "texts": [visit.formats.money(value) for value in values],
             "partial": [start == last for start in periods],
+            "good": kind == "line",
         }
         for name, kind, values in (
             (visit.text(N_("Their value")), "bar", [value for value, _ in periods.values()]),

@@ -16,7 +16,7 @@ from xeno_pipeline.dashboard.downloads import csv_of, csv_response
 from xeno_pipeline.dashboard.ranges import N_, Range, read_range
 from xeno_pipeline.dashboard.visits import StoreVisit
 from xeno_pipeline.insights.changes import changes_of_day
-from xeno_pipeline.insights.customers import TopCustomer, top_customers
+from xeno_pipeline.insights.customers import TopCustomer, customers_of, top_customers
 from xeno_pipeline.insights.figures import Figures, figures_of
 from xeno_pipeline.insights.model import growth
 from xeno_pipeline.insights.orders import Order, list_orders
@@ -136,7 +136,8 @@ def best(visit: StoreVisit) -> Response:
         if table == "customers":
             return csv_of(f"{visit.tenant_id}-best-customers", TopCustomer, customers)
         return csv_of(f"{visit.tenant_id}-best-products", TopProduct, products)
-    return visit.respond("overview_best.html", days=days, products=products, customers=customers)
+    people = customers_of(visit.connection, visit.tenant_id, [customer.customer_id for customer in customers])
+    return visit.respond("overview_best.html", days=days, products=products, customers=people)
 
 
 def range_of(visit: StoreVisit) -> Range:

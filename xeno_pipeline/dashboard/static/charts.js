@@ -7,7 +7,7 @@ const colours = () => {
   const read = (name) => style.getPropertyValue(name).trim();
   return {
     ink: read("--ink"), quiet: read("--quiet"), line: read("--line"), raised: read("--raised"),
-    bar: read("--bar"), accent: read("--accent"), compared: read("--compared"),
+    bar: read("--bar"), accent: read("--accent"), compared: read("--compared"), good: read("--good"),
   };
 };
 
@@ -23,6 +23,7 @@ const option = (data) => {
   const colour = colours();
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const text = { color: colour.quiet, fontFamily: "Inter, system-ui, sans-serif", fontSize: 12 };
+  const colourOf = (each, usual) => (each.quiet ? colour.compared : each.good ? colour.good : usual);
   const series = data.series.map((each) => ({
     name: each.name,
     type: each.kind,
@@ -35,8 +36,8 @@ const option = (data) => {
     symbol: "none",
     smooth: 0.15,
     z: each.kind === "line" ? 3 : 2,
-    itemStyle: { color: each.quiet ? colour.compared : colour.bar, borderRadius: each.kind === "bar" ? [3, 3, 0, 0] : 0 },
-    lineStyle: { width: each.quiet ? 1.5 : 2.5, type: each.quiet ? [4, 3] : "solid", color: each.quiet ? colour.compared : colour.accent },
+    itemStyle: { color: colourOf(each, each.kind === "line" ? colour.accent : colour.bar), borderRadius: each.kind === "bar" ? [3, 3, 0, 0] : 0 },
+    lineStyle: { width: each.quiet ? 1.5 : 2.5, type: each.quiet ? [4, 3] : "solid", color: colourOf(each, colour.accent) },
     emphasis: { disabled: each.kind === "line", itemStyle: { color: colour.accent } },
   }));
   return {
