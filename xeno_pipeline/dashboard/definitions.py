@@ -9,12 +9,24 @@ from xeno_pipeline.database.connection import Connection
 EXPLAINED: Mapping[str, Sequence[str]] = {
     "revenue_trends": ("net_sales", "orders", "average_order_value", "customers"),
     "revenue_daily": (
-        *("gross_sales", "discounts", "returns", "net_sales", "shipping", "taxes", "duties_and_fees", "total_sales"),
+        *(
+            "orders",
+            "new_customers",
+            "gross_sales",
+            "discounts",
+            "returns",
+            "net_sales",
+            "shipping",
+            "taxes",
+            "duties_and_fees",
+            "total_sales",
+        ),
     ),
     "dim_customers": (
         *("net_sales", "orders_count", "average_order_value", "days_since_last_order"),
         *("churn_segment", "is_churn_risk", "is_high_value"),
     ),
+    "tenant_overview": ("net_sales_last_30d", "orders_last_30d", "customers_last_30d"),
     "rfm_segments": ("net_sales",),
     "cohort_retention": ("retention_rate", "net_sales", "ltv"),
     "top_products": ("sku", "net_sales"),

@@ -45,7 +45,7 @@ def render(template: str, language: str, **values: Any) -> str:
     return (
         _environment(language)
         .get_template(template)
-        .render(language=language, new_id=lambda: f"x{next(numbers)}", **values)
+        .render(language=language, new_id=lambda prefix="x": f"{prefix}{next(numbers)}", **values)
     )
 
 

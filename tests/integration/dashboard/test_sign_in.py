@@ -9,6 +9,11 @@ from xeno_pipeline.access.grants import end_sessions, revoke
 from xeno_pipeline.access.scopes import Role
 
 
+def thief_of(dashboard: Dashboard, visitor: Visitor) -> Visitor:
+    """Somebody with the same cookies in another browser."""
+    return dashboard.somebody(cookie="; ".join(f"{name}={value}" for name, value in visitor.client.cookies.items()))
+
+
 def test_a_link_signs_in_once(dashboard: Dashboard) -> None:
     link = dashboard.link_for(Role.VIEWER, "shelf", email="once@example.com")
     first, second = dashboard.somebody(), dashboard.somebody()
@@ -57,26 +62,35 @@ def test_a_fragment_sends_the_whole_page_to_sign_in(dashboard: Dashboard) -> Non
 
 def test_signing_out_ends_the_session_everywhere_that_its_cookie_went(dashboard: Dashboard) -> None:
     visitor = dashboard.sign_in(Role.VIEWER, "shelf", email="out@example.com")
-    thief = dashboard.somebody(cookie="; ".join(f"{name}={value}" for name, value in visitor.client.cookies.items()))
+    thief = thief_of(dashboard, visitor)
     assert thief.get("/stores/shelf").status_code == 200
     assert visitor.post("/sign-out", "/stores/shelf").headers["location"] == "/sign-in"
     assert visitor.get("/stores/shelf").status_code == 303
     assert thief.get("/stores/shelf").status_code == 303
 
 
-def test_a_session_that_was_revoked_opens_nothing(dashboard: Dashboard) -> None:
+def test_a_session_that_was_revoked_opens_nothing_for_whoever_has_its_cookie(dashboard: Dashboard) -> None:
     visitor = dashboard.sign_in(Role.VIEWER, "shelf", email="revoked@example.com")
-    assert visitor.get("/stores/shelf").status_code == 200
+    thief = thief_of(dashboard, visitor)
+    assert visitor.get("/stores/shelf").status_code == thief.get("/stores/shelf").status_code == 200
     with dashboard.database.connect() as connection:
         end_sessions(connection, "revoked@example.com")
-    assert visitor.get("/stores/shelf").status_code == 303
+    for somebody in (visitor, thief):
+        for path in ("/stores/shelf", "/stores/shelf/parts/best", "/stores/shelf/customers?format=csv"):
+            assert somebody.get(path).status_code == 303
     again = dashboard.sign_in(Role.VIEWER, "shelf", email="revoked@example.com")
     with dashboard.database.connect() as connection:
         revoke(connection, "revoked@example.com")
     assert again.get("/stores/shelf").status_code == 303
 
 
-@pytest.mark.parametrize("path", ["/stores/void", "/stores/void/ledger", "/stores/void/parts/best", "/stores/nowhere"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/stores/void", "/stores/void/ledger", "/stores/void/parts/best", "/stores/nowhere"),
+        *("/stores/void/data", "/stores/void/customers?format=csv", "/stores/void/data?format=csv&table=problems"),
+    ],
+)
 def test_another_store_is_not_there(viewer: Visitor, path: str) -> None:
     assert viewer.get(path).status_code == 404
 

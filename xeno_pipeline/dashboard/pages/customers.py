@@ -32,6 +32,7 @@ def show(visit: StoreVisit) -> Response:
         is_first_page="cursor" not in visit.query,
         sort=sort,
         sorted_by=lambda column: visit.url_with(sort=other_direction(sort, column), cursor=None),
+        define=lambda column: DEFINITIONS.of(visit.connection, "dim_customers", column),
         rfm_segments=ATTRIBUTES["rfm_segment"].values,
         churn_segments=ATTRIBUTES["churn_segment"].values,
         segments=[

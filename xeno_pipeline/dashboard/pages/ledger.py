@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from starlette.responses import Response
 
+from xeno_pipeline.dashboard.definitions import DEFINITIONS
 from xeno_pipeline.dashboard.downloads import csv_of
 from xeno_pipeline.dashboard.listings import download_all
 from xeno_pipeline.dashboard.pages.overview import range_of
@@ -34,6 +37,7 @@ def show(visit: StoreVisit) -> Response:
         days=days,
         page=read(visit, visit.query.get("cursor"), DEFAULT_LIMIT),
         kind=kind,
+        define=_define(visit),
         totals=ledger_totals(visit.connection, visit.tenant_id, days.period),
         is_first_page="cursor" not in visit.query,
     )
@@ -49,4 +53,8 @@ def order(visit: StoreVisit) -> Response:
         name = f"{visit.tenant_id}-order-{number}-{table or 'entries'}"
         return csv_of(name, OrderLine, found.lines) if table == "lines" else csv_of(name, OrderSale, found.sales)
     titles = {line.order_line_id: line.title for line in found.lines}
-    return visit.respond("order.html", order=found, titles=titles)
+    return visit.respond("order.html", order=found, titles=titles, define=_define(visit))
+
+
+def _define(visit: StoreVisit) -> Callable[[str], str]:
+    return lambda column: DEFINITIONS.of(visit.connection, "revenue_daily", column)

@@ -124,6 +124,7 @@ def today(visit: StoreVisit) -> Response:
         yesterday=figures_of(visit.connection, visit.tenant_id, period.before()),
         changes=changes_of_day(visit.connection, visit.tenant_id, day),
         orders=orders,
+        define=lambda column: DEFINITIONS.of(visit.connection, "revenue_daily", column),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import RedirectResponse, Response
 
+from xeno_pipeline.dashboard.definitions import DEFINITIONS
 from xeno_pipeline.dashboard.downloads import csv_of
 from xeno_pipeline.dashboard.formats import formats_for
 from xeno_pipeline.dashboard.visits import Visit
@@ -30,4 +31,9 @@ def show(visit: Visit) -> Response:
         (store, figures.get(store.store), formats_for(visit.locale, store.currency, store.iana_timezone))
         for store in stores
     ]
-    return visit.respond("stores.html", rows=rows, problems=problems)
+    return visit.respond(
+        "stores.html",
+        rows=rows,
+        problems=problems,
+        define=lambda column: DEFINITIONS.of(visit.connection, "tenant_overview", column),
+    )
