@@ -156,6 +156,7 @@ def test_a_segment_by_mouse_and_by_text_has_the_same_members(looking: Looking, d
     text.clear()
     text.send_keys("number_of_orders >= 5")
     looking.wait_for(lambda: looking.find("#operator-0").get_property("value") == ">=")
+    looking.settle()
     assert looking.find("#count").get_attribute("data-value") == by_mouse
     looking.find("[name=name]").send_keys("Came five times")
     looking.click("form.builder button.primary")

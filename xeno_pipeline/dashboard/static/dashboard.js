@@ -16,6 +16,24 @@ document.addEventListener("keydown", (event) => {
   if (menu) menu.querySelector("summary").focus();
 });
 
+// What is typed into a condition while an answer is on its way is not lost when the answer takes the place of the rows.
+let typed = null;
+document.addEventListener("htmx:before:swap", () => {
+  const at = document.activeElement;
+  typed = at && at.id && at.matches("#built input") ? { id: at.id, value: at.value } : null;
+});
+document.addEventListener("htmx:after:swap", () => {
+  const now = typed && document.getElementById(typed.id);
+  if (now && now.matches("input")) {
+    now.focus();
+    if (now.value !== typed.value) {
+      now.value = typed.value;
+      now.dispatchEvent(new Event("input", { bubbles: true }));
+    }
+  }
+  typed = null;
+});
+
 // On a narrow screen the pages are a strip: the current one is brought into view.
 const current = document.querySelector(".side nav [aria-current]");
 const strip = current && current.closest("nav");
