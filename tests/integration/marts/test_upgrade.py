@@ -25,6 +25,7 @@ from xeno_pipeline.monitoring.checks import SUBSCRIPTIONS
 from xeno_pipeline.settings import Settings, load_settings
 from xeno_pipeline.tenants.credentials import KeyRing
 from xeno_pipeline.tenants.grants import Grant, load_grant, store_grant
+from xeno_pipeline.tenants.syncs import due
 
 pytestmark = pytest.mark.thorough
 
@@ -124,6 +125,31 @@ def test_open_alerts_are_renamed_with_their_checks(empty_database: Database) -> 
     with empty_database.connect() as connection:
         renamed = [(alert.kind, alert.message) for alert in open_alerts(connection)]
     assert sorted(renamed) == [("run", "it was killed"), (SUBSCRIPTIONS.name, "it is not subscribed.")]
+
+
+def test_stores_whose_history_was_yet_to_be_read_are_still_read(empty_database: Database) -> None:
+    _make_release(empty_database, "0021")
+    with empty_database.connect() as connection:
+        for handle in ("acme", "other"):
+            connection.execute(
+                "insert into ops.tenants (tenant_id, shop_gid, shop_domain, api_url, name, currency, iana_timezone, "
+                "plan, access_scopes) values (%(handle)s, %(handle)s, %(handle)s, '', '', 'EUR', 'UTC', '', '{}')",
+                {"handle": handle},
+            )
+        connection.execute("""
+            insert into ops.backfill_requests values
+            ('acme', '2026-01-01 12:00Z', 3, '2026-01-01 13:00Z'), ('other', '2026-01-02 12:00Z', 0, '9000-01-01Z')
+            """)
+
+    migrate(empty_database)
+
+    with empty_database.connect() as connection:
+        assert [(sync.tenant_id, sync.attempts) for sync in due(connection)] == [("acme", 3)]
+        kept = "select tenant_id, kind, state, requested_by, requested_at::text from ops.syncs order by tenant_id"
+        assert connection.execute(kept).fetchall() == [
+            ("acme", "first_read", "queued", "connection", "2026-01-01 12:00:00+00"),
+            ("other", "first_read", "queued", "connection", "2026-01-02 12:00:00+00"),
+        ]
 
 
 def _trade(warehouse: Warehouse, handle: str) -> None:

@@ -88,6 +88,15 @@ WRONG: Mapping[str, tuple[Check, str, str, str]] = {
         "raw.customers",
         "customers: last synced at 2026-01-01 12:00 UTC",
     ),
+    "a requested sync does not begin": (
+        checks.QUEUED_SYNCS,
+        """
+        insert into ops.syncs (tenant_id, requested_by, requested_at, due_at)
+        values (%(tenant)s, 'key-3', now() - interval '20 minutes', now() - interval '16 minutes')
+        """,
+        "shopify.shop",
+        "a requested sync has waited for a run for over fifteen minutes: number ",
+    ),
     "webhooks wait": (
         checks.PROCESSING,
         """

@@ -12,7 +12,7 @@ from xeno_pipeline.monitoring.checks.access import SCOPES, TOKENS
 from xeno_pipeline.monitoring.checks.check import Check, Finding
 from xeno_pipeline.monitoring.checks.evaluation import evaluate
 from xeno_pipeline.monitoring.checks.figures import CURRENCIES, DATES, HISTORY, LEDGER, SALES, VOLUME
-from xeno_pipeline.monitoring.checks.ingestion import COUNTS, FRESHNESS, SET_ASIDE
+from xeno_pipeline.monitoring.checks.ingestion import COUNTS, FRESHNESS, QUEUED_SYNCS, SET_ASIDE
 from xeno_pipeline.monitoring.checks.marts import DBT_TESTS, MARTS
 from xeno_pipeline.monitoring.checks.privacy import PRIVACY
 from xeno_pipeline.monitoring.checks.runs import RETRIED_RUNS, RUNS
@@ -20,7 +20,7 @@ from xeno_pipeline.monitoring.checks.segments import SEGMENT_COUNTS, SEGMENTS
 from xeno_pipeline.monitoring.checks.webhooks import DEAD_LETTERS, PROCESSING, SUBSCRIPTIONS
 
 _SHARED: Sequence[Check] = (
-    *(COUNTS, FRESHNESS, SET_ASIDE),
+    *(COUNTS, FRESHNESS, SET_ASIDE, QUEUED_SYNCS),
     *(SUBSCRIPTIONS, PROCESSING, DEAD_LETTERS),
     *(SCOPES, TOKENS, PRIVACY),
     *(MARTS, LEDGER, SALES, DATES, CURRENCIES, HISTORY, VOLUME, SEGMENTS, SEGMENT_COUNTS, DBT_TESTS),
@@ -46,6 +46,7 @@ __all__ = [
     "MARTS",
     "PRIVACY",
     "PROCESSING",
+    "QUEUED_SYNCS",
     "RETRIED_RUNS",
     "RUNS",
     "SALES",

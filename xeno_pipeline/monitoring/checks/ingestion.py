@@ -70,3 +70,20 @@ SET_ASIDE = Check(
     group by object, tenant_id
     """,
 )
+
+QUEUED_SYNCS = Check(
+    "requested_syncs_begin",
+    "No requested sync has waited for more than fifteen minutes for a run to begin it.",
+    ["shopify.shop"],
+    """
+    select 'shopify.shop' as subject, tenant_id, min(requested_at) as since,
+        'a requested sync has waited for a run for over fifteen minutes: number ' || min(sync_id) as message,
+        'xeno sync ' || tenant_id as command
+    from ops.syncs
+    join ops.tenants using (tenant_id)
+    where tenants.status = 'active' and syncs.kind <> 'run' and syncs.state = 'queued'
+    and greatest(syncs.requested_at, syncs.due_at) < now() - interval '15 minutes'
+    group by tenant_id
+    """,
+)
+"""The sensor takes seconds, so it is off, or other runs of the lane or of the store take long."""
