@@ -1,7 +1,7 @@
 # Every target sets itself up: a bare machine needs Python 3.11 to 3.13, make and a shell.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test test-all test-thorough test-slow lint format bench lock clean dbt-docs
+.PHONY: help install demo dev test test-all test-thorough test-slow chart-test lint format bench lock clean dbt-docs
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -37,6 +37,10 @@ test-all: test test-thorough ## All tests but the slow ones
 test-thorough: install ## What `make test` leaves out of it: fuzzed, killed, in the browser, with the demo, over the docs
 	$(PYTEST) -m "thorough and not slow"
 
+chart-test: install ## The Helm chart, rendered, validated, and its pods run as processes; part of test-all
+	$(BIN)/python -m tests.support.supervise tests/e2e/deployment/test_chart.py tests/e2e/deployment/test_pods.py \
+		tests/integration/defs/test_run_launcher.py
+
 test-slow: install ## The long tests in full
 	$(BIN)/python -m tests.support.supervise -m slow
 
@@ -63,7 +67,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 
 lock: ## Pin every dependency again, with hashes and without addresses; the image gets no tools of development
 	$(LOCK) pyproject.toml shopify_sandbox/pyproject.toml --extra dev -o requirements.lock
-	$(LOCK) pyproject.toml --extra image -c requirements.lock -o deploy/requirements.lock
+	$(LOCK) pyproject.toml --extra image --extra kubernetes -c requirements.lock -o deploy/requirements.lock
 
 clean: ## Remove what was built (not the data in .xeno)
 	rm -rf $(VENV) dbt_project/target dbt_project/logs .mypy_cache .ruff_cache .pytest_cache

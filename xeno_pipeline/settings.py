@@ -40,6 +40,12 @@ class Settings(BaseSettings):
     database_password: SecretStr | None = Field(
         default=None, description="The password of the user in `database_url`, where that holds none."
     )
+    pooler_url: SecretStr | None = Field(
+        default=None, description="A pooler before that server, such as pgbouncer: for the gateway and insights."
+    )
+    replica_url: SecretStr | None = Field(
+        default=None, description="A replica of that server, by streaming replication: what insights read from."
+    )
     serving_password: SecretStr | None = Field(
         default=None, description="The password of the login xeno_serving, by which `xeno insights serve` reads."
     )

@@ -27,7 +27,7 @@ from xeno_pipeline.settings import PROJECT_DIR
 COMPOSE_FILE = PROJECT_DIR / "docker-compose.yml"
 DOCKERFILE = PROJECT_DIR / "Dockerfile"
 
-_INNER_PORTS = (3000, 4000, 8710, 8720)
+_INNER_PORTS = (3000, 4000, 8710, 8720, 9710, 9720)
 _SECONDS_TO_RUN = 400.0
 """To parse the dbt project takes a tenth of that, but on a machine that runs all tests at once."""
 _SECONDS_TO_END = 90.0

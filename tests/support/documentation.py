@@ -30,6 +30,7 @@ READING_ORDER = (
     "operate/backups",
     "operate/upgrades",
     "operate/deployment",
+    "operate/past-one-machine",
     "operate/settings",
     "use/model",
     "use/segments",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Literal
@@ -21,11 +21,19 @@ from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from xeno_pipeline.access.secret import is_secret, make_secret, secret_hash
-from xeno_pipeline.database.connection import Connection, Database, DatabaseUnavailableError, pin_formats
+from xeno_pipeline.database.connection import (
+    Connection,
+    Database,
+    DatabaseUnavailableError,
+    pin_formats,
+    replica_database,
+)
 from xeno_pipeline.database.safe_messages import redact_row_values
 from xeno_pipeline.database.serving import serving_url
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.settings import Settings
+
+_Pool = ConnectionPool[psycopg.Connection[TupleRow]]
 
 DEFAULT_TIMEOUT_SECONDS = 15
 """As long may a statement of a request take, unless it says otherwise."""
@@ -119,41 +127,46 @@ class ServingPool:
 
     Args:
         conninfo: libpq's connection string or URL; see `xeno_pipeline.database.serving.serving_url`.
-        connections: how many may be open at once.
+        replica: the same of a replica, for what only reads.
+        keeps_session: false where `conninfo` leads to a pooler.
+        connections: how many may be open at once, to each of both.
 
     Raises:
         DatabaseUnavailableError: the login cannot connect.
     """
 
-    def __init__(self, conninfo: str, *, connections: int = _CONNECTIONS) -> None:
+    def __init__(
+        self,
+        conninfo: str,
+        *,
+        replica: str | None = None,
+        keeps_session: bool = True,
+        connections: int = _CONNECTIONS,
+    ) -> None:
         self._used_at: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
-        # The first one apart: a pool tries again and again, and then says nothing but that it waited.
-        with Database(conninfo).connect():
-            pass
-        self._pool: ConnectionPool[psycopg.Connection[TupleRow]] = ConnectionPool(
-            conninfo,
-            min_size=1,
-            max_size=connections,
-            timeout=_WAIT_SECONDS,
-            kwargs={"autocommit": True, "connect_timeout": 10, "application_name": "xeno-serving"},
-            configure=pin_formats,
-            check=self._check,
-            open=True,
-        )
+        self._pool = self._open_pool(Database(conninfo, keeps_session=keeps_session), connections)
+        try:
+            copy = None if replica is None else Database(replica, "XENO_REPLICA_URL")
+            self._reading = self._pool if copy is None else self._open_pool(copy, connections)
+        except BaseException:
+            self._pool.close()
+            raise
         self._used_on: dict[bytes, date] = {}
 
     def close(self) -> None:
         """Close all connections; requests that wait for one fail."""
         self._pool.close()
+        self._reading.close()
 
     def check(self) -> None:
-        """See that the database answers.
+        """See that the database answers, and its replica.
 
         Raises:
             DatabaseUnavailableError, psycopg.Error: it does not.
         """
-        with self._connection() as connection:
-            connection.execute("select")
+        for pool in {self._pool, self._reading}:
+            with self._connection(pool) as connection:
+                connection.execute("select")
 
     @contextmanager
     def unlocked(
@@ -175,10 +188,15 @@ class ServingPool:
         """
         if not is_secret(secret):
             raise _no_access()
-        with self._connection() as connection:
-            self._note_use(connection, secret)
-            with _transaction(connection, writes=writes):
-                yield connection, _unlock(connection, secret, timeout_seconds)
+        with ExitStack() as stack:
+            if self._reading is self._pool or writes:
+                yield stack.enter_context(self._unlocked(self._pool, secret, writes, timeout_seconds))
+                return
+            try:
+                opened = stack.enter_context(self._unlocked(self._reading, secret, writes, timeout_seconds))
+            except NoAccessError:  # the replica may not know yet whoever signed in a moment ago
+                opened = stack.enter_context(self._unlocked(self._pool, secret, writes, timeout_seconds))
+            yield opened
 
     def glances(self, asked: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Glance]:
         """What secrets may do in tenants, and how fresh the marts are there: for requests that need no more.
@@ -193,13 +211,13 @@ class ServingPool:
             DatabaseUnavailableError: no connection is to be had.
         """
         found: dict[tuple[str, str], Glance] = {}
-        with self._connection() as connection:
+        with self._connection(self._reading) as connection:
             for secret, tenant_id in dict.fromkeys(asked):
                 if not is_secret(secret):
                     continue
                 row = connection.execute(_GLANCE, {"secret": secret, "tenant_id": tenant_id}).fetchone()
                 if row is not None:
-                    self._note_use(connection, secret)
+                    self._note_use(secret, connection)
                     found[secret, tenant_id] = Glance(row[0], frozenset(row[1] or ()), *row[2:])
         return found
 
@@ -212,7 +230,7 @@ class ServingPool:
         session = make_secret()
         if not is_secret(link):
             raise _no_link()
-        with self._connection() as connection, _transaction(connection, writes=True):
+        with self._connection(self._pool) as connection, _transaction(connection, writes=True):
             row = connection.execute("select ops.sign_in(%s, %s)", [link, secret_hash(session)]).fetchone()
         if row is None or row[0] is None:
             raise _no_link()
@@ -226,14 +244,23 @@ class ServingPool:
         """
         if not is_secret(secret):
             return False
-        with self._connection() as connection, _transaction(connection, writes=True):
+        with self._connection(self._pool) as connection, _transaction(connection, writes=True):
             return connection.execute("select ops.sign_out(%s)", [secret]).fetchone() == (True,)
 
     @contextmanager
-    def _connection(self) -> Iterator[Connection]:
+    def _unlocked(
+        self, pool: _Pool, secret: str, writes: bool, timeout_seconds: int
+    ) -> Iterator[tuple[Connection, Access]]:
+        with self._connection(pool) as connection:
+            self._note_use(secret, connection)
+            with _transaction(connection, writes=writes):
+                yield connection, _unlock(connection, secret, timeout_seconds)
+
+    @contextmanager
+    def _connection(self, pool: _Pool) -> Iterator[Connection]:
         """A connection for the length of a `with`. Database errors lose the values that they quote."""
         try:
-            connection = self._pool.getconn()
+            connection = pool.getconn()
         except PoolTimeout:
             raise DatabaseUnavailableError(
                 f"No connection to the database was free within {_WAIT_SECONDS:.0f} seconds: it is down, or too many "
@@ -244,19 +271,46 @@ class ServingPool:
                 yield connection
         finally:
             self._used_at[connection] = time.monotonic()
-            self._pool.putconn(connection)
+            pool.putconn(connection)
+
+    def _open_pool(self, database: Database, connections: int) -> _Pool:
+        # The first one apart: a pool tries again and again, and then says nothing but that it waited.
+        with database.connect():
+            pass
+        return ConnectionPool(
+            database.url,
+            min_size=1,
+            max_size=connections,
+            timeout=_WAIT_SECONDS,
+            kwargs={
+                "autocommit": True,
+                "connect_timeout": 10,
+                "application_name": "xeno-serving",
+                "prepare_threshold": database.prepare_threshold,
+            },
+            configure=pin_formats,
+            check=self._check,
+            open=True,
+        )
 
     def _check(self, connection: Connection) -> None:
         """See that a connection which has not been used for a moment still is one."""
         if time.monotonic() - self._used_at.get(connection, 0) > _TRUSTED_SECONDS:
             ConnectionPool.check_connection(connection)
 
-    def _note_use(self, connection: Connection, secret: str) -> None:
-        """Remember that the secret was used today, in a transaction of its own, which may write."""
+    def _note_use(self, secret: str, held: Connection) -> None:
+        """Remember that the secret was used today, in a transaction of its own, which may write.
+
+        Args:
+            held: a connection that the caller has, which will do unless it is a replica's.
+        """
         digest, today = secret_hash(secret), datetime.now(UTC).date()
         if self._used_on.get(digest) == today:
             return
-        with _transaction(connection, writes=True):
+        with ExitStack() as stack:
+            is_main = self._reading is self._pool
+            connection = held if is_main else stack.enter_context(self._connection(self._pool))
+            stack.enter_context(_transaction(connection, writes=True))
             if connection.execute("select ops.note_use(%s)", [secret]).fetchone() != (True,):
                 raise _no_access()
         self._used_on[digest] = today
@@ -274,15 +328,17 @@ def open_serving_pool(settings: Settings, *, connections: int = _CONNECTIONS) ->
         from xeno_pipeline.database.serving import prepare_serving
 
         prepare_serving(open_migrated(settings))
-    conninfo = serving_url(settings)
+    conninfo, copy = serving_url(settings), replica_database(settings)
+    replica = serving_url(settings, copy) if copy is not None else None
+    keeps_session = settings.pooler_url is None
     try:
-        with Database(conninfo).connect() as connection:
+        with Database(conninfo, keeps_session=keeps_session).connect() as connection:
             connection.execute("select from ops.unlock('')")
     except DatabaseUnavailableError as error:
         raise DatabaseUnavailableError(f"{error} {_HOW_TO_PREPARE}") from error
     except (errors.UndefinedFunction, errors.InvalidSchemaName, errors.InsufficientPrivilege) as error:
         raise DatabaseUnavailableError(f"The database is not prepared for it. {_HOW_TO_PREPARE}") from error
-    return ServingPool(conninfo, connections=connections)
+    return ServingPool(conninfo, replica=replica, keeps_session=keeps_session, connections=connections)
 
 
 def _unlock(connection: Connection, secret: str, timeout_seconds: int) -> Access:

@@ -18,11 +18,16 @@ from xeno_pipeline.dashboard.app import build_dashboard
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.web.listener import listen
+from xeno_pipeline.web.metrics import serve_metrics
 
 
-def build_app(pool: ServingPool, settings: Settings) -> ASGIApp:
-    """Everything that the process serves."""
-    metrics = Metrics()
+def build_app(pool: ServingPool, settings: Settings, own_metrics: Metrics | None = None) -> ASGIApp:
+    """Everything that the process serves.
+
+    Args:
+        own_metrics: what it counts by, where a port of their own shows them; else /metrics does.
+    """
+    metrics = own_metrics or Metrics()
 
     def healthz(_request: Request) -> Response:
         """Whether this process is alive."""
@@ -44,7 +49,7 @@ def build_app(pool: ServingPool, settings: Settings) -> ASGIApp:
         routes=[
             Route("/healthz", healthz),
             Route("/readyz", readyz),
-            Route("/metrics", show_metrics),
+            *([Route("/metrics", show_metrics)] if own_metrics is None else []),
             Mount(PATH, build_api(pool, settings)),
             Mount("", build_dashboard(pool, settings)),
         ]
@@ -63,18 +68,21 @@ def build_app(pool: ServingPool, settings: Settings) -> ASGIApp:
     return Observed(app, metrics)
 
 
-def serve(settings: Settings, host: str, port: int) -> None:
+def serve(settings: Settings, host: str, port: int, metrics_port: int | None = None) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Args:
         port: 0 takes a free one, which is in the first line of the log.
+        metrics_port: where /metrics is, instead of at `port`.
 
     Raises:
         XenoError: the database cannot be reached or was not prepared.
         PortTakenError: the port is in use, or not permitted.
     """
-    pool = open_serving_pool(settings)
+    pool, metrics = open_serving_pool(settings), Metrics()
     try:
-        listen(build_app(pool, settings), host, port, name="The insights server", setting="XENO_INSIGHTS_PORT")
+        app = build_app(pool, settings, None if metrics_port is None else metrics)
+        with serve_metrics(metrics.registry, host, metrics_port):
+            listen(app, host, port, name="The insights server", setting="XENO_INSIGHTS_PORT")
     finally:
         pool.close()

@@ -17,6 +17,10 @@ TokenOption = Annotated[
     str | None, typer.Option("--token", help="`-` reads the token from standard input; otherwise you are prompted.")
 ]
 
+MetricsPort = Annotated[
+    int | None, typer.Option(min=1, max=65535, help="Where /metrics is, instead of at the port that is public.")
+]
+
 
 def active_handles(pipeline: Pipeline, tenants: list[str] | None) -> list[str]:
     """The handles of the active tenants that a command is about; wrong ones are refused before anything starts."""

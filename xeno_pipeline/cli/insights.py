@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from xeno_pipeline.cli.arguments import MetricsPort
 from xeno_pipeline.cli.terminal import echo, warn
 from xeno_pipeline.errors import UsageError
 
@@ -120,13 +121,14 @@ def insights_revoke(
 def insights_serve(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int | None, typer.Option(help="The port; 0 takes a free one.")] = None,
+    metrics_port: MetricsPort = None,
 ) -> None:
     """Answer requests of the API at /api/v1 until interrupted; /healthz, /readyz and /metrics tell how it is."""
     from xeno_pipeline.api.server import serve
     from xeno_pipeline.settings import load_settings
 
     settings = load_settings()
-    serve(settings, host, settings.insights_port if port is None else port)
+    serve(settings, host, settings.insights_port if port is None else port, metrics_port)
 
 
 def _stores(stores: list[str] | None, *, all_stores: bool) -> list[str] | None:

@@ -14,6 +14,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import Conninfo, ConninfoOption
 from psycopg.rows import TupleRow
+from pydantic import SecretStr
 
 from xeno_pipeline.database.embedded import EmbeddedServer
 from xeno_pipeline.database.safe_messages import redact_row_values
@@ -41,9 +42,21 @@ class DatabaseUnavailableError(XenoError):
 
 @dataclass(frozen=True)
 class Database:
-    """One Postgres database, by its libpq URL (`postgresql://user:password@host:port/name?…`)."""
+    """One Postgres database, by its libpq URL (`postgresql://user:password@host:port/name?…`).
+
+    Args:
+        setting: the variable that the URL comes from, for messages.
+        keeps_session: false where a pooler may execute each transaction in another session.
+    """
 
     url: str = field(repr=False)
+    setting: str = "XENO_DATABASE_URL"
+    keeps_session: bool = True
+
+    @property
+    def prepare_threshold(self) -> int | None:
+        """After how many executions psycopg prepares a statement; None for never, since others' sessions know none."""
+        return 5 if self.keeps_session else None
 
     @contextmanager
     def connect(self, *, autocommit: bool = False) -> Iterator[Connection]:
@@ -56,11 +69,17 @@ class Database:
         """
         try:
             connection = psycopg.connect(
-                self.url, autocommit=autocommit, connect_timeout=10, application_name=f"xeno-{os.getpid()}"
+                self.url,
+                autocommit=autocommit,
+                connect_timeout=10,
+                prepare_threshold=self.prepare_threshold,
+                application_name=f"xeno-{os.getpid()}",
+                # A session that holds a lock may say nothing for an hour; networks forget it within minutes.
+                keepalives_idle=60,
             )
         except psycopg.OperationalError as error:
             raise DatabaseUnavailableError(
-                f"The database {self.place} cannot be used: {_reason(error)}. Start it, or correct XENO_DATABASE_URL."
+                f"The database {self.place} cannot be used: {_reason(error)}. Start it, or correct {self.setting}."
             ) from error
         with redact_row_values(), connection:
             pin_formats(connection)
@@ -107,10 +126,31 @@ def database_url(settings: Settings) -> str:
     """
     if settings.database_url is None:
         return EmbeddedServer(settings.home, settings.postgres_port).url
-    url = _libpq_url(settings.database_url.get_secret_value())
-    if settings.database_password is None:
-        return url
-    return _with_password(url, settings.database_password.get_secret_value())
+    return _with_owners_password(_libpq_url(settings.database_url, "XENO_DATABASE_URL"), settings)
+
+
+def pooled_database(settings: Settings) -> Database:
+    """The database for what needs no session: by the pooler, if the settings name one.
+
+    Raises:
+        UsageError: a URL is none of PostgreSQL's.
+    """
+    if settings.pooler_url is None:
+        return Database(database_url(settings))
+    url = _libpq_url(settings.pooler_url, "XENO_POOLER_URL")
+    return Database(_with_owners_password(url, settings), "XENO_POOLER_URL", keeps_session=False)
+
+
+def replica_database(settings: Settings) -> Database | None:
+    """The replica that the settings name; None for none.
+
+    Raises:
+        UsageError: XENO_REPLICA_URL is not a PostgreSQL URL.
+    """
+    if settings.replica_url is None:
+        return None
+    url = _libpq_url(settings.replica_url, "XENO_REPLICA_URL")
+    return Database(_with_owners_password(url, settings), "XENO_REPLICA_URL")
 
 
 def open_database(settings: Settings) -> Database:
@@ -137,27 +177,28 @@ def _variables(options: Sequence[ConninfoOption]) -> dict[str, str]:
     return {option.envvar.decode(): option.val.decode() for option in options if option.envvar and option.val}
 
 
-def _libpq_url(text: str) -> str:
-    """What XENO_DATABASE_URL says, without the driver that SQLAlchemy's spelling names.
+def _libpq_url(given: SecretStr, setting: str) -> str:
+    """What a setting says, without the driver that SQLAlchemy's spelling names.
 
     Raises:
         UsageError: it is not a PostgreSQL URL.
     """
-    url = _SCHEME.sub("postgresql://", text.strip())
+    url = _SCHEME.sub("postgresql://", given.get_secret_value().strip())
     try:
         conninfo_to_dict(url)
     except psycopg.ProgrammingError:  # its text may repeat the password
         raise UsageError(
-            "XENO_DATABASE_URL is not a PostgreSQL URL: write it like postgresql://user:password@host:5432/database."
+            f"{setting} is not a PostgreSQL URL: write it like postgresql://user:password@host:5432/database."
         ) from None
     return url
 
 
-def _with_password(url: str, password: str) -> str:
-    """The URL with the password, unless it already has one."""
-    if "password" in conninfo_to_dict(url):
+def _with_owners_password(url: str, settings: Settings) -> str:
+    """The URL with XENO_DATABASE_PASSWORD, unless it already has one."""
+    if settings.database_password is None or "password" in conninfo_to_dict(url):
         return url
-    return f"{url}{'&' if '?' in url else '?'}password={quote(password, safe='')}"
+    password = quote(settings.database_password.get_secret_value(), safe="")
+    return f"{url}{'&' if '?' in url else '?'}password={password}"
 
 
 def _reason(error: psycopg.OperationalError) -> str:

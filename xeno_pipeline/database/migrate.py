@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from xeno_pipeline.database.connection import Database, open_database
+from xeno_pipeline.database.session import check_session
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.settings import Settings
 
@@ -34,9 +35,11 @@ def open_migrated(settings: Settings) -> Database:
     """The database that the settings name, running and migrated.
 
     Raises:
-        XenoError: it cannot be reached, or is ahead of this package.
+        XenoError: it cannot be reached, keeps no session, or is ahead of this package.
     """
     database = open_database(settings)
+    if settings.database_url is not None:
+        check_session(database)
     migrate(database)
     return database
 
@@ -104,8 +107,13 @@ def _revisions() -> set[str]:
     return {path.name.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*_*.py")}
 
 
+def is_known(version: str | None) -> bool:
+    """Whether a revision is one of this package's; one that is not was made by a newer package. None is known."""
+    return version is None or version in _revisions()
+
+
 def _refuse_newer(version: str | None) -> None:
-    if version is not None and version not in _revisions():
+    if not is_known(version):
         raise SchemaTooNewError(
             f"The database is at schema version {version}, which this xeno-pipeline does not know: upgrade it."
         )

@@ -11,7 +11,7 @@ from contextlib import nullcontext, suppress
 from psycopg import errors, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from xeno_pipeline.database.connection import Connection, Database, database_url
+from xeno_pipeline.database.connection import Connection, Database, pooled_database
 from xeno_pipeline.database.roles import RolesNotPermittedError, explain_refusal, hold_relations, secure_relations
 from xeno_pipeline.settings import Settings
 
@@ -27,16 +27,19 @@ _DEFAULTS = {
 """What a session begins with. It may change all of these: the grants are the boundary."""
 
 
-def serving_url(settings: Settings) -> str:
-    """Where and how the login connects: the database of the settings, as libpq's connection string.
+def serving_url(settings: Settings, database: Database | None = None) -> str:
+    """Where and how the login connects, as libpq's connection string.
 
     An embedded server takes it on its owner's socket. Another one takes XENO_SERVING_PASSWORD, and the user and
     password of XENO_DATABASE_URL are not used.
 
+    Args:
+        database: where the database is for somebody else; by default that of the settings, by their pooler.
+
     Raises:
-        UsageError: XENO_DATABASE_URL is not a PostgreSQL URL.
+        UsageError: a setting is not a PostgreSQL URL.
     """
-    url = database_url(settings)
+    url = (database or pooled_database(settings)).url
     if settings.database_url is None:
         return make_conninfo(url, user=SERVING)
     parts = {name: str(value) for name, value in conninfo_to_dict(url).items() if name not in ("password", "passfile")}

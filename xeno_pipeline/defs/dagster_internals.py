@@ -15,10 +15,13 @@ from uuid import uuid4
 import dagster as dg
 from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
 from dagster._core.events import DagsterEventBatchMetadata
+from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, WorkerStatus
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
     BACKFILL_ID_TAG,
+    DOCKER_IMAGE_TAG,
+    GRPC_INFO_TAG,
     PARTITION_NAME_TAG,
     SCHEDULE_NAME_TAG,
     SENSOR_NAME_TAG,
@@ -37,6 +40,14 @@ RANGE_END_TAG = ASSET_PARTITION_RANGE_END_TAG
 BACKFILL_TAG = BACKFILL_ID_TAG
 SCHEDULE_TAG = SCHEDULE_NAME_TAG
 SENSOR_TAG = SENSOR_NAME_TAG
+
+GRPC_TAG = GRPC_INFO_TAG
+"""The tag of a run that was started in a code server."""
+
+JOB_IMAGE_TAG = DOCKER_IMAGE_TAG
+"""The tag of a run that a Kubernetes Job was, or is being, made for."""
+
+__all__ = ["CheckRunHealthResult", "LaunchRunContext", "WorkerStatus"]  # what a run launcher is called with
 
 DAEMON_MODULE = "dagster._daemon"
 """What `dagster-daemon` runs, for `python -m`: the program need not be on the PATH."""
@@ -71,6 +82,15 @@ def write_materialization_batch(context: Context, events: Sequence[dg.AssetMater
 def write_materialization(context: Context, event: dg.AssetMaterialization) -> None:
     """Record one materialization."""
     dg.DagsterEvent.asset_materialization(context.get_step_execution_context(), event)
+
+
+def launcher_module(instance: dg.DagsterInstance) -> str | None:
+    """The module of the run launcher that the instance is configured with; None of the default one, or in memory.
+
+    The public `instance.run_launcher` makes the launcher, which only a process with the cluster's token can.
+    """
+    ref = instance.get_ref() if instance.is_persistent else None
+    return ref.run_launcher_data.module_name if ref is not None and ref.run_launcher_data is not None else None
 
 
 def materialized_partitions(context: Context, key: dg.AssetKey) -> set[str | None]:

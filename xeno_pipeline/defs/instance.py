@@ -52,6 +52,11 @@ def process_tags() -> dict[str, str]:
     }
 
 
+def has_process(run: dg.DagsterRun) -> bool:
+    """Whether a process has begun with the run."""
+    return _PID_TAG in run.tags
+
+
 def fail_dead_runs(instance: dg.DagsterInstance) -> None:
     """Mark runs as failed whose process on this machine was killed.
 

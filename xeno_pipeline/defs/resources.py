@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,7 +12,9 @@ from pydantic import PrivateAttr
 
 from xeno_pipeline.database.connection import Database
 from xeno_pipeline.database.migrate import open_migrated
+from xeno_pipeline.defs.dagster_internals import JOB_IMAGE_TAG, launcher_module
 from xeno_pipeline.defs.instance import process_tags
+from xeno_pipeline.defs.run_presence import hold_presence
 from xeno_pipeline.extraction.report import ProgressSink, no_progress
 from xeno_pipeline.extraction.sync import Syncer
 from xeno_pipeline.marts.dbt import DbtProject, NodeSink
@@ -22,6 +25,9 @@ from xeno_pipeline.tenants.apps import installation_app
 from xeno_pipeline.tenants.credentials import load_key_ring
 
 log = logging.getLogger(__name__)
+
+_CLUSTER_LAUNCHER = "xeno_pipeline.defs.run_launcher"
+"""Where the class is that the chart's dagster.yaml names. To import it needs packages that only the image has."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,7 @@ class PipelineResource(dg.ConfigurableResource[Pipeline]):
     """Gives ops and assets the pipeline. The command line passes its own, which draws progress bars."""
 
     _pipeline: Pipeline | None = PrivateAttr(default=None)
+    _at_the_end: ExitStack = PrivateAttr(default_factory=ExitStack)
 
     @classmethod
     def of(cls, pipeline: Pipeline) -> PipelineResource:
@@ -76,9 +83,21 @@ class PipelineResource(dg.ConfigurableResource[Pipeline]):
         return resource
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        """Tag a run that starts with its process, so that `fail_dead_runs` can find it dead."""
-        if context.run is not None and context.instance is not None:
-            context.instance.add_run_tags(context.run.run_id, process_tags())
+        """Make the process of a run that starts known, so that others find out if it dies.
+
+        Its tags are what `fail_dead_runs` looks for on this machine. In a cluster, Kubernetes knows of the processes of
+        Jobs, and for others the run launcher asks for their presence.
+        """
+        run, instance = context.run, context.instance
+        if run is None or instance is None:
+            return
+        if launcher_module(instance) == _CLUSTER_LAUNCHER and JOB_IMAGE_TAG not in run.tags:
+            self._at_the_end.enter_context(hold_presence(self.open().database, run.run_id))
+        instance.add_run_tags(run.run_id, process_tags())
+
+    def teardown_after_execution(self, _context: dg.InitResourceContext) -> None:
+        """End the presence of the run's process."""
+        self._at_the_end.close()
 
     def open(self) -> Pipeline:
         """The pipeline of this process."""

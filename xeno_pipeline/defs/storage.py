@@ -8,6 +8,7 @@ from typing import Any
 from dagster_postgres import DagsterPostgresStorage
 
 from xeno_pipeline.database.connection import open_database
+from xeno_pipeline.database.session import check_session
 from xeno_pipeline.settings import load_settings
 
 SCHEMA = "dagster"
@@ -30,9 +31,12 @@ class XenoStorage(DagsterPostgresStorage):
         """Open the storage. Dagster calls this when it opens its instance.
 
         Raises:
-            XenoError: the database cannot be reached.
+            XenoError: the database cannot be reached, or keeps no session.
         """
-        database = open_database(load_settings())
+        settings = load_settings()
+        database = open_database(settings)
+        if settings.database_url is not None:
+            check_session(database)
         with database.connect() as connection:
             connection.execute(f"create schema if not exists {SCHEMA}")
         url = database.sqlalchemy_url("psycopg2", schema=SCHEMA)

@@ -17,10 +17,10 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from xeno_pipeline.database.connection import Database
-from xeno_pipeline.database.migrate import newest_version, schema_version
+from xeno_pipeline.database.migrate import is_known, newest_version, schema_version
 from xeno_pipeline.database.safe_messages import error_kind, is_caused_by_values
 from xeno_pipeline.errors import XenoError
-from xeno_pipeline.gateway.inbox import Inbox, InboxUnavailableError, Outcome, UnstorableError
+from xeno_pipeline.gateway.inbox import Inbox, InboxUnavailableError, Outcome, UnstorableError, can_store
 from xeno_pipeline.gateway.oauth import OAuthConfig, OAuthPages
 from xeno_pipeline.gateway.refusal import Refusal
 from xeno_pipeline.gateway.signatures import Signatures
@@ -46,18 +46,26 @@ class Gateway:
     """The endpoints.
 
     Args:
+        database: where deliveries are stored; it need not keep a session.
         oauth: None where there is no app to connect stores with.
+        connecting: where stores are connected, if elsewhere than in `database`; it keeps sessions.
     """
 
-    def __init__(self, database: Database, signatures: Signatures, oauth: OAuthConfig | None) -> None:
+    def __init__(
+        self, database: Database, signatures: Signatures, oauth: OAuthConfig | None, connecting: Database | None = None
+    ) -> None:
         self._database = database
         self._signatures = signatures
-        self._pages = OAuthPages(database, oauth).routes() if oauth else []
+        self._pages = OAuthPages(connecting or database, oauth).routes() if oauth else []
         self._inbox = Inbox(database)
-        self._metrics = Metrics()
+        self.metrics = Metrics()
 
-    def app(self) -> Starlette:
-        """The ASGI application."""
+    def app(self, *, shows_metrics: bool = True) -> Starlette:
+        """The ASGI application.
+
+        Args:
+            shows_metrics: at /metrics; false where they have a port of their own.
+        """
 
         @asynccontextmanager
         async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -69,7 +77,7 @@ class Gateway:
                 Route("/webhooks/shopify", self.webhook, methods=["POST"]),
                 Route("/healthz", self.healthz),
                 Route("/readyz", self.readyz),
-                Route("/metrics", self.metrics),
+                *([Route("/metrics", self.show_metrics)] if shows_metrics else []),
                 *self._pages,
             ],
             lifespan=lifespan,
@@ -92,8 +100,8 @@ class Gateway:
             if refusal.status == 503:
                 response.headers["Retry-After"] = _RETRY_AFTER_SECONDS
         seconds = time.monotonic() - started
-        self._metrics.webhooks.labels(outcome).inc()
-        self._metrics.seconds.observe(seconds)
+        self.metrics.webhooks.labels(outcome).inc()
+        self.metrics.seconds.observe(seconds)
         log_fields |= {"outcome": outcome, "status": response.status_code, "milliseconds": round(1000 * seconds, 1)}
         log.info("webhook", extra=log_fields)
         response.headers["X-Request-Id"] = str(log_fields["request_id"])
@@ -147,20 +155,27 @@ class Gateway:
         return PlainTextResponse("ok")
 
     async def readyz(self, _request: Request) -> Response:
-        """Whether deliveries can be stored: the database is available and migrated."""
+        """Whether deliveries can be stored: the database is available and migrated.
+
+        While a new release is rolled out, the gateways of the old one meet a database that is ahead of them. They stay
+        ready as long as they can store, or there would be none for that time.
+        """
         try:
             version = await run_in_threadpool(schema_version, self._database)
+            is_ready = version == newest_version() or (
+                not is_known(version) and await run_in_threadpool(can_store, self._database)
+            )
         except (XenoError, psycopg.Error):
             return PlainTextResponse("The database is not available.", 503)
-        if version != newest_version():
+        if not is_ready:
             problem = f"The database is at schema version {version or 'none'}, this gateway needs {newest_version()}"
             remedy = "run `xeno db migrate`, or upgrade and restart the gateway."
             return PlainTextResponse(f"{problem}: {remedy}", 503)
         return PlainTextResponse("ok")
 
-    async def metrics(self, _request: Request) -> Response:
+    async def show_metrics(self, _request: Request) -> Response:
         """The metrics, for Prometheus."""
-        return Response(self._metrics.exposition(), media_type="text/plain; version=0.0.4")
+        return Response(self.metrics.exposition(), media_type="text/plain; version=0.0.4")
 
 
 async def read_body(request: Request) -> bytes:

@@ -85,6 +85,23 @@ _INSERT = """
     """
 
 
+_PARAMETERS = _INSERT.count("%s")
+
+
+def can_store(database: Database) -> bool:
+    """Whether the statement that stores events works on the tables as they are; it is tried with no event.
+
+    Raises:
+        DatabaseUnavailableError: the database cannot be reached.
+    """
+    with database.connect() as connection:
+        try:
+            connection.execute(_INSERT, [[] for _ in range(_PARAMETERS)])
+        except psycopg.ProgrammingError:
+            return False
+    return True
+
+
 class Outcome(StrEnum):
     """The result of storing a valid delivery."""
 
@@ -216,6 +233,7 @@ class Inbox:
                 self._database.url,
                 autocommit=True,
                 connect_timeout=_CONNECT_TIMEOUT_SECONDS,
+                prepare_threshold=self._database.prepare_threshold,
                 application_name="xeno-gateway",
             )
         columns = zip(*map(_values, events), strict=True)

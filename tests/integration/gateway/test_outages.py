@@ -57,6 +57,14 @@ def test_while_the_database_is_away_deliveries_are_answered_503_and_afterwards_k
             connection.execute("update ops.schema_version set version_num = '0001'")
         behind = gateway.get("/readyz")
         assert (behind.status_code, "at schema version 0001" in behind.text) == (503, True)
+        with Database(own_server.url).connect() as connection:
+            connection.execute("update ops.schema_version set version_num = '9999'")
+        assert gateway.get("/readyz").status_code == 200, "a newer release is being rolled out"
+        with Database(own_server.url).connect() as connection:
+            connection.execute("alter table ops.webhook_inbox rename column payload to content")
+        assert gateway.get("/readyz").status_code == 503
+        with Database(own_server.url).connect() as connection:
+            connection.execute("alter table ops.webhook_inbox rename column content to payload")
         assert gateway.deliver(ORDER, webhook_id="meanwhile").status_code == 200
         assert gateway.deliver(ORDER, webhook_id="after").status_code == 200
         with Database(own_server.url).connect() as connection:

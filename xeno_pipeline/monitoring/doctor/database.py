@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from xeno_pipeline.database.connection import Database, open_database
 from xeno_pipeline.database.migrate import newest_version, schema_version
+from xeno_pipeline.database.session import check_session
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.monitoring.doctor.clock import diagnose_clock
 from xeno_pipeline.monitoring.doctor.diagnosis import Diagnosis, from_error, ok, wrong
@@ -19,7 +20,7 @@ _MIGRATE = "Run `xeno db migrate`."
 
 
 def connect_database(settings: Settings) -> tuple[Database | None, list[Diagnosis]]:
-    """Connect to the database of the settings; None where that is not possible, or its version is too old.
+    """Connect to the database of the settings; None where it cannot be reached, keeps no session, or is too old.
 
     An embedded server is started, as by every command.
     """
@@ -32,6 +33,8 @@ def connect_database(settings: Settings) -> tuple[Database | None, list[Diagnosi
                 "pg_size_pretty(pg_database_size(current_database())), clock_timestamp()"
             ).fetchone()
         ended = time.time()
+        if settings.database_url is not None:
+            check_session(database)
     except XenoError as error:
         return None, [from_error("database", error)]
     assert row is not None
