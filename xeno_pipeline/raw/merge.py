@@ -183,7 +183,7 @@ def upsert(table: RawTable) -> str:
     columns = table.copied_columns
     names = ", ".join(columns)
     assignments = [f"{name} = excluded.{name}" for name in columns if name not in ("tenant_id", "id")]
-    compared = [name for name in ("payload", "query_version", table.parent_column) if name]
+    compared = [name for name in columns if name not in ("tenant_id", "id")]
     differs = f"({_of('old', compared)}) is distinct from ({_of('excluded', compared)})"
     if table.parent is None:
         assignments.append("deleted_at = case when old.deleted_at < %(read_at)s then null else old.deleted_at end")

@@ -1,7 +1,8 @@
 """The raw tables: one per Shopify object, child objects included. The migrations create what is listed here.
 
 Every table has besides the listed columns `tenant_id` and `id` (its key), `query_version` (what selection read
-the row), `loaded_at` and `payload`, the node as it was selected without its children. Root tables also have
+the row), `loaded_at` and `payload`, the node as it was selected without its children, and of orders and theirs without
+what the columns say (`raw.mapping.fields.remainder`). Root tables also have
 `updated_at`, Shopify's own, and `deleted_at`, set when the object was deleted.
 """
 

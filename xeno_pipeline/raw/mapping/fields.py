@@ -16,6 +16,8 @@ Node = dict[str, Any]
 Mapped = tuple[str, str, tuple[str, ...], Node]
 """A table's name, the row's id, its columns, and the node to keep as its payload."""
 
+Fields = frozenset[str]
+
 _GID = "gid://shopify/"
 _LONGEST_GID = 255
 _SAFE_DIGITS = 19
@@ -107,6 +109,35 @@ def reference(node: Node | None) -> str:
 def shop_amount(money_bag: Node | None) -> str:
     """The amount in the shop's currency."""
     return NULL if money_bag is None else amount(money_bag["shopMoney"]["amount"])
+
+
+def remainder(node: Node, typed: Fields, amounts: Fields = frozenset()) -> Node:
+    """What a node says that no column of its row does, to be kept as the row's payload.
+
+    What is left out can be told from the row: a field that the columns hold; one that is null, since `query_version`
+    says which fields were selected; and an amount in the customer's currency that is the one in the shop's.
+
+    Args:
+        node: as it was selected.
+        typed: its fields that columns hold as they are.
+        amounts: those of which a column holds the amount in the shop's currency, which is that of the order.
+    """
+    kept: Node = {}
+    for name, value in node.items():
+        if value is None or name in typed:
+            continue
+        if type(value) is dict and "presentmentMoney" in value:
+            if name not in amounts:
+                kept[name] = value if value["presentmentMoney"] != value.get("shopMoney") else _shop_money(value)
+            elif value["presentmentMoney"] != value["shopMoney"]:
+                kept[name] = {"presentmentMoney": value["presentmentMoney"]}
+        else:
+            kept[name] = value
+    return kept
+
+
+def _shop_money(money_bag: Node) -> Node:
+    return {name: money for name, money in money_bag.items() if name != "presentmentMoney"}
 
 
 def country_code(address: Node | None) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from xeno_pipeline.raw import tables as raw
 from xeno_pipeline.raw.copy_format import NULL, boolean, instant, integer, text, texts
 from xeno_pipeline.raw.mapping.fields import (
+    Fields,
     Mapped,
     Node,
     clock,
@@ -15,11 +16,39 @@ from xeno_pipeline.raw.mapping.fields import (
     object_id,
     records_in,
     reference,
+    remainder,
     required,
     shop_amount,
     text_gid,
 )
 from xeno_pipeline.shopify.carts import cart_id
+
+_ORDER: Fields = frozenset(
+    (
+        *("__typename", "id", "updatedAt", "name", "customer", "createdAt", "processedAt", "cancelledAt"),
+        *("cancelReason", "test", "currencyCode", "presentmentCurrencyCode", "displayFinancialStatus"),
+        *("displayFulfillmentStatus", "sourceName", "checkoutToken", "refunds", "transactions", "fulfillments"),
+    )
+)
+"""Fields that columns hold; those with personal data stay, since a redaction looks for them in the payload."""
+
+_ORDER_AMOUNTS: Fields = frozenset(("totalPriceSet", "currentTotalPriceSet"))
+_REFUND: Fields = frozenset(("id", "createdAt", "processedAt"))
+_TRANSACTION: Fields = frozenset(
+    ("id", "parentTransaction", "kind", "status", "gateway", "test", "createdAt", "processedAt")
+)
+_FULFILLMENT: Fields = frozenset(
+    ("id", "status", "displayStatus", "createdAt", "updatedAt", "deliveredAt", "totalQuantity")
+)
+_LINE_ITEM: Fields = frozenset(
+    (
+        *("__typename", "__parentId", "id", "product", "variant", "sku", "title", "quantity", "currentQuantity"),
+        "isGiftCard",
+    )
+)
+_AGREEMENT: Fields = frozenset(("__typename", "__parentId", "id", "reason", "happenedAt", "refund"))
+_SALE: Fields = frozenset(("__typename", "__parentId", "id", "lineItem", "actionType", "lineType", "quantity"))
+_SALE_AMOUNTS: Fields = frozenset(("totalAmount", "totalDiscountAmountBeforeTaxes", "totalTaxAmount"))
 
 
 def map_order(node: Node) -> Iterator[Mapped]:
@@ -54,8 +83,7 @@ def map_order(node: Node) -> Iterator[Mapped]:
         yield _map_transaction(transaction, id_)
     for fulfillment in records_in(node["fulfillments"]):
         yield _map_fulfillment(fulfillment, id_)
-    del node["refunds"], node["transactions"], node["fulfillments"]
-    yield raw.ORDERS.name, id_, columns, node
+    yield raw.ORDERS.name, id_, columns, remainder(node, _ORDER, _ORDER_AMOUNTS)
 
 
 def _map_refund(node: Node, order_id: str) -> Mapped:
@@ -65,7 +93,8 @@ def _map_refund(node: Node, order_id: str) -> Mapped:
         instant(node["processedAt"]),
         shop_amount(node["totalRefundedSet"]),
     )
-    return raw.REFUNDS.name, gid_number(node["id"], "Refund"), columns, node
+    id_ = gid_number(node["id"], "Refund")
+    return raw.REFUNDS.name, id_, columns, remainder(node, _REFUND, frozenset(("totalRefundedSet",)))
 
 
 def _map_transaction(node: Node, order_id: str) -> Mapped:
@@ -80,7 +109,8 @@ def _map_transaction(node: Node, order_id: str) -> Mapped:
         instant(node["processedAt"]),
         shop_amount(node["amountSet"]),
     )
-    return raw.ORDER_TRANSACTIONS.name, gid_number(node["id"], "OrderTransaction"), columns, node
+    id_ = gid_number(node["id"], "OrderTransaction")
+    return raw.ORDER_TRANSACTIONS.name, id_, columns, remainder(node, _TRANSACTION, frozenset(("amountSet",)))
 
 
 def _map_fulfillment(node: Node, order_id: str) -> Mapped:
@@ -93,7 +123,8 @@ def _map_fulfillment(node: Node, order_id: str) -> Mapped:
         instant(node["deliveredAt"]),
         integer(node["totalQuantity"]),
     )
-    return raw.FULFILLMENTS.name, gid_number(node["id"], "Fulfillment"), columns, node
+    id_ = gid_number(node["id"], "Fulfillment")
+    return raw.FULFILLMENTS.name, id_, columns, remainder(node, _FULFILLMENT)
 
 
 def map_line_item(node: Node) -> Iterator[Mapped]:
@@ -110,8 +141,7 @@ def map_line_item(node: Node) -> Iterator[Mapped]:
         boolean(node["isGiftCard"]),
     )
     id_ = gid_number(node["id"], "LineItem")
-    del node["__parentId"]
-    yield raw.ORDER_LINE_ITEMS.name, id_, columns, node
+    yield raw.ORDER_LINE_ITEMS.name, id_, columns, remainder(node, _LINE_ITEM, frozenset(("originalUnitPriceSet",)))
 
 
 def map_agreement(node: Node) -> Iterator[Mapped]:
@@ -122,9 +152,7 @@ def map_agreement(node: Node) -> Iterator[Mapped]:
         required(instant(node["happenedAt"])),
         reference(node.get("refund")),
     )
-    id_ = text_gid(node["id"])
-    del node["__parentId"]
-    yield raw.ORDER_AGREEMENTS.name, id_, columns, node
+    yield raw.ORDER_AGREEMENTS.name, text_gid(node["id"]), columns, remainder(node, _AGREEMENT)
 
 
 def map_sale(node: Node) -> Iterator[Mapped]:
@@ -139,9 +167,7 @@ def map_sale(node: Node) -> Iterator[Mapped]:
         shop_amount(node["totalDiscountAmountBeforeTaxes"]),
         shop_amount(node["totalTaxAmount"]),
     )
-    id_ = text_gid(node["id"])
-    del node["__parentId"]
-    yield raw.ORDER_SALES.name, id_, columns, node
+    yield raw.ORDER_SALES.name, text_gid(node["id"]), columns, remainder(node, _SALE, _SALE_AMOUNTS)
 
 
 def _cart_id(token: object) -> str | None:
