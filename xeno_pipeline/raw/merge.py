@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from xeno_pipeline.raw.tables import RawTable
+from xeno_pipeline.raw.tables import SHOPS, RawTable
 
 CREATE_CHANGED_ROOTS = "create temporary table changed_roots (id bigint not null) on commit drop"
 
@@ -183,7 +183,9 @@ def upsert(table: RawTable) -> str:
     columns = table.copied_columns
     names = ", ".join(columns)
     assignments = [f"{name} = excluded.{name}" for name in columns if name not in ("tenant_id", "id")]
-    compared = [name for name in columns if name not in ("tenant_id", "id")]
+    # Of a shop, Shopify does not say when it changed: its row has the time at which it was read.
+    ignored = ("tenant_id", "id", *(("updated_at",) if table is SHOPS else ()))
+    compared = [name for name in columns if name not in ignored]
     differs = f"({_of('old', compared)}) is distinct from ({_of('excluded', compared)})"
     if table.parent is None:
         assignments.append("deleted_at = case when old.deleted_at < %(read_at)s then null else old.deleted_at end")

@@ -111,7 +111,7 @@ def shop_amount(money_bag: Node | None) -> str:
     return NULL if money_bag is None else amount(money_bag["shopMoney"]["amount"])
 
 
-def remainder(node: Node, typed: Fields, amounts: Fields = frozenset()) -> Node:
+def remainder(node: Node, typed: Fields, amounts: Fields = frozenset(), personal: Fields = frozenset()) -> Node:
     """What a node says that no column of its row does, to be kept as the row's payload.
 
     What is left out can be told from the row: a field that the columns hold; one that is null, since `query_version`
@@ -121,10 +121,11 @@ def remainder(node: Node, typed: Fields, amounts: Fields = frozenset()) -> Node:
         node: as it was selected.
         typed: its fields that columns hold as they are.
         amounts: those of which a column holds the amount in the shop's currency, which is that of the order.
+        personal: those that stay even if they are null, as a redaction leaves them.
     """
     kept: Node = {}
     for name, value in node.items():
-        if value is None or name in typed:
+        if name in typed or (value is None and name not in personal):
             continue
         if type(value) is dict and "presentmentMoney" in value:
             if name not in amounts:

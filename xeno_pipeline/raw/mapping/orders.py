@@ -32,6 +32,7 @@ _ORDER: Fields = frozenset(
 )
 """Fields that columns hold; those with personal data stay, since a redaction looks for them in the payload."""
 
+_PERSONAL: Fields = frozenset(raw.ORDERS.pii.fields)
 _ORDER_AMOUNTS: Fields = frozenset(("totalPriceSet", "currentTotalPriceSet"))
 _REFUND: Fields = frozenset(("id", "createdAt", "processedAt"))
 _TRANSACTION: Fields = frozenset(
@@ -83,7 +84,7 @@ def map_order(node: Node) -> Iterator[Mapped]:
         yield _map_transaction(transaction, id_)
     for fulfillment in records_in(node["fulfillments"]):
         yield _map_fulfillment(fulfillment, id_)
-    yield raw.ORDERS.name, id_, columns, remainder(node, _ORDER, _ORDER_AMOUNTS)
+    yield raw.ORDERS.name, id_, columns, remainder(node, _ORDER, _ORDER_AMOUNTS, _PERSONAL)
 
 
 def _map_refund(node: Node, order_id: str) -> Mapped:
