@@ -5,6 +5,7 @@ Alembic and SQLAlchemy are imported only to migrate: every command checks the sc
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -98,13 +99,21 @@ def schema_version(database: Database) -> str | None:
 
 @cache
 def newest_version() -> str:
-    """The revision that this package needs."""
-    return max(_revisions())
+    """The revision that this package needs: the one that no other follows, whatever its number is."""
+    (newest,) = _revisions().keys() - _revisions().values()
+    return newest
 
 
-def _revisions() -> set[str]:
-    """The known revisions: the numbers that the files of the migrations begin with."""
-    return {path.name.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*_*.py")}
+@cache
+def _revisions() -> dict[str, str | None]:
+    """The known revisions, each with the one before it, as the files of the migrations say."""
+    files = [path.read_text() for path in (_MIGRATIONS / "versions").glob("[0-9]*_*.py")]
+    return {_said(text, "revision") or "": _said(text, "down_revision") for text in files}
+
+
+def _said(text: str, name: str) -> str | None:
+    found = re.search(rf'^{name}\b.*= "(\w+)"$', text, re.MULTILINE)
+    return found and found[1]
 
 
 def is_known(version: str | None) -> bool:

@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime
 
 from xeno_pipeline.database.connection import Database, open_database
-from xeno_pipeline.database.migrate import newest_version, schema_version
+from xeno_pipeline.database.migrate import is_known, newest_version, schema_version
 from xeno_pipeline.database.session import check_session
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.monitoring.doctor.clock import diagnose_clock
@@ -53,7 +53,7 @@ def diagnose_schema(settings: Settings, database: Database) -> tuple[bool, list[
     current, needed = schema_version(database), newest_version()
     if current != needed:
         message = f"The database is at schema version {current or 'none'}, this package needs {needed}."
-        is_newer = current is not None and current > needed
+        is_newer = not is_known(current)
         remedy = "The database is ahead: upgrade xeno-pipeline." if is_newer else _MIGRATE
         return False, [wrong("migrations", message, remedy)]
     migrations = ok("migrations", f"schema version {current}")
