@@ -8,6 +8,7 @@ from types import ModuleType
 import dagster as dg
 
 from xeno_pipeline.defs.assets.marts import marts_assets
+from xeno_pipeline.defs.assets.predictions import prediction_assets
 from xeno_pipeline.defs.assets.raw import CARTS_ASSET, raw_assets
 from xeno_pipeline.defs.assets.shopify import SHOPIFY_ASSETS
 from xeno_pipeline.defs.checks import asset_checks
@@ -63,7 +64,7 @@ def build_defs(settings: Settings, *, pipeline: PipelineResource | None = None) 
     return dg.Definitions(
         assets=[
             *(finish(spec) for spec in (*SHOPIFY_ASSETS, CARTS_ASSET)),
-            *(assets.map_asset_specs(finish) for assets in (raw_assets, models)),
+            *(assets.map_asset_specs(finish) for assets in (raw_assets, prediction_assets, models)),
         ],
         asset_checks=[checks],
         jobs=[*(link_job(job, module, settings.source_url) for job, module in _jobs(models)), checks_job],

@@ -17,6 +17,7 @@ import psycopg
 
 from xeno_pipeline.database.connection import Connection, Database
 from xeno_pipeline.database.tenant_lock import TRANSFORM_LOCK_KEY
+from xeno_pipeline.predictions.refit import mark_late_changes
 from xeno_pipeline.tenants.zones import check_zone
 
 _LOCKS = f"select pg_advisory_lock({TRANSFORM_LOCK_KEY}) from unnest(%s::text[]) tenant_id"
@@ -154,6 +155,7 @@ def complete_transform(database: Database, scope: Scope, project_version: str) -
             {"transform_id": scope.transform_id, "version": project_version},
         ).fetchall()
         connection.execute("delete from ops.changes where transform_id = %s", [scope.transform_id])
+        mark_late_changes(connection, scope.tenant_ids)
         for table in _stale_tables(connection):
             connection.execute(f"delete from {table} where tenant_id = any(%s)", [list(scope.tenant_ids)])
     return [tenant_id for tenant_id, is_new in made if is_new]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from uuid import UUID, uuid4
 
@@ -15,6 +15,7 @@ from xeno_pipeline.errors import XenoError
 from xeno_pipeline.marts.dbt import NO_TENANTS, DbtError, DbtProject, NodeResult, NodeSink
 from xeno_pipeline.marts.scope import Scope, complete_transform, due_tenants, open_scope
 from xeno_pipeline.marts.test_results import NO_TENANT, FailedTest, judge_tests
+from xeno_pipeline.predictions.refit import refit
 from xeno_pipeline.segments.compilation import compile_segments
 from xeno_pipeline.tenants.bisection import Failures, SharedFailureError, bisect
 
@@ -30,6 +31,7 @@ class TransformRequest:
         only_due: leave out tenants whose marts are up to date.
         rebuild: compare all rows of their marts, whatever changed.
         with_views: list the views in the report too; nothing is to be done to them.
+        refit: fit the models of predictions, for the tenants whose fit is due.
     """
 
     tenant_ids: Sequence[str]
@@ -38,6 +40,7 @@ class TransformRequest:
     only_due: bool = True
     rebuild: bool = False
     with_views: bool = False
+    refit: bool = False
 
 
 @dataclass
@@ -54,6 +57,7 @@ class TransformReport:
         failed_tests: the tests that did not pass, with the tenants that they fail for.
         afterwards: what else failed for which tenant, before or after the marts were made.
         requested_tenant_ids: the tenants of the request, those that were up to date included.
+        refitted_tenant_ids: those of them whose models of predictions are other ones now.
     """
 
     tenant_ids: list[str] = field(default_factory=list)
@@ -64,6 +68,7 @@ class TransformReport:
     failed_tests: list[FailedTest] = field(default_factory=list)
     afterwards: Failures = field(default_factory=Failures)
     requested_tenant_ids: list[str] = field(default_factory=list)
+    refitted_tenant_ids: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
 
@@ -93,12 +98,14 @@ def transform(
         with database.connect() as connection:
             tenant_ids = due_tenants(connection, tenant_ids, as_of=request.as_of, project_version=project.version)
     report = TransformReport(requested_tenant_ids=list(request.tenant_ids))
+    transformer = _Transformer(database, project, request, on_node, report)
     if tenant_ids:
         refresh_statistics(database, "raw")
-        transformer = _Transformer(database, project, request, on_node, report)
         transformer.run(tenant_ids)
-        if request.test and report.tenant_ids:
-            transformer.test()
+    if request.refit:
+        transformer.refit()
+    if request.test and report.tenant_ids:
+        transformer.test()
     report.seconds = time.monotonic() - started
     return report
 
@@ -143,6 +150,28 @@ class _Transformer:
         for tenant_id, error in failures.items():
             reason = safe_message(error).removeprefix(f"{tenant_id}: ")
             self.report.failures[tenant_id] = ModelFailedError(f"{tenant_id}: {reason}")
+
+    def refit(self) -> None:
+        """Fit the models that are due, and evaluate again which customers are in segments that ask for predictions."""
+        refitted = refit(
+            self.database, [each for each in self.report.requested_tenant_ids if each not in self.report.failures]
+        )
+        self.report.refitted_tenant_ids.extend(refitted.fitted)
+        self.report.afterwards.merge(refitted.failures)
+        if not refitted.fitted:
+            return
+        again = transform(
+            self.database,
+            self.project,
+            replace(
+                self.request, tenant_ids=list(refitted.fitted), only_due=True, rebuild=False, test=False, refit=False
+            ),
+            self.on_node,
+        )
+        self.report.nodes.extend(again.nodes)
+        self.report.failures.update(again.failures)
+        made = {*self.report.tenant_ids, *again.tenant_ids} - again.failures.keys()
+        self.report.tenant_ids[:] = sorted(made)
 
     def _make(self, tenant_ids: Sequence[str]) -> None:
         """Make the marts of some tenants.

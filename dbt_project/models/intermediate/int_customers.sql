@@ -21,6 +21,16 @@ with
         where customers.deleted_at is null
     ),
 
+    placed as (
+        select
+            orders.*,
+            min(ordered_on) filter (where is_counted) over (
+                partition by tenant_id, customer_id
+            ) as first_on
+        from {{ ref("fct_orders") }} orders
+        join {{ stale("customers") }} stale_customers using (tenant_id, customer_id)
+    ),
+
     orders as (
         select
             tenant_id,
@@ -34,10 +44,17 @@ with
                 where is_counted and not is_in_other_currency
             ) as priced_orders,
             coalesce(sum(ordered_sales) filter (where is_counted), 0) as ordered_sales,
+            count(*) filter (where is_first_of_day) as order_days,
+            count(distinct ordered_on) filter (
+                where is_counted and not is_in_other_currency and ordered_on > first_on
+            ) as valued_repeats,
+            coalesce(
+                sum(ordered_sales) filter (where is_counted and ordered_on > first_on),
+                0
+            ) as repeat_sales,
             count(*) as all_orders,
             {{ sum_measures() }}
-        from {{ ref("fct_orders") }}
-        join {{ stale("customers") }} stale_customers using (tenant_id, customer_id)
+        from placed
         group by tenant_id, customer_id
     )
 
@@ -67,6 +84,9 @@ select
     coalesce(orders.ordered_sales, 0)::numeric(20, 4) as ordered_sales,
     {{ select_measures("orders") }},
     coalesce(orders.all_orders, 0) as all_orders,
-    profiles.number_of_orders as orders_at_shopify
+    profiles.number_of_orders as orders_at_shopify,
+    coalesce(orders.order_days, 0) as order_days,
+    coalesce(orders.valued_repeats, 0) as valued_repeats,
+    coalesce(orders.repeat_sales, 0)::numeric(20, 4) as repeat_sales
 from profiles
 full join orders using (tenant_id, customer_id)

@@ -11,6 +11,7 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
 
 from xeno_pipeline.defs.assets.columns import ModelColumns
+from xeno_pipeline.defs.assets.predictions import PREDICTION_KEYS, prediction_materializations
 from xeno_pipeline.defs.assets.previews import add_previews, draw_previews
 from xeno_pipeline.defs.code_references import references, to_file
 from xeno_pipeline.defs.concurrency import BACKFILL_POOL, lower_cpu_priority
@@ -129,7 +130,7 @@ def _build_models(
 def mart_materializations(
     report: TransformReport, models: dg.AssetsDefinition, *, only_changed: bool = False
 ) -> Iterator[dg.AssetMaterialization]:
-    """A materialization for each model and tenant whose marts were built.
+    """A materialization for each model and tenant whose marts were built, and for the tables of new predictions.
 
     Args:
         report: of a transform.
@@ -144,7 +145,8 @@ def mart_materializations(
         for tenant_id in tenant_ids:
             if node.rows or tenant_id in all_of or not only_changed:
                 yield dg.AssetMaterialization(keys[node.name], partition=tenant_id, metadata=node_metadata(node))
-    written: dict[dg.AssetKey, set[str]] = {}
+    yield from prediction_materializations(report.refitted_tenant_ids)
+    written: dict[dg.AssetKey, set[str]] = {key: set(report.refitted_tenant_ids) for key in PREDICTION_KEYS.values()}
     for tenant_ids, node in nodes:  # a transform may consist of several dbt runs
         if node.rows:
             written.setdefault(keys[node.name], set()).update(tenant_ids)
@@ -157,9 +159,9 @@ def mart_materializations(
 
 def _tenants_written(key: dg.AssetKey, models: dg.AssetsDefinition, written: dict[dg.AssetKey, set[str]]) -> set[str]:
     """The tenants for which a model, or one that a view reads, wrote a row. `written` remembers what is found."""
-    if key not in models.keys:
-        return set()
     if key not in written:
+        if key not in models.keys:
+            return set()
         upstream = [_tenants_written(each, models, written) for each in models.asset_deps[key]]
         written[key] = set[str]().union(*upstream)
     return written[key]

@@ -162,6 +162,21 @@ def _retention(rows: Rows) -> dg.MetadataValue:
     return dg.MetadataValue.md(title + grid(columns, [f"{cohort:%Y-%m}" for cohort in cohorts], cells))
 
 
+def _calibration(rows: Rows) -> dg.MetadataValue:
+    (newest,) = rows
+    verdict = newest["unreliable_because"] or "All predictions are reliable."
+    columns = ["customers", "predicted", "actual"]
+    labels = ["lowest fifth", "second", "third", "fourth", "highest fifth"]
+    cells = {
+        (row, column): (fifth[name] if column else 0.0, f"{fifth[name]:.1%}" if column else f"{fifth[name]:,}")
+        for row, fifth in enumerate(newest["calibration"] or [])
+        for column, name in enumerate(columns)
+    }
+    days = f"within {newest['horizon_days']} days from {newest['origin_on']} on"
+    title = f"Customers who ordered {days}, by fifths of the predicted probability"
+    return dg.MetadataValue.md(f"{verdict}\n\n{title}\n\n" + grid(columns, labels, cells))
+
+
 def _table(rows: Rows) -> dg.MetadataValue:
     schema = dg.TableSchema([dg.TableColumn(name, "string") for name in rows[0]])
     return dg.MetadataValue.table(
@@ -232,6 +247,14 @@ _PREVIEWS: Mapping[str, Preview] = {
         order by 1
         """,
         _retention,
+    ),
+    "prediction_quality": Preview(
+        "calibration",
+        """
+        select distinct on (tenant_id) tenant_id, origin_on, horizon_days, calibration, unreliable_because
+        from marts.prediction_quality where tenant_id = any(%s) order by tenant_id, origin_on desc
+        """,
+        _calibration,
     ),
     "top_products": Preview(
         "top_10",

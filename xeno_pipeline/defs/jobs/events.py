@@ -56,7 +56,7 @@ def read_due_events(context: dg.OpExecutionContext, pipeline: PipelineResource) 
     with opened.database.connect() as connection:
         to_transform, done_before = inbox.tenants_to_transform(connection)
     tenant_ids = sorted({*(tenant.tenant_id for tenant in tenants), *to_transform})
-    return EventsRead(results, to_transform, tenant_ids, failures, done_before=done_before)
+    return EventsRead(results, to_transform, tenant_ids, failures, refit=False, done_before=done_before)
 
 
 def purge_inbox(opened: Pipeline, failures: Failures) -> None:

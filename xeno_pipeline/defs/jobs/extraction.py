@@ -27,12 +27,14 @@ class Extracted:
         to_transform: the tenants whose marts are to be updated.
         tenant_ids: all tenants of the run.
         failures: those of steps other than reading streams.
+        refit: whether models of predictions that are due may be fitted: not while somebody waits for the marts.
     """
 
     results: Sequence[StreamResult]
     to_transform: Sequence[str]
     tenant_ids: Sequence[str] = ()
     failures: Failures = field(default_factory=Failures)
+    refit: bool = field(default=True, kw_only=True)
 
 
 def record_results(

@@ -67,7 +67,8 @@ def refresh_marts_op(models: dg.AssetsDefinition) -> dg.OpDefinition:
         if not extracted.to_transform:
             return TransformReport()
         tenants = select_tenants(context.log, opened.database, extracted.to_transform)
-        return update_marts(context, opened, TransformRequest([tenant.tenant_id for tenant in tenants]), models)
+        request = TransformRequest([tenant.tenant_id for tenant in tenants], refit=extracted.refit)
+        return update_marts(context, opened, request, models)
 
     return refresh_marts
 
@@ -103,6 +104,7 @@ def transform_job(models: dg.AssetsDefinition) -> dg.JobDefinition:
             test=config.test,
             only_due=config.only_due,
             rebuild=config.rebuild,
+            refit=True,
         )
         report = update_marts(context, opened, request, models, redraw_all=True)
         report.afterwards.merge(failures)
