@@ -21,6 +21,7 @@ READERS_OF_THE_ENVIRONMENT = {
     "defs/instance.py": "sets DAGSTER_HOME, which Dagster reads",
     "defs/dagster_internals.py": "sets the number of events that Dagster writes at once",
     "marts/dbt.py": "sets the variables that the dbt profile reads, and restores them",
+    "predictions/__init__.py": "sets the number of threads that OpenBLAS starts, before scipy is imported",
     "demo/dev.py": "hands its own environment on to `dagster dev`",
     "demo/processes.py": "hands its own environment on to the programs it starts",
 }

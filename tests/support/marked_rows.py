@@ -86,8 +86,10 @@ def _value(owner: Owner, column: str, kind: str, in_key: str) -> sql.Composable:
         return sql.Literal("UTC")
     if kind in ("bigint", "integer"):
         return sql.SQL("({} + n)").format(owner.number * 1000)
-    if kind == "numeric":
-        return sql.SQL("{}::numeric").format(f"{owner.number}.{owner.number % 10000:04}")
+    if kind in ("numeric", "double precision"):
+        return sql.SQL("{}::{}").format(f"{owner.number}.{owner.number % 10000:04}", sql.SQL(kind))
+    if kind == "double precision[]":
+        return sql.SQL("array_fill({}::double precision, array[16])").format(owner.number)
     if kind == "text":
         return sql.SQL("concat_ws('-', {}, nullif({}, 0))").format(f"{owner.word} {column}", step)
     if kind == "text[]":

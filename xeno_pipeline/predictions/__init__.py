@@ -3,3 +3,9 @@
 Only `fit` and what it imports needs numpy and scipy: it is imported where a model is fitted, so that no other process
 starts more slowly.
 """
+
+import os
+
+# OpenBLAS looks at this when scipy is imported. For small matrices, threads take longer to start than to work: ten
+# times the CPU time.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

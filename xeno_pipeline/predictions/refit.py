@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -100,7 +99,6 @@ def _refit_tenant(connection: Connection, tenant_id: str, report: RefitReport) -
     monday = _due(connection, [tenant_id]).get(tenant_id)
     if monday is None:  # another run was faster, or the tenant is removed
         return
-    _bound_threads()
     from xeno_pipeline.predictions import fit, order_days, storage
 
     first = order_days.days_since_epoch(monday)
@@ -123,11 +121,3 @@ def _refit_tenant(connection: Connection, tenant_id: str, report: RefitReport) -
         [tenant_id],
     )
     report.fitted[tenant_id] = monday
-
-
-def _bound_threads() -> None:
-    """Keep the linear algebra of small matrices from starting threads, which take longer to start than to work.
-
-    OpenBLAS looks at this when scipy is imported first, which is here.
-    """
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
