@@ -12,7 +12,7 @@ from scipy.special import hyp2f1
 
 from tests.support.buyers import Buyers
 from tests.support.marts.store import OPENED, Store
-from tests.support.marts.warehouse import Warehouse
+from tests.support.marts.warehouse import Warehouse, differences
 from xeno_pipeline.predictions.purchases import PurchaseModel
 from xeno_pipeline.predictions.values import ValueModel
 from xeno_pipeline.raw.tables import ORDERS
@@ -251,6 +251,10 @@ def test_only_what_was_fitted_on_makes_a_fit_stale(
         assert report.refitted_tenant_ids == (["buyers"] if is_fitted else [])
         assert (_digest(warehouse) != digest) is is_fitted
         assert warehouse.value("select bool_or(is_stale) from intermediate.prediction_fits") is False
+    incremental = warehouse.marts()
+    warehouse.rebuild(refit=True)
+    assert differences(incremental, warehouse.marts()) == {}
+    assert sum(incremental["intermediate.prediction_curves"].values()) > 30
 
 
 def _rename(store: Store) -> None:

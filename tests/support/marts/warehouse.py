@@ -72,7 +72,7 @@ class Warehouse:
     def tenants(self) -> Sequence[str]:
         return [handle for (handle,) in self.query("select tenant_id from ops.tenants order by 1")]
 
-    def rebuild(self, as_of: date | None = None) -> None:
+    def rebuild(self, as_of: date | None = None, *, refit: bool = False) -> None:
         """Make all marts from nothing, as of a day, or of the day that each tenant's are of."""
         days = dict(self.query("select tenant_id, as_of_date from ops.tenant_marts"))
         tenants: dict[date, list[str]] = defaultdict(list)
@@ -82,7 +82,7 @@ class Warehouse:
             if kind == "BASE TABLE" and name not in HISTORY:
                 self.execute(f"truncate {schema}.{name}")
         for day, handles in tenants.items():
-            self.transform(*handles, as_of=day, rebuild=True)
+            self.transform(*handles, as_of=day, rebuild=True, refit=refit)
 
     def marts(self) -> Marts:
         """Every row of every mart, and of every table under the marts, history apart; whatever order columns have."""
