@@ -235,11 +235,12 @@ def test_only_what_was_fitted_on_makes_a_fit_stale(
     warehouse = make_warehouse(predicted)
     hours = (TODAY - OPENED.date()).days * 24
     customer = next(iter(store.customers))
-    for change, is_stale, is_fitted in [
+    changes: list[tuple[Callable[[], object], bool, bool]] = [
         (lambda: store.place_order(customer, hours, product=None), False, False),  # of today
         (lambda: _rename(store), True, False),  # of long ago, but nothing that was fitted on
         (lambda: store.place_order(customer, 300, product=None), True, True),  # of long ago
-    ]:
+    ]
+    for change, is_stale, is_fitted in changes:
         change()
         store.load(warehouse)
         warehouse.transform(as_of=TODAY)

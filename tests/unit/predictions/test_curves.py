@@ -35,7 +35,8 @@ def closed_form(model: PurchaseModel, days: int, repeats: int, age: NDArray[np.f
 @pytest.mark.parametrize("parameters", MODELS)
 @pytest.mark.parametrize("days", [90, 365])
 def test_polynomials_equal_the_closed_form_to_a_millionth(parameters: tuple[float, ...], days: int) -> None:
-    model = PurchaseModel(*parameters, log_likelihood=0.0, is_at_bound=False)
+    r, alpha, a, b = parameters
+    model = PurchaseModel(r, alpha, a, b, log_likelihood=0.0, is_at_bound=False)
     curves = make_curves(model, days, 100)
     for repeats in (0, 1, 2, 3, 4, 10, 15, 16, 40, 100):
         age = np.unique(np.geomspace(max(repeats, 1), 7300, 40).round())

@@ -88,9 +88,9 @@ def test_what_happens_later_is_not_known() -> None:
 @pytest.mark.parametrize("is_modified", [False, True])
 def test_groups_are_as_good_as_customers(is_modified: bool) -> None:
     known = order_days(_drawn(300)).known_before(MONDAY)
-    each = [column.astype(float) for column in (known.repeats, known.last_at, known.age)]
+    repeats, last_at, age = (column.astype(float) for column in (known.repeats, known.last_at, known.age))
     grouped = fit_purchases(*known.grouped(), is_modified=is_modified)
-    single = fit_purchases(*each, np.ones(known.customers), is_modified=is_modified)
+    single = fit_purchases(repeats, last_at, age, np.ones(known.customers), is_modified=is_modified)
     assert grouped.log_likelihood == pytest.approx(single.log_likelihood, rel=1e-12)
     for name in ("r", "alpha", "a", "b"):
         assert getattr(grouped, name) == pytest.approx(getattr(single, name), rel=1e-4)
