@@ -53,10 +53,16 @@ def privacy_run(
 
 
 @app.command("export")
-def privacy_export(number: Annotated[int, typer.Argument(help="Of the request, as `list` shows it.")]) -> None:
+def privacy_export(
+    number: Annotated[int, typer.Argument(help="Of the request, as `list` shows it.")],
+    content: Annotated[
+        bool, typer.Option("--print", help="Print what the file would hold instead: where no file outlives its pod.")
+    ] = False,
+) -> None:
     """Write the file of a data request (again, as things are now), and print where it is."""
     from xeno_pipeline.defs.jobs.privacy import processor_of
     from xeno_pipeline.defs.resources import Pipeline
     from xeno_pipeline.settings import load_settings
 
-    sys.stdout.write(f"{processor_of(Pipeline(load_settings())).export(number)}\n")
+    processor = processor_of(Pipeline(load_settings()))
+    sys.stdout.write(f"{processor.document(number).decode() if content else processor.export(number)}\n")

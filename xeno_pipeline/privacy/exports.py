@@ -39,28 +39,37 @@ def customer_rows(connection: Connection, request: PrivacyRequest) -> dict[str, 
     return {name: rows for name, rows in held.items() if rows}
 
 
-def write_export(folder: Path, request: PrivacyRequest, held: dict[str, Rows]) -> str:
-    """Write the file of a data request atomically; returns its path relative to the folder.
+def document(request: PrivacyRequest, held: dict[str, Rows]) -> bytes:
+    """What is handed on for a data request, as JSON.
 
     Args:
         held: see `customer_rows`.
     """
     assert request.customer_id is not None
-    name = f"{request.tenant_id}/data-request-{request.id}.json"
-    document = {
+    content = {
         "tenant": request.tenant_id,
         "request": request.id,
         "customer": gid("Customer", request.customer_id),
         "exported_at": datetime.now(UTC),
         "held": held,
     }
+    return orjson.dumps(content, option=orjson.OPT_INDENT_2)
+
+
+def write_export(folder: Path, request: PrivacyRequest, held: dict[str, Rows]) -> str:
+    """Write the file of a data request atomically; returns its path relative to the folder.
+
+    Args:
+        held: see `customer_rows`.
+    """
+    name = f"{request.tenant_id}/data-request-{request.id}.json"
     path = folder / name
     for part in (folder, path.parent):
         part.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_suffix(f".{os.getpid()}.new")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+        file.write(document(request, held))
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)

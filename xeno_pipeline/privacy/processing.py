@@ -73,11 +73,24 @@ class Processor:
         Raises:
             UsageError: there is no such request, or it is not a data request of a tenant's customer.
         """
+        return self.exports_folder / self._export(self._data_request(request_id))
+
+    def document(self, request_id: int) -> bytes:
+        """What the file of a data request would hold with the current data; nothing is written.
+
+        Raises:
+            UsageError: as of `export`.
+        """
+        request = self._data_request(request_id)
+        with self.database.connect() as connection:
+            return exports.document(request, exports.customer_rows(connection, request))
+
+    def _data_request(self, request_id: int) -> PrivacyRequest:
         with self.database.connect() as connection:
             request = requests.get(connection, request_id)
         if request.kind != DATA_REQUEST or request.customer_id is None or request.tenant_id is None:
             raise UsageError(f"{request} is not a data request of a customer, or the tenant is removed.")
-        return self.exports_folder / self._export(request)
+        return request
 
     def delete_expired_exports(self) -> Failures:
         """Delete expired files; returns the failures."""

@@ -42,6 +42,11 @@ def test_an_export_prints_where_the_file_is(asked: Installation, main: Callable[
     path = Path(main("privacy", "export", "1").out.strip())
     assert len(json.loads(path.read_text())["held"]["customers"]) == 1
     assert str(path) in main("privacy", "list").out
+
+    path.unlink()
+    printed = json.loads(main("privacy", "export", "1", "--print").out)
+    assert len(printed["held"]["customers"]) == 1
+    assert not path.exists()
     for wrong in ("2", "3"):
         said = main("privacy", "export", wrong)
         assert (said.exit_code, said.out) == (2, "")
