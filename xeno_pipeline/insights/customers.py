@@ -49,6 +49,13 @@ class Customer(Measures):
     monetary_score: int | None
     rfm_segment: str | None
     shopify_rfm_group: str | None
+    probability_alive: float | None = Field(description="Null, as are all predictions, where it is not reliable.")
+    probability_order_90d: float | None
+    expected_orders_90d: float | None
+    expected_orders_365d: float | None
+    expected_order_value: Amount | None
+    expected_net_sales_90d: Amount | None
+    expected_net_sales_365d: Amount | None
 
 
 class TopCustomer(Model):

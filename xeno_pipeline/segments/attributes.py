@@ -89,6 +89,20 @@ def _shopifys(kind: AttributeType, sql: str, description: str, **options: bool |
     return Attribute(kind, sql, description, is_shopifys=True, **options)  # type: ignore[arg-type]
 
 
+_PREDICTIONS = {
+    name: Attribute(AttributeType.DECIMAL, f"c.{name}", f"{description} Null where it is not reliable.", is_dated=True)
+    for name, description in (
+        ("expected_net_sales_365d", "Net sales to be expected within 365 days."),
+        ("expected_net_sales_90d", "Net sales to be expected within 90 days."),
+        ("expected_order_value", "Sales to be expected of a day with an order."),
+        ("expected_orders_365d", "Orders to be expected within 365 days."),
+        ("expected_orders_90d", "Orders to be expected within 90 days."),
+        ("probability_alive", "Probability that the customer has not left for good, 0 to 1."),
+        ("probability_order_90d", "Probability of an order within 90 days, 0 to 1."),
+    )
+}
+"""Predictions change with each new day."""
+
 ATTRIBUTES: Mapping[str, Attribute] = {
     # Shopify's names
     "abandoned_checkout_date": _shopifys(
@@ -145,6 +159,7 @@ ATTRIBUTES: Mapping[str, Attribute] = {
         AttributeType.INTEGER, "c.days_since_last_order", "Days since the last order.", is_dated=True
     ),
     "discounts": Attribute(AttributeType.DECIMAL, "c.discounts", "Lifetime discounts, zero or negative."),
+    **_PREDICTIONS,
     "frequency_score": Attribute(AttributeType.INTEGER, "c.frequency_score", "RFM score of frequency, 1 to 5."),
     "gross_sales": Attribute(AttributeType.DECIMAL, "c.gross_sales", "Lifetime gross sales."),
     "is_churn_risk": Attribute(

@@ -13,9 +13,11 @@ from scipy.special import hyp2f1
 from tests.support.buyers import Buyers
 from tests.support.marts.store import OPENED, Store
 from tests.support.marts.warehouse import Warehouse, differences
+from xeno_pipeline.insights.customers import customers_of
 from xeno_pipeline.predictions.purchases import PurchaseModel
 from xeno_pipeline.predictions.values import ValueModel
 from xeno_pipeline.raw.tables import ORDERS
+from xeno_pipeline.segments.registry import save_segment
 
 pytestmark = pytest.mark.thorough
 
@@ -93,6 +95,22 @@ def test_sql_predicts_what_the_closed_forms_say(predicted: Warehouse, make_wareh
     assert sales == pytest.approx(soon * value * kept, abs=0.001)
     assert year_sales == pytest.approx(year * value * kept, abs=0.01)
     assert valued.max() > 5
+
+
+def test_segments_and_the_api_ask_for_them(predicted: Warehouse, make_warehouse: Callable[..., Warehouse]) -> None:
+    warehouse = make_warehouse(predicted)
+    _believed(warehouse)
+    with warehouse.database.connect() as connection:
+        segment = save_segment(connection, "buyers", "Likely", "probability_order_90d > 0.6")
+    warehouse.transform()  # of now: a transform as of another day records no members
+    members = warehouse.query("select customer_id from marts.segment_members where segment_id = %s", segment.segment_id)
+    likely = warehouse.query("select customer_id from marts.customer_predictions where probability_order_90d > 0.6")
+    assert sorted(members) == sorted(likely) != []
+    with warehouse.database.connect() as connection:
+        connection.execute("set search_path = marts")
+        customers = customers_of(connection, "buyers", [likely[0][0]])
+    assert (customers[0].probability_order_90d or 0) > 0.6
+    assert customers[0].expected_net_sales_365d is not None
 
 
 def test_what_is_fitted_is_what_was_known_on_monday(predicted: Warehouse) -> None:

@@ -1,6 +1,6 @@
 select
-    tenant_id,
-    customer_id,
+    customers.tenant_id,
+    customers.customer_id,
     customers.email,
     customers.phone,
     customers.first_name,
@@ -64,8 +64,11 @@ select
             checkouts.tenant_id = customers.tenant_id
             and checkouts.customer_id = customers.customer_id
     ) as last_abandoned_on,
-    coalesce(figures.rfm_is_meaningful, false) as rfm_is_meaningful
+    coalesce(figures.rfm_is_meaningful, false) as rfm_is_meaningful,
+    {{ select_predictions() }}
 from {{ ref("int_customers") }} customers
 join {{ ref("int_tenant_figures") }} figures using (tenant_id)
-left join {{ ref("int_customer_scores") }} scores using (tenant_id, customer_id)
+left join
+    {{ ref("int_customer_scores") }} scores using (tenant_id, customer_id)
+    {{ join_predictions() }}
 where customers.has_profile
