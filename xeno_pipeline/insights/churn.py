@@ -20,6 +20,10 @@ class ChurnSegment(Model):
     high_value_customers: int
     orders: int
     net_sales: Amount
+    value_at_stake: Amount | None = Field(
+        description="Net sales expected of them within a year, each times the probability that no order comes within "
+        "90 days; null where predictions are not reliable."
+    )
 
 
 class Churn(Model):
@@ -48,7 +52,8 @@ def churn(connection: Connection, tenant_id: str) -> Churn:
             count(*) filter (where is_churn_risk) as churn_risk_customers,
             count(*) filter (where is_high_value) as high_value_customers,
             sum(orders_count)::bigint as orders,
-            sum(net_sales)::numeric(20, 4) as net_sales
+            sum(net_sales)::numeric(20, 4) as net_sales,
+            sum(expected_net_sales_365d * (1 - probability_order_90d)::numeric)::numeric(20, 4) as value_at_stake
         from dim_customers
         where tenant_id = %(tenant_id)s and orders_count > 0
         group by churn_segment order by churn_segment

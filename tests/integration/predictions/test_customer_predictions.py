@@ -14,10 +14,12 @@ from tests.support.buyers import Buyers
 from tests.support.marts.store import OPENED, Store
 from tests.support.marts.warehouse import Warehouse, differences
 from xeno_pipeline.insights.customers import customers_of
+from xeno_pipeline.monitoring.checks import PREDICTIONS, evaluate
 from xeno_pipeline.predictions.purchases import PurchaseModel
 from xeno_pipeline.predictions.values import ValueModel
 from xeno_pipeline.raw.tables import ORDERS
 from xeno_pipeline.segments.registry import save_segment
+from xeno_pipeline.settings import load_settings
 
 pytestmark = pytest.mark.thorough
 
@@ -111,6 +113,23 @@ def test_segments_and_the_api_ask_for_them(predicted: Warehouse, make_warehouse:
         customers = customers_of(connection, "buyers", [likely[0][0]])
     assert (customers[0].probability_order_90d or 0) > 0.6
     assert customers[0].expected_net_sales_365d is not None
+
+
+def test_a_check_finds_models_that_were_not_fitted(
+    predicted: Warehouse, make_warehouse: Callable[..., Warehouse]
+) -> None:
+    warehouse = make_warehouse(predicted)
+    warehouse.execute("update ops.tenants set connected_at = now() - interval '3 days'")
+    warehouse.execute("update ops.tenant_marts set transformed_at = now() - interval '2 hours'")
+    with warehouse.database.connect() as connection:
+        assert evaluate(connection, load_settings(), PREDICTIONS) == []
+        connection.execute(
+            "update intermediate.prediction_fits set fitted_on = fitted_on - 14 where tenant_id = 'buyers'"
+        )
+        connection.execute("delete from intermediate.prediction_fits where tenant_id = 'guests'")
+        found = {finding.tenant_id: finding.message for finding in evaluate(connection, load_settings(), PREDICTIONS)}
+    assert set(found) == {"buyers", "guests"}
+    assert "last fitted" in found["buyers"]
 
 
 def test_what_is_fitted_is_what_was_known_on_monday(predicted: Warehouse) -> None:

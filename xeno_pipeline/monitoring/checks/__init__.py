@@ -14,6 +14,7 @@ from xeno_pipeline.monitoring.checks.evaluation import evaluate
 from xeno_pipeline.monitoring.checks.figures import CURRENCIES, DATES, HISTORY, LEDGER, SALES, VOLUME
 from xeno_pipeline.monitoring.checks.ingestion import COUNTS, FRESHNESS, QUEUED_SYNCS, SET_ASIDE
 from xeno_pipeline.monitoring.checks.marts import DBT_TESTS, MARTS
+from xeno_pipeline.monitoring.checks.predictions import PREDICTIONS
 from xeno_pipeline.monitoring.checks.privacy import PRIVACY
 from xeno_pipeline.monitoring.checks.runs import RETRIED_RUNS, RUNS
 from xeno_pipeline.monitoring.checks.segments import SEGMENT_COUNTS, SEGMENTS
@@ -23,7 +24,8 @@ _SHARED: Sequence[Check] = (
     *(COUNTS, FRESHNESS, SET_ASIDE, QUEUED_SYNCS),
     *(SUBSCRIPTIONS, PROCESSING, DEAD_LETTERS),
     *(SCOPES, TOKENS, PRIVACY),
-    *(MARTS, LEDGER, SALES, DATES, CURRENCIES, HISTORY, VOLUME, SEGMENTS, SEGMENT_COUNTS, DBT_TESTS),
+    *(MARTS, LEDGER, SALES, DATES, CURRENCIES, HISTORY, VOLUME, SEGMENTS, SEGMENT_COUNTS, PREDICTIONS),
+    DBT_TESTS,
 )
 
 ASSET_CHECKS: Sequence[Check] = (*_SHARED, RUNS)
@@ -44,6 +46,7 @@ __all__ = [
     "HISTORY",
     "LEDGER",
     "MARTS",
+    "PREDICTIONS",
     "PRIVACY",
     "PROCESSING",
     "QUEUED_SYNCS",
