@@ -8,6 +8,7 @@ import io
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from tests.support.insights import Api
 from xeno_pipeline.exports.contract import find_mart, read_marts
 from xeno_pipeline.exports.csv import stream_csv
 from xeno_pipeline.exports.selection import Selection
+from xeno_pipeline.segments.registry import remove_segment, save_segment
 from xeno_pipeline.web import downloads
 
 if TYPE_CHECKING:
@@ -85,6 +87,67 @@ def test_parquet_of_a_month_is_the_rows_of_that_month(api: Api, key: str, marts:
         first,
         last,
     )
+
+
+@pytest.fixture
+def loyal(marts: Warehouse) -> Iterator[int]:
+    """The id of a segment of `depot`, with its members in the marts."""
+    with marts.database.connect() as connection:
+        saved = save_segment(connection, "depot", "Loyal", "number_of_orders >= 2").segment_id
+    marts.transform("depot")
+    yield saved
+    with marts.database.connect() as connection:
+        remove_segment(connection, "depot", saved)
+    marts.transform("depot")
+
+
+@pytest.mark.thorough
+def test_an_export_of_a_segment_has_the_rows_of_its_members_and_no_others(
+    api: Api, key: str, viewer: str, marts: Warehouse, tmp_path: Path, loyal: int
+) -> None:
+    file = tmp_path / "it.parquet"
+    last = marts.value("select max(ordered_on) from marts.fct_orders where tenant_id = 'depot'")
+    month = {"from": str(last - timedelta(days=30)), "to": str(last)}
+    for mart, identity, dated in (
+        ("dim_customers", "customer_id", None),
+        ("fct_orders", "order_id", "ordered_on"),
+        ("customer_timeline", "event_id", None),
+        ("rfm_scores", "customer_id", None),
+    ):
+        for days in ({}, month) if dated else ({},):
+            query = f"""
+                select {identity}::text from marts.{mart} where tenant_id = 'depot'
+                and customer_id in (
+                    select customer_id from marts.dim_customers where tenant_id = 'depot' and orders_count >= 2
+                )
+                {f"and {dated} between '{month['from']}' and '{month['to']}'" if days else ""} order by 1
+                """
+            wanted = [row[0] for row in marts.query(query)]
+            assert 0 < len(wanted) < marts.value(f"select count(*) from marts.{mart}")
+            for secret in (key, viewer):
+                answer = api.get(f"/stores/depot/exports/{mart}.csv", secret, {}, segment=loyal, **days)
+                rows = csv.DictReader(io.StringIO(answer.text, newline=""))
+                assert sorted(row[identity] for row in rows) == wanted, (mart, days)
+            file.write_bytes(api.get(f"/stores/depot/exports/{mart}.parquet", key, {}, segment=loyal, **days).content)
+            with closing(duckdb.connect()) as reader:
+                found = reader.execute(f"select {identity}::varchar from '{file}' order by 1").fetchall()
+            assert [row[0] for row in found] == wanted, (mart, days)
+
+
+@pytest.mark.thorough
+def test_a_segment_that_cannot_be_exported_by_is_a_problem(api: Api, key: str, loyal: int) -> None:
+    for path, segment, status in (
+        ("shelf/exports/fct_orders", loyal, 404),
+        ("depot/exports/fct_orders", loyal + 1, 404),
+        ("depot/exports/fct_orders", 2**63 - 1, 404),
+        ("depot/exports/fct_orders", 2**63, 422),
+        ("depot/exports/fct_orders", 0, 422),
+        ("depot/exports/fct_orders", "x", 422),
+        ("depot/exports/dim_products", loyal, 422),
+    ):
+        for file_format in ("csv", "parquet"):
+            answer = api.get(f"/stores/{path}.{file_format}", key, {}, segment=segment)
+            assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), path
 
 
 def test_what_has_not_changed_is_not_sent_again(api: Api, key: str, viewer: str) -> None:
