@@ -8,7 +8,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -16,6 +19,7 @@ import requests
 from shopify_sandbox.spec import demo_specs
 from tests.support.loopback import answers
 from xeno_pipeline.access.secret import is_secret
+from xeno_pipeline.database.connection import Connection, open_database
 from xeno_pipeline.database.embedded import EmbeddedServer
 from xeno_pipeline.demo.left_insights import end_left_insights
 from xeno_pipeline.settings import Settings
@@ -59,7 +63,7 @@ def demo(tmp_path: Path, taken_port: int) -> Iterator[Demo]:
 
 
 @pytest.mark.timeout(600)
-def test_the_demo_ends_with_every_store_in_the_marts_and_works_twice(demo: Demo) -> None:
+def test_the_demo_ends_with_every_store_in_the_marts_and_works_twice(demo: Demo, tmp_path: Path) -> None:
     first = demo()
     assert first.returncode == 0, first.stderr
     for spec in demo_specs():
@@ -75,6 +79,9 @@ def test_the_demo_ends_with_every_store_in_the_marts_and_works_twice(demo: Demo)
     assert [is_secret(each) for each in key] == [True]
     assert re.search(r"has [1-9]\d* members", first.stdout)
     _see_the_stores(_link(first.stdout))
+    with open_database(Settings(home=tmp_path / "home", database_url=None)).connect() as connection:
+        for spec in demo_specs():
+            _compare_with_marts(connection, spec.handle, _link(first.stdout).partition("/sign-in")[0], key[0])
 
     second = demo()
     assert second.returncode == 0, second.stderr
@@ -101,6 +108,42 @@ def _see_the_stores(link: str) -> None:
         assert page.url.endswith("/stores")
         for spec in demo_specs():
             assert f"/stores/{spec.handle}" in page.text
+
+
+def _compare_with_marts(connection: Connection, store: str, url: str, key: str) -> None:
+    """Ask the API that the demo left for figures of a store, and see that they are those of the marts."""
+
+    def ask(path: str) -> Any:
+        address = f"{url}/api/v1/stores/{store}/{path}"
+        return requests.get(address, headers={"Authorization": f"Bearer {key}"}, timeout=60).json()["data"]
+
+    def have(query: str) -> list[list[Any]]:
+        return [[_as_json(value) for value in row] for row in connection.execute(query, [store]).fetchall()]
+
+    def those(rows: list[dict[str, Any]], *columns: str) -> list[list[Any]]:
+        return [[row[column] for column in columns] for row in rows]
+
+    for grain in ("day", "month", "year"):
+        columns = ("period_start", "orders", "customers", "new_customers", "net_sales", "total_sales")
+        trends = have(
+            f"select {', '.join(columns)} from marts.revenue_trends "
+            f"where tenant_id = %s and grain = '{grain}' order by period_start"
+        )
+        assert those(ask(f"sales?grain={grain}&from=2000-01-01")["data"], *columns) == trends != []
+    of_segments = ("rfm_segment", "customers", "net_sales", "share_of_net_sales")
+    segments = have(f"select {', '.join(of_segments)} from marts.rfm_segments where tenant_id = %s")
+    assert sorted(those(ask("rfm")["segments"], *of_segments)) == sorted(segments)
+    best = have("select customer_id, email, net_sales from marts.top_customers where tenant_id = %s order by rank")
+    assert those(ask("customers/top?limit=100"), "customer_id", "email", "net_sales") == best != []
+    cohorts = have(
+        "select cohort_month, cohort_size, array_agg(retention_rate::text order by period_number) "
+        "from marts.cohort_retention where tenant_id = %s group by 1, 2 order by 1"
+    )
+    assert those(ask("cohorts?measure=retention")["cohorts"], "cohort_month", "cohort_size", "values") == cohorts != []
+
+
+def _as_json(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, date) else str(value) if isinstance(value, Decimal) else value
 
 
 def _changes(shown: str) -> int:
