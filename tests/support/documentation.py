@@ -34,6 +34,7 @@ READING_ORDER = (
     "operate/settings",
     "use/model",
     "use/segments",
+    "use/predictions",
     "use/privacy",
     "use/limits",
 )
