@@ -71,7 +71,7 @@ def check_members_shown(connection: Connection, tenant_id: str, segment_id: int)
         connection: of the login xeno_serving, unlocked.
 
     Raises:
-        MembersWithheldError: they are: a policy of the marts (migration 0028) hides them from the session.
+        MembersWithheldError: they are: a policy of the marts (migration 0029) hides them from the session.
     """
     query = """
         select name from ops.segments

@@ -1,14 +1,14 @@
 """What is fitted of each tenant's customers: the models, their polynomials and their backtests.
 
-Revision: 0029
+Revision: 0030
 """
 
 from __future__ import annotations
 
 from alembic import op
 
-revision = "0029"
-down_revision = "0028"
+revision = "0030"
+down_revision = "0029"
 branch_labels = None
 depends_on = None
 

@@ -1,14 +1,14 @@
 """Who is in a segment that asks for what only who may see people may know: shown to, and saved by, nobody else.
 
-Revision: 0028
+Revision: 0029
 """
 
 from __future__ import annotations
 
 from alembic import op
 
-revision = "0028"
-down_revision = "0030"
+revision = "0029"
+down_revision = "0028"
 branch_labels = None
 depends_on = None
 

@@ -1,13 +1,13 @@
 """Open problems are shown to whoever may read the tenant that they are about.
 
-Revision: 0030
+Revision: 0028
 """
 
 from __future__ import annotations
 
 from alembic import op
 
-revision = "0030"
+revision = "0028"
 down_revision = "0027"
 branch_labels = None
 depends_on = None
