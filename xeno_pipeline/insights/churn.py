@@ -33,6 +33,9 @@ class Churn(Model):
     customers: int
     churn_risk_customers: int
     segments: list[ChurnSegment] = Field(description="Those with customers.")
+    value_withheld_because: str | None = Field(
+        description="Why there is no value at stake; null where there is one, and before predictions are first made."
+    )
 
 
 def churn(connection: Connection, tenant_id: str) -> Churn:
@@ -60,9 +63,18 @@ def churn(connection: Connection, tenant_id: str) -> Churn:
         """,
         {"tenant_id": tenant_id},
     )
+    verdict = connection.execute(
+        """
+        select unreliable_because from prediction_quality
+        where tenant_id = %(tenant_id)s order by origin_on desc limit 1
+        """,
+        {"tenant_id": tenant_id},
+    ).fetchone()
+    is_withheld = all(segment.value_at_stake is None for segment in segments)
     return Churn(
         as_of_date=today,
         customers=sum(segment.customers for segment in segments),
         churn_risk_customers=sum(segment.churn_risk_customers for segment in segments),
         segments=segments,
+        value_withheld_because=verdict[0] if verdict and is_withheld else None,
     )

@@ -16,11 +16,10 @@ from tests.support.loopback import answers, free_port
 
 pytestmark = pytest.mark.thorough
 
-SECONDS = 200
+SECONDS = 300
 """Stores are connected, and Dagster is started, on a machine that runs all tests at once."""
 
 
-@pytest.mark.timeout(400)
 def test_the_ui_and_the_gateway_answer_and_end_when_they_are_told_to(
     make_parsed_home: Callable[[], Path], tmp_path: Path
 ) -> None:

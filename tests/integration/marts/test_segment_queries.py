@@ -146,7 +146,8 @@ def _damaged(made: st.SearchStrategy[Made]) -> st.SearchStrategy[str]:
 def _assert_own_words(condition: str, query: str) -> None:
     """No text and no number of the query is in its condition."""
     of_the_user = re.findall(r"[qxzwjk]{9,}|[0-9]{3,}", query)
-    assert [text for text in of_the_user if text in condition] == []
+    without_columns = re.sub(r"\bc\.\w+", "", condition)  # some are named after a number of days
+    assert [text for text in of_the_user if text in without_columns] == []
     assert "%" not in condition
     assert re.findall(r"'([^']*)'", condition) == [
         text for text in re.findall(r"'([^']*)'", condition) if re.fullmatch(r"v[0-9]+|@|", text)

@@ -357,6 +357,7 @@ def test_the_token_shows_in_no_error_log_or_repr(
     answer: Answered, shop: FakeShop, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "urllib3")  # others set it, Kubernetes' client among them
     client = connect(retry_policy=RetryPolicy(deadline=1, read_timeout=0.02))
     shop.answer(answer)
     with pytest.raises(ShopifyError) as raised:

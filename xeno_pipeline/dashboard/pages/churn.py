@@ -31,6 +31,7 @@ def show(visit: StoreVisit) -> Response:
         "churn.html",
         churn=found,
         net_sales=net_sales,
+        is_predicted=any(segment.value_at_stake is not None for segment in found.segments),
         share_of=lambda part, whole: Decimal(part) / Decimal(whole) if whole else None,
         query=AT_STAKE,
         define=lambda column, mart="dim_customers": DEFINITIONS.of(visit.connection, mart, column),
