@@ -27,11 +27,10 @@ NAMES = {"hourly_sync", "nightly_reconciliation", "daily_rollover", "retention"}
 def tick(location: Location, name: str, at: datetime = AT) -> list[dg.RunRequest]:
     """The runs that one tick of a schedule asks for."""
     found: dg.ScheduleDefinition = location.definitions.resolve_schedule_def(name)
-    context = dg.build_schedule_context(
+    with dg.build_schedule_context(
         instance=location.instance, scheduled_execution_time=at, resources=location.definitions.resources
-    )
-    data = found.evaluate_tick(context)
-    return list(data.run_requests or ())
+    ) as context:
+        return list(found.evaluate_tick(context).run_requests or ())
 
 
 def named(requests: list[dg.RunRequest], lane: str = "routine") -> list[list[str]]:
