@@ -98,10 +98,10 @@ def _hourly_sync(bench: Machine, instance: DagsterInstance) -> dict[str, float]:
     schedule = definitions.resolve_schedule_def("hourly_sync")
     before = _cpu(bench)
     started = time.perf_counter()
-    context = build_schedule_context(
+    with build_schedule_context(
         instance=instance, scheduled_execution_time=datetime.now(UTC), resources=definitions.resources
-    )
-    requests_ = list(schedule.evaluate_tick(context).run_requests or ())
+    ) as context:
+        requests_ = list(schedule.evaluate_tick(context).run_requests or ())
     tick = time.perf_counter() - started
     for request in requests_:
         assert bench.start_run("sync", "extract_tenants", "routine", _tenants(request)).wait() == 0
