@@ -5,15 +5,14 @@ Alembic and SQLAlchemy are imported only to migrate: every command checks the sc
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
 
-from xeno_pipeline.database.connection import Database, open_database
-from xeno_pipeline.database.session import check_session
+from xeno_pipeline.database.connection import Database
+from xeno_pipeline.database.session import open_with_session
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.settings import Settings
 
@@ -38,9 +37,7 @@ def open_migrated(settings: Settings) -> Database:
     Raises:
         XenoError: it cannot be reached, keeps no session, or is ahead of this package.
     """
-    database = open_database(settings)
-    if settings.database_url is not None:
-        check_session(database)
+    database = open_with_session(settings)
     migrate(database)
     return database
 
@@ -99,21 +96,14 @@ def schema_version(database: Database) -> str | None:
 
 @cache
 def newest_version() -> str:
-    """The revision that this package needs: the one that no other follows, whatever its number is."""
-    (newest,) = _revisions().keys() - _revisions().values()
-    return newest
+    """The revision that this package needs."""
+    return max(_revisions())
 
 
 @cache
-def _revisions() -> dict[str, str | None]:
-    """The known revisions, each with the one before it, as the files of the migrations say."""
-    files = [path.read_text() for path in (_MIGRATIONS / "versions").glob("[0-9]*_*.py")]
-    return {_said(text, "revision") or "": _said(text, "down_revision") for text in files}
-
-
-def _said(text: str, name: str) -> str | None:
-    found = re.search(rf'^{name}\b.*= "(\w+)"$', text, re.MULTILINE)
-    return found and found[1]
+def _revisions() -> set[str]:
+    """The known revisions: the numbers that the files of the migrations begin with."""
+    return {path.name.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*_*.py")}
 
 
 def is_known(version: str | None) -> bool:

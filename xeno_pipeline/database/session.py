@@ -7,14 +7,28 @@ import uuid
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from xeno_pipeline.database.connection import Database
+from xeno_pipeline.database.connection import Database, open_database
 from xeno_pipeline.errors import XenoError
+from xeno_pipeline.settings import Settings
 
 _MARKER = "xeno.session"
 
 
 class PoolerError(XenoError):
     """The database is reached through a pooler where a session is needed."""
+
+
+def open_with_session(settings: Settings) -> Database:
+    """The database that the settings name, running; an embedded server, which this started, keeps sessions.
+
+    Raises:
+        PoolerError: sessions are not kept.
+        XenoError: it cannot be reached.
+    """
+    database = open_database(settings)
+    if settings.database_url is not None:
+        check_session(database)
+    return database
 
 
 def check_session(database: Database) -> None:

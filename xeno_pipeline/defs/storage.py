@@ -7,8 +7,7 @@ from typing import Any
 
 from dagster_postgres import DagsterPostgresStorage
 
-from xeno_pipeline.database.connection import open_database
-from xeno_pipeline.database.session import check_session
+from xeno_pipeline.database.session import open_with_session
 from xeno_pipeline.settings import load_settings
 
 SCHEMA = "dagster"
@@ -33,10 +32,7 @@ class XenoStorage(DagsterPostgresStorage):
         Raises:
             XenoError: the database cannot be reached, or keeps no session.
         """
-        settings = load_settings()
-        database = open_database(settings)
-        if settings.database_url is not None:
-            check_session(database)
+        database = open_with_session(load_settings())
         with database.connect() as connection:
             connection.execute(f"create schema if not exists {SCHEMA}")
         url = database.sqlalchemy_url("psycopg2", schema=SCHEMA)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-from xeno_pipeline.database.connection import Database, open_database
+from xeno_pipeline.database.connection import Database
 from xeno_pipeline.database.migrate import is_known, newest_version, schema_version
-from xeno_pipeline.database.session import check_session
+from xeno_pipeline.database.session import open_with_session
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.monitoring.doctor.clock import diagnose_clock
 from xeno_pipeline.monitoring.doctor.diagnosis import Diagnosis, from_error, ok, wrong
@@ -25,7 +25,7 @@ def connect_database(settings: Settings) -> tuple[Database | None, list[Diagnosi
     An embedded server is started, as by every command.
     """
     try:
-        database = open_database(settings)
+        database = open_with_session(settings)
         started = time.time()
         with database.connect() as connection:
             row = connection.execute(
@@ -33,8 +33,6 @@ def connect_database(settings: Settings) -> tuple[Database | None, list[Diagnosi
                 "pg_size_pretty(pg_database_size(current_database())), clock_timestamp()"
             ).fetchone()
         ended = time.time()
-        if settings.database_url is not None:
-            check_session(database)
     except XenoError as error:
         return None, [from_error("database", error)]
     assert row is not None
