@@ -24,7 +24,7 @@ class SegmentFigures(Model):
     left_30d: int
 
 
-class Membership(Model):
+class CustomerSegment(Model):
     """A saved segment that a customer is in now."""
 
     segment_id: int
@@ -70,7 +70,7 @@ def segment_months(connection: Connection, tenant_id: str, segment_id: int, mont
     return fetch_all(connection, SegmentMonth, query, bound)
 
 
-def segments_of(connection: Connection, tenant_id: str, customer_id: int) -> list[Membership]:
+def segments_of(connection: Connection, tenant_id: str, customer_id: int) -> list[CustomerSegment]:
     """The saved segments that a customer is in now, by name."""
     query = """
         select members.segment_id, segments.name, members.joined_on
@@ -79,4 +79,4 @@ def segments_of(connection: Connection, tenant_id: str, customer_id: int) -> lis
         where members.tenant_id = %(tenant_id)s and members.customer_id = %(customer_id)s
         order by lower(segments.name)
         """
-    return fetch_all(connection, Membership, query, {"tenant_id": tenant_id, "customer_id": customer_id})
+    return fetch_all(connection, CustomerSegment, query, {"tenant_id": tenant_id, "customer_id": customer_id})
