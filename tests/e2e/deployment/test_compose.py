@@ -8,11 +8,9 @@ import secrets
 import shutil
 import signal
 import subprocess
-import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
@@ -21,6 +19,7 @@ import requests
 from tests.support.containers import COMPOSE_FILE, DOCKERFILE, Containers
 from tests.support.installation import Shop
 from tests.support.loopback import free_port
+from tests.support.webserver_runs import await_success, launch_run
 from xeno_pipeline.database.embedded import EmbeddedServer
 from xeno_pipeline.monitoring.channels import channels
 from xeno_pipeline.settings import PROJECT_DIR, load_settings
@@ -125,8 +124,8 @@ def test_what_the_services_run_reads_a_store_through_the_daemon_and_the_code_loc
 
     added = ["xeno", "tenant", "add", shelf.handle, "--api-url", shelf.api_url]
     assert "is connected" in containers.run("code", *added)
-    run_id = _launch_sync(containers.url(3000))
-    _await_success(containers.url(3000), run_id)
+    run_id = launch_run(containers.url(3000), "sync")
+    await_success(containers.url(3000), run_id, RUN_SECONDS)
     statement = "select count(*) from marts.fct_orders"
     assert containers.run("code", "xeno", "db", "psql", "-tAc", statement).strip() == "60"
     assert requests.get(f"{containers.url(8710)}/readyz", timeout=10).text == "ok"
@@ -140,43 +139,3 @@ def test_what_the_services_run_reads_a_store_through_the_daemon_and_the_code_loc
 
     codes = containers.stop()
     assert set(codes.values()) <= {0, -signal.SIGTERM}
-
-
-def _launch_sync(url: str) -> str:
-    """Queue a run of the job `sync`, as the button in the UI does."""
-    answer = _graphql(
-        url,
-        """
-        mutation($selector: JobOrPipelineSelector!) {
-          launchRun(executionParams: {selector: $selector, runConfigData: {}}) {
-            __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }
-          }
-        }
-        """,
-        selector={
-            "repositoryLocationName": "xeno_pipeline",
-            "repositoryName": "__repository__",
-            "jobName": "sync",
-        },
-    )["launchRun"]
-    assert answer["__typename"] == "LaunchRunSuccess", answer
-    return str(answer["run"]["runId"])
-
-
-def _await_success(url: str, run_id: str) -> None:
-    """Wait until the daemon has taken the run from the queue, and the code location has done it."""
-    deadline = time.monotonic() + RUN_SECONDS
-    status = None
-    while status != "SUCCESS":
-        assert time.monotonic() < deadline, f"the run is still {status}"
-        assert status not in ("FAILURE", "CANCELED"), status
-        query = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
-        status = _graphql(url, query, id=run_id)["runOrError"].get("status")
-        time.sleep(0.5)
-
-
-def _graphql(url: str, query: str, **variables: Any) -> dict[str, Any]:
-    answer = requests.post(f"{url}/graphql", json={"query": query, "variables": variables}, timeout=60).json()
-    assert "errors" not in answer, answer["errors"]
-    data: dict[str, Any] = answer["data"]
-    return data

@@ -24,6 +24,7 @@ from tests.support.installation import Shop
 from tests.support.kubernetes_api import KubernetesApi, serve_api
 from tests.support.loopback import answers, free_port
 from tests.support.pods import Cluster, Pod, can_have_roots
+from tests.support.webserver_runs import await_success, launch_run
 from xeno_pipeline.database.embedded import EmbeddedServer
 
 pytestmark = [
@@ -169,8 +170,8 @@ def test_the_pods_answer_their_probes_and_a_run_is_a_job_that_fills_the_marts(ru
 
     added = code.run("xeno", "tenant", "add", shelf.handle, "--api-url", shelf.api_url, seconds=RUN_SECONDS)
     assert "is connected" in added
-    run_id = launch(running.url(3000), "sync")
-    await_status(running.url(3000), run_id, "SUCCESS")
+    run_id = launch_run(running.url(3000), "sync")
+    await_success(running.url(3000), run_id, RUN_SECONDS)
     (run,) = running.runs
     assert run_id in str(list(running.api.jobs))
     assert "read-only" not in run.log.read_text().lower()
@@ -188,39 +189,3 @@ def test_a_container_cannot_write_to_its_image_and_is_no_root(running: Running) 
         "import os; open('/tmp/x', 'w'); print(os.getuid(), *(os.access(f, os.W_OK) for f in ('/opt/xeno', '/etc')))"
     )
     assert "10001 False False" in running.pods["gateway"].run("python", "-c", script, seconds=60)
-
-
-def launch(url: str, job: str) -> str:
-    """Queue a run, as the button in the UI does."""
-    selector = {
-        "repositoryLocationName": "xeno_pipeline",
-        "repositoryName": "__repository__",
-        "jobName": job,
-    }
-    query = """
-        mutation($selector: JobOrPipelineSelector!) {
-          launchRun(executionParams: {selector: $selector, runConfigData: {}}) {
-            __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }
-          }
-        }
-        """
-    answer = graphql(url, query, selector=selector)["launchRun"]
-    assert answer["__typename"] == "LaunchRunSuccess", answer
-    return str(answer["run"]["runId"])
-
-
-def await_status(url: str, run_id: str, wanted: str) -> None:
-    deadline, status = time.monotonic() + RUN_SECONDS, None
-    query = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
-    while status != wanted:
-        assert time.monotonic() < deadline, f"the run is still {status}"
-        assert status not in ("SUCCESS", "FAILURE", "CANCELED"), status
-        status = graphql(url, query, id=run_id)["runOrError"].get("status")
-        time.sleep(0.5)
-
-
-def graphql(url: str, query: str, **variables: Any) -> dict[str, Any]:
-    answer = requests.post(f"{url}/graphql", json={"query": query, "variables": variables}, timeout=60).json()
-    assert "errors" not in answer, answer["errors"]
-    data: dict[str, Any] = answer["data"]
-    return data

@@ -27,11 +27,7 @@ def warehouse(make_warehouse: Callable[..., Warehouse]) -> Warehouse:
     warehouse = make_warehouse()
     warehouse.register([("acme", "UTC", "EUR")])
     store = Store("acme")
-    product = store.add_product()
-    for number in range(5):
-        customer = store.add_customer()
-        for order in range(number):
-            store.place_order(customer, hour=24 * (number + order), product=product)
+    store.add_customers_of_up_to(4)
     store.load(warehouse)
     with warehouse.database.connect() as connection:
         registry.save_segment(connection, "acme", "Repeated", REPEATED)

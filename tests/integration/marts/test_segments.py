@@ -30,11 +30,7 @@ def template(make_warehouse: Callable[..., Warehouse]) -> tuple[Warehouse, Store
     warehouse.register([("acme", "UTC", "EUR"), ("other", "UTC", "EUR")])
     for handle in ("acme", "other"):
         store = Store(handle)
-        product = store.add_product()
-        for number in range(5):
-            customer = store.add_customer()
-            for order in range(number):
-                store.place_order(customer, hour=24 * (number + order), product=product)
+        store.add_customers_of_up_to(4)
         store.load(warehouse)
         with warehouse.database.connect() as connection:
             registry.save_segment(connection, handle, "Repeated", REPEATED)

@@ -145,6 +145,14 @@ class Store:
 
     # -- orders
 
+    def add_customers_of_up_to(self, orders: int) -> None:
+        """A customer of no order, one of one, and so on, each a day apart, of one product."""
+        product = self.add_product()
+        for number in range(orders + 1):
+            customer = self.add_customer()
+            for order in range(number):
+                self.place_order(customer, hour=24 * (number + order), product=product)
+
     def place_order(
         self,
         customer: int | None,
