@@ -93,6 +93,8 @@ def test_a_role_that_made_something_of_its_own_is_revoked_all_the_same(marts: Ma
             tenants_seen(tenant)
     with pytest.raises(psycopg.OperationalError, match="not permitted to log in"):
         psycopg.connect(bi.url)
+    with marts.administrator.connect() as connection:
+        connection.execute("select lo_unlink(oid) from pg_largeobject_metadata")
 
 
 def test_a_suspended_tenants_role_neither_logs_in_nor_sees_anything_until_it_is_resumed(marts: Marts) -> None:
