@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal, cast, get_args
 
+from xeno_pipeline.dashboard.formats import Formats
 from xeno_pipeline.errors import UsageError
 from xeno_pipeline.insights.periods import FIRST_DAY, Period, UnusablePeriodError, period_between
 from xeno_pipeline.insights.sales import GRAINS, Grain
@@ -67,6 +68,17 @@ class Range:
     def query(self) -> dict[str, str | None]:
         """What says so in an address."""
         return {"from": self.period.first.isoformat(), "to": self.period.last.isoformat()}
+
+    def label(self, start: date, formats: Formats) -> str:
+        """What the day, week, month, quarter or year that begins on a day is called beside the others of the range."""
+        if self.grain == "year":
+            return str(start.year)
+        if self.grain == "quarter":
+            return f"{(start.month + 2) // 3}/{start.year}"
+        if self.grain == "month":
+            return formats.month(start)
+        is_of_one_year = self.period.first.year == self.period.last.year
+        return formats.short_day(start) if is_of_one_year else formats.day(start)
 
 
 def read_range(query: Mapping[str, str], today: date, first_known: date | None) -> Range:

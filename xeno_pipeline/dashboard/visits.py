@@ -17,12 +17,14 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from xeno_pipeline.access.serving import Access, NoAccessError, ServingPool
 from xeno_pipeline.dashboard.cookies import LANGUAGE_COOKIE, Cookies
 from xeno_pipeline.dashboard.formats import Formats, formats_for
+from xeno_pipeline.dashboard.ranges import Range, read_range
 from xeno_pipeline.dashboard.security import form_token, is_form_token, is_from_elsewhere
 from xeno_pipeline.dashboard.templating import render, respond
 from xeno_pipeline.dashboard.texts import choose_locale, languages, translations
 from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.errors import UsageError
-from xeno_pipeline.insights.stores import NotModelledError, Store, get_store, list_stores
+from xeno_pipeline.insights.periods import FIRST_DAY
+from xeno_pipeline.insights.stores import NotModelledError, Store, get_store, list_stores, today_of
 
 MAX_FORM_BYTES = 64 << 10
 _MAX_FIELDS = 100
@@ -135,6 +137,13 @@ class StoreVisit(Visit):
     def formats(self) -> Formats:
         """How values are written in this store."""
         return formats_for(self.locale, self.store.currency, self.store.iana_timezone)
+
+    @cached_property
+    def days(self) -> Range:
+        """The days that the page is asked about."""
+        today = today_of(self.connection, self.tenant_id)
+        first = self.store.first_order_on
+        return read_range(self.query, today, max(first, FIRST_DAY) if first and first <= today else None)
 
     @property
     def tenant_id(self) -> str:

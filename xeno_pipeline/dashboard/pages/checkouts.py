@@ -12,7 +12,6 @@ from xeno_pipeline.dashboard.charts import chart_data
 from xeno_pipeline.dashboard.definitions import DEFINITIONS
 from xeno_pipeline.dashboard.downloads import csv_of
 from xeno_pipeline.dashboard.listings import download_all
-from xeno_pipeline.dashboard.pages.overview import label_of, range_of
 from xeno_pipeline.dashboard.ranges import N_, Range, start_of
 from xeno_pipeline.dashboard.visits import StoreVisit
 from xeno_pipeline.insights.carts import Cart, list_carts
@@ -25,7 +24,7 @@ _STATES = {"open": False, "recovered": True}
 
 def show(visit: StoreVisit) -> Response:
     """The page."""
-    days = range_of(visit)
+    days = visit.days
     period, compared = days.period, days.compared
     by_day = recovery_by_day(visit.connection, visit.tenant_id, period.first, period.last)
     if (table := visit.table_to_download()) is not None:
@@ -83,7 +82,7 @@ def _chart(visit: StoreVisit, days: Range, by_day: Sequence[RecoveryDay]) -> str
         )
     ]
     return chart_data(
-        [label_of(visit, days, start) for start in periods],
+        [days.label(start, visit.formats) for start in periods],
         series,
         values_as="money",
         currency=visit.store.currency,
@@ -92,7 +91,7 @@ def _chart(visit: StoreVisit, days: Range, by_day: Sequence[RecoveryDay]) -> str
 
 
 def _read(visit: StoreVisit, cursor: str | None, limit: int) -> Page[Checkout]:
-    period = range_of(visit).period
+    period = visit.days.period
     return list_checkouts(
         visit.connection,
         visit.tenant_id,

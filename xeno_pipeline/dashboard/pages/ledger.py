@@ -9,7 +9,6 @@ from starlette.responses import Response
 from xeno_pipeline.dashboard.definitions import DEFINITIONS
 from xeno_pipeline.dashboard.downloads import csv_of
 from xeno_pipeline.dashboard.listings import download_all
-from xeno_pipeline.dashboard.pages.overview import range_of
 from xeno_pipeline.dashboard.visits import NotFoundError, StoreVisit
 from xeno_pipeline.insights.ledger import LedgerEntry, ledger_totals, list_ledger
 from xeno_pipeline.insights.orders import OrderLine, OrderSale, get_order
@@ -20,7 +19,7 @@ _BIGINT = 2**63
 
 def show(visit: StoreVisit) -> Response:
     """The ledger of the days in the address."""
-    days = range_of(visit)
+    days = visit.days
     kind = visit.query.get("only", "")
 
     def read(visit: StoreVisit, cursor: str | None, limit: int) -> Page[LedgerEntry]:

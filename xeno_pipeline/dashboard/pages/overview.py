@@ -13,14 +13,14 @@ from starlette.responses import Response
 from xeno_pipeline.dashboard.charts import chart_data, sparkline
 from xeno_pipeline.dashboard.definitions import DEFINITIONS
 from xeno_pipeline.dashboard.downloads import csv_of, csv_response
-from xeno_pipeline.dashboard.ranges import N_, Range, read_range
+from xeno_pipeline.dashboard.ranges import N_, Range
 from xeno_pipeline.dashboard.visits import StoreVisit
 from xeno_pipeline.insights.changes import changes_of_day
 from xeno_pipeline.insights.customers import TopCustomer, customers_of, top_customers
 from xeno_pipeline.insights.figures import Figures, figures_of
 from xeno_pipeline.insights.model import growth
 from xeno_pipeline.insights.orders import Order, list_orders
-from xeno_pipeline.insights.periods import FIRST_DAY, Period
+from xeno_pipeline.insights.periods import Period
 from xeno_pipeline.insights.products import TopProduct, top_products
 from xeno_pipeline.insights.sales import SalesPeriod, sales
 from xeno_pipeline.insights.stores import today_of
@@ -76,7 +76,7 @@ class Card:
 
 def show(visit: StoreVisit) -> Response:
     """The page."""
-    days = range_of(visit)
+    days = visit.days
     rows = _rows(visit, days, days.period)
     compared = days.compared
     table = visit.table_to_download()
@@ -104,7 +104,7 @@ def show(visit: StoreVisit) -> Response:
         chart=_chart(visit, days, rows, measure),
         breakdown=[(name, getattr(current, name), getattr(before, name, None)) for name in BREAKDOWN],
         define=lambda column, mart="revenue_daily": DEFINITIONS.of(visit.connection, mart, column),
-        label=lambda row: label_of(visit, days, row.period_start),
+        label=lambda row: days.label(row.period_start, visit.formats),
         span_of=lambda row: _days_of(row, days),
         growth=growth,
     )
@@ -130,7 +130,7 @@ def today(visit: StoreVisit) -> Response:
 
 def best(visit: StoreVisit) -> Response:
     """What sold best in these days, and the best customers of all time."""
-    days = range_of(visit)
+    days = visit.days
     products = top_products(visit.connection, visit.tenant_id, days.period, limit=_BEST)
     customers = top_customers(visit.connection, visit.tenant_id, limit=_BEST)
     if (table := visit.table_to_download()) is not None:
@@ -139,13 +139,6 @@ def best(visit: StoreVisit) -> Response:
         return csv_of(f"{visit.tenant_id}-best-products", TopProduct, products)
     people = customers_of(visit.connection, visit.tenant_id, [customer.customer_id for customer in customers])
     return visit.respond("overview_best.html", days=days, products=products, customers=people)
-
-
-def range_of(visit: StoreVisit) -> Range:
-    """The days that a page is asked about."""
-    day = today_of(visit.connection, visit.tenant_id)
-    first = visit.store.first_order_on
-    return read_range(visit.query, day, max(first, FIRST_DAY) if first and first <= day else None)
 
 
 def _rows(visit: StoreVisit, days: Range, period: Period) -> list[SalesPeriod]:
@@ -173,7 +166,7 @@ def _chart(visit: StoreVisit, days: Range, rows: Sequence[SalesPeriod], measure:
             name = visit.text(N_("Same days last year") if days.comparison == "year" else N_("Period before"))
             series.append(_series(name, "line", beside, measure, write) | {"quiet": True})
     return chart_data(
-        [label_of(visit, days, row.period_start) for row in rows],
+        [days.label(row.period_start, visit.formats) for row in rows],
         series,
         links=[visit.path("ledger", **_days_of(row, days)) for row in rows],
         values_as=measure.kind,
@@ -213,20 +206,6 @@ def _number(days: Range, day: date) -> int:
         "quarter": months // 3,
         "year": day.year,
     }[days.grain]
-
-
-def label_of(visit: StoreVisit, days: Range, start: date) -> str:
-    """What a period that begins on a day is called beside others of these days."""
-    formats = visit.formats
-    if days.grain == "year":
-        return str(start.year)
-    if days.grain == "quarter":
-        return f"{(start.month + 2) // 3}/{start.year}"
-    if days.grain == "month":
-        return formats.month(start)
-    if days.period.first.year == days.period.last.year:
-        return formats.short_day(start)
-    return formats.day(start)
 
 
 def _days_of(row: SalesPeriod, days: Range) -> dict[str, str]:

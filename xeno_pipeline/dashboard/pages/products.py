@@ -8,7 +8,6 @@ from starlette.responses import Response
 
 from xeno_pipeline.dashboard.definitions import DEFINITIONS
 from xeno_pipeline.dashboard.downloads import csv_of
-from xeno_pipeline.dashboard.pages.overview import range_of
 from xeno_pipeline.dashboard.visits import StoreVisit
 from xeno_pipeline.insights.products import TopProduct, top_products
 
@@ -17,7 +16,7 @@ _MOST = 100
 
 def show(visit: StoreVisit) -> Response:
     """The page."""
-    days = range_of(visit)
+    days = visit.days
     products = top_products(visit.connection, visit.tenant_id, days.period, limit=_MOST)
     if visit.table_to_download() is not None:
         return csv_of(f"{visit.tenant_id}-products-{days.period.first}-{days.period.last}", TopProduct, products)
