@@ -40,14 +40,25 @@ _OF_PERIOD = f"""
             where tenant_id = %(tenant_id)s and date_day between %(first)s and %(last)s
         ),
         buyers as (
-            select count(*) as customers
-            from (
-                select distinct customer_id
-                from fct_orders
-                where
-                    tenant_id = %(tenant_id)s and ordered_on between %(first)s and %(last)s
-                    and is_counted and customer_id is not null
-            ) buyers
+            select
+                case
+                    when exists (
+                        select from intermediate.int_daily_sales
+                        where tenant_id = %(tenant_id)s and date_day < %(first)s and new_customers > 0
+                    )
+                    then (
+                        select count(*)
+                        from (
+                            select distinct customer_id
+                            from fct_orders
+                            where
+                                tenant_id = %(tenant_id)s and ordered_on between %(first)s and %(last)s
+                                and is_counted and customer_id is not null
+                        ) counted
+                    )
+                    -- Nobody bought before, as in a period of all time: all of its customers are new in it.
+                    else (select new_customers from days)
+                end as customers
         )
     select days.*, customers, customers - new_customers as returning_customers
     from days, buyers

@@ -22,6 +22,8 @@ from xeno_pipeline.monitoring.channels import Channel, Message, NotDeliveredErro
 from xeno_pipeline.monitoring.checks import Finding
 from xeno_pipeline.tenants.bisection import bisect
 
+_IS_OPEN = "recovered_at is null and quiet_at is null"
+
 _RECOVERS_AFTER = "10 minutes"
 """Without being found; a problem that comes and goes within that time is one alert."""
 
@@ -120,8 +122,8 @@ def mark_resolved(
     Returns:
         The reason for each tenant whose alerts could not be updated.
     """
-    condition = """
-        recovered_at is null and quiet_at is null and last_at < %(at)s
+    condition = f"""
+        {_IS_OPEN} and last_at < %(at)s
         and kind = any(%(kinds)s)
         and (%(subject)s::text is null or subject = %(subject)s)
         and (%(only)s::text[] is null or tenant_id = any(%(only)s))
@@ -138,8 +140,8 @@ def resolve_inactive_tenants(connection: Connection) -> dict[str, str]:
     Returns:
         The reason for each tenant whose alerts could not be updated.
     """
-    condition = """
-        recovered_at is null and quiet_at is null and tenant_id <> ''
+    condition = f"""
+        {_IS_OPEN} and tenant_id <> ''
         and tenant_id not in (select tenant_id from ops.tenants where status = 'active')
         """
     return _update(connection, "quiet_at = now()", condition, {})[1]
@@ -222,9 +224,7 @@ def deliver(database: Database, channels: Sequence[Channel]) -> int:
 
 def open_alerts(connection: Connection) -> list[Alert]:
     """The alerts that are not resolved, oldest first."""
-    return _alerts(
-        connection, f"select {_COLUMNS} from ops.alerts where recovered_at is null and quiet_at is null order by since"
-    )
+    return _alerts(connection, f"select {_COLUMNS} from ops.alerts where {_IS_OPEN} order by since")
 
 
 def purge(connection: Connection) -> None:
