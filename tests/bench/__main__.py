@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import exports, fairness, gateway, history, insights, marts, thousand
+from tests.bench import bi, exports, fairness, gateway, history, insights, marts, thousand
 
 BENCHMARKS: dict[str, Callable[[Path], dict[str, float]]] = {
     "history": history.run,
@@ -22,6 +22,7 @@ BENCHMARKS: dict[str, Callable[[Path], dict[str, float]]] = {
     "fairness": fairness.run,
     "thousand": thousand.run,
     "gateway": gateway.run,
+    "bi": bi.run,
     "exports": exports.run,
     "insights": insights.run,
 }

@@ -19,6 +19,7 @@ import psycopg
 from psycopg import sql
 
 from xeno_pipeline.database.connection import Connection, Database
+from xeno_pipeline.database.leakproof import mark_leakproof
 from xeno_pipeline.errors import UsageError, XenoError
 
 _LIMITS = {
@@ -271,6 +272,7 @@ def _prepare(connection: Connection) -> None:
         connection.execute(sql.SQL(statement).format(**names))
     _check_database(connection, groups[0])
     secure_relations(connection)
+    mark_leakproof(connection)
 
 
 def hold_relations(connection: Connection) -> None:

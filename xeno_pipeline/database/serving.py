@@ -12,6 +12,7 @@ from psycopg import errors, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from xeno_pipeline.database.connection import Connection, Database, pooled_database
+from xeno_pipeline.database.leakproof import mark_leakproof
 from xeno_pipeline.database.roles import RolesNotPermittedError, explain_refusal, hold_relations, secure_relations
 from xeno_pipeline.settings import Settings
 
@@ -68,6 +69,7 @@ def prepare_serving(database: Database, password: str | None = None) -> None:
             _set_up(connection, password)
         _admit(connection)
         secure_relations(connection)
+        mark_leakproof(connection)
 
 
 def _set_up(connection: Connection, password: str | None) -> None:

@@ -97,6 +97,23 @@ def test_a_role_that_made_something_of_its_own_is_revoked_all_the_same(marts: Ma
         connection.execute("select lo_unlink(oid) from pg_largeobject_metadata")
 
 
+@pytest.mark.parametrize(
+    "condition", ["ordered_on >= now() - interval '7 days'", "ordered_on > timestamp '2026-01-01 12:00'"]
+)
+def test_a_day_compared_with_an_instant_is_found_by_an_index_where_the_owner_may_allow_it(
+    marts: Marts, condition: str
+) -> None:
+    """Only a superuser may mark operators as leakproof; where the owner is none, all is right, and slower."""
+    with marts.owner.connect() as connection:
+        row = connection.execute("select rolsuper from pg_roles where rolname = current_user").fetchone()
+    with session(marts.bi(ATTACKER.tenant_id)) as tenant:
+        tenant.execute("set enable_sort = off")  # few rows would be read anyhow
+        query = f"select ordered_on from marts.fct_orders where {condition} order by tenant_id, ordered_on"
+        plan = tenant.execute(f"explain {query}").fetchall()
+    conditions = [line for (line,) in plan if "Index Cond" in line and "ordered_on" in line]
+    assert (bool(conditions),) == row, plan
+
+
 def test_a_suspended_tenants_role_neither_logs_in_nor_sees_anything_until_it_is_resumed(marts: Marts) -> None:
     bi = marts.bi(ATTACKER.tenant_id)
     with session(bi) as tenant:
