@@ -18,6 +18,7 @@ from xeno_pipeline.cli import (
     export,
     gateway,
     insights,
+    moving,
     privacy,
     run,
     sandbox,
@@ -36,6 +37,8 @@ app = typer.Typer(
 for command in (run.sync, run.reconcile, run.transform, export.export, doctor.doctor, demo.demo, demo.dev):
     app.command()(command)
 tenants.app.command("bi-bundle")(export.bi_bundle)
+tenants.app.command("export")(moving.tenant_export)
+tenants.app.command("import")(moving.tenant_import)
 app.add_typer(tenants.app, name="tenant")
 app.add_typer(segments.app, name="segment")
 app.add_typer(db.app, name="db")

@@ -58,6 +58,10 @@ class ProgressDisplay:
         if err.is_terminal:
             self._show(name, "rows", rows, None)
 
+    def on_table(self, table: str, rows: int, total: int | None) -> None:
+        """Show how much of a table was moved; in a pipe only what takes long."""
+        self._show("tables", table, rows, total)
+
     def _show(self, name: str, phase: str, done: int, total: int | None) -> None:
         with self._lock:
             if err.is_terminal:
@@ -74,7 +78,7 @@ class ProgressDisplay:
         """Print a line when a phase begins, and every few seconds while it lasts."""
         last_phase, shown_at = self._lines.get(name, ("", 0.0))
         now = time.monotonic()
-        if (name != "marts" and phase != last_phase) or now - shown_at >= _SECONDS_BETWEEN_LINES:
+        if (name not in ("marts", "tables") and phase != last_phase) or now - shown_at >= _SECONDS_BETWEEN_LINES:
             self._lines[name] = (phase, now)
             of = f" of {total:,}" if total is not None else ""
             err.print(f"{name}: {phase} {done:,}{of}", markup=False)

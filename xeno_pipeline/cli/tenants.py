@@ -204,10 +204,14 @@ def tenant_resume(handle: Handle) -> None:
 def tenant_remove(
     handle: Handle,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Even if webhooks came since it was exported, which would be lost.")
+    ] = False,
 ) -> None:
-    """Delete a store's data, token and state for good."""
+    """Delete a store's data, token and state for good; nothing is changed at Shopify."""
     from xeno_pipeline.database.migrate import open_migrated
     from xeno_pipeline.defs.partitions import align
+    from xeno_pipeline.moving.departure import count_unexported
     from xeno_pipeline.privacy.processing import erase_tenant
     from xeno_pipeline.settings import load_settings
     from xeno_pipeline.tenants import registry
@@ -216,6 +220,12 @@ def tenant_remove(
     database = open_migrated(settings)
     with database.connect() as connection:
         registry.get(connection, handle)
+        unexported = count_unexported(connection, handle)
+    if unexported and not force:
+        raise UsageError(
+            f"{unexported} webhooks or privacy requests came to {handle} since it was exported: move them with `xeno "
+            f"tenant export {handle} FILE --rest`, or give --force to lose them."
+        )
     if not yes:
         typer.confirm(f"Delete everything of {handle}, for good?", abort=True)
     with database.connect() as connection:

@@ -120,11 +120,11 @@ def grant_bi_role(
     check_tool(tool)
     password = password or secrets.token_urlsafe(24)
     with database.connect(autocommit=True) as connection, explain_refusal(connection):
-        _prepare(connection)
+        prepare_groups(connection)
         with connection.transaction():
             connection.execute("lock table ops.bi_roles in share row exclusive mode")  # two may ask for the same
-            name = _role_of(connection, tenant_id, tool) or _create(connection, tenant_id, tool)
-            _set_up(connection, name, password)
+            name = _role_of(connection, tenant_id, tool) or create_role(connection, tenant_id, tool)
+            set_up_role(connection, name, _verifier(connection, name, password))
     return BiRole(name, password)
 
 
@@ -171,7 +171,7 @@ def adopt_bi_roles(database: Database) -> int:
     with database.connect(autocommit=True) as connection, explain_refusal(connection):
         if not connection.execute(f"select {unbound}").fetchall():
             return 0
-        _prepare(connection)
+        prepare_groups(connection)
         with connection.transaction():
             connection.execute("lock table ops.bi_roles in share row exclusive mode")
             found = connection.execute(f"select role_name, tenant_id {unbound}").fetchall()
@@ -244,8 +244,8 @@ def check_tool(tool: str) -> None:
         )
 
 
-def _prepare(connection: Connection) -> None:
-    """Make the groups and give them what they may: to connect, and to read the marts.
+def prepare_groups(connection: Connection) -> None:
+    """Make the groups of BI roles and give them what they may: to connect, and to read the marts.
 
     The marts' views run as whoever asks, so the groups may read the tables of intermediate too. Without USAGE on that
     schema they cannot name them.
@@ -317,9 +317,9 @@ def _check_database(connection: Connection, group: str) -> None:
         )
 
 
-def _create(connection: Connection, tenant_id: str | None, tool: str) -> str:
-    """Create a role that may do nothing but what its group may, and bind it to the tenant."""
-    name = f"xeno_bi_{secrets.token_hex(8)}"
+def create_role(connection: Connection, tenant_id: str | None, tool: str, name: str | None = None) -> str:
+    """Create a role that may do nothing but what its group may, and bind it to the tenant; a random name if None."""
+    name = name or f"xeno_bi_{secrets.token_hex(8)}"
     role = sql.Identifier(name)
     connection.execute(sql.SQL("create role {} login connection limit {}").format(role, sql.Literal(_CONNECTIONS)))
     connection.execute(sql.SQL("grant {} to {}").format(_group(connection, tenant_id), role))
@@ -341,14 +341,18 @@ def _drop(connection: Connection, tenant_id: str | None, name: str) -> None:
             connection.execute(sql.SQL("drop role {}").format(role))
 
 
-def _set_up(connection: Connection, name: str, password: str) -> None:
-    """Give the role a password and its limits. Only the password's verifier is sent, so that no log can hold it."""
+def set_up_role(connection: Connection, name: str, verifier: str | None) -> None:
+    """Give the role its limits, and the password that a SCRAM verifier is of; None for none."""
     role = sql.Identifier(name)
-    verifier = connection.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
     connection.execute(sql.SQL("alter role {} login password {}").format(role, verifier))
     connection.execute(sql.SQL("alter role {} reset all").format(role))
     for setting, value in _LIMITS.items():
         connection.execute(sql.SQL("alter role {} set {} = {}").format(role, sql.Identifier(setting), value))
+
+
+def _verifier(connection: Connection, name: str, password: str) -> str:
+    """What the server keeps of a password. Only this is sent, so that no log can hold the password."""
+    return connection.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
 
 
 def _role_of(connection: Connection, tenant_id: str | None, tool: str) -> str | None:

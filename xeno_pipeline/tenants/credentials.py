@@ -34,12 +34,16 @@ class Purpose(StrEnum):
     TOKEN = "token"  # noqa: S105 - names of secrets, not secrets
     REFRESH_TOKEN = "refresh token"  # noqa: S105
     APP_SECRET = "app secret"  # noqa: S105
+    BI_PASSWORD = "BI password"  # noqa: S105
+    ARCHIVE = "archive"
 
 
 _REMEDIES = {
     Purpose.TOKEN: "set it again with `xeno tenant set-token {}`",
     Purpose.REFRESH_TOKEN: "connect the store again at the gateway's /auth/install?shop={}.myshopify.com",
     Purpose.APP_SECRET: "set it again with `xeno tenant set-app-secret {}`",
+    Purpose.BI_PASSWORD: "set it again with `xeno tenant bi-role {}`",
+    Purpose.ARCHIVE: "export it again with `xeno tenant export {}`",
 }
 _SEALED = {
     "tenant_credentials": {"sealed_token": Purpose.TOKEN, "sealed_refresh_token": Purpose.REFRESH_TOKEN},

@@ -20,7 +20,8 @@ from xeno_pipeline.tenants.registry import Tenant
 _MARGIN = timedelta(minutes=5)
 """How long before its expiry a token is renewed."""
 
-_LOCK = "select pg_advisory_lock(hashtextextended('renew token ' || %s, 0))"
+_LOCK_KEY = "hashtextextended('renew token ' || %s, 0)"
+_LOCK = f"select pg_advisory_lock({_LOCK_KEY})"
 _LOCK_TIMEOUT = "set lock_timeout = '100s'"
 """Longer than a renewal takes to time out."""
 
@@ -115,6 +116,11 @@ def load_grant(connection: Connection, ring: KeyRing, tenant_id: str, *, for_upd
     return Grant(GrantKind(kind), ring.open(tenant_id, key_id, token), expires_at, refresh_token)
 
 
+def wait_for_renewal(connection: Connection, tenant_id: str) -> None:
+    """Wait until no process renews the tenant's token, and keep others from it until the transaction ends."""
+    connection.execute(f"select pg_advisory_xact_lock({_LOCK_KEY})", [tenant_id])
+
+
 class RenewingToken:
     """A tenant's access token, renewed when it expires, by one process at a time.
 
@@ -178,10 +184,21 @@ class RenewingToken:
             except psycopg.errors.LockNotAvailable:
                 problem = "is being renewed by another process, which takes too long: try again later."
                 raise OverloadedError(tenant_id, "the access token", problem) from None
+            self._check_not_moving(connection)
             stored = load_grant(connection, self._ring, tenant_id)
             if stored.token == self._grant.token and stored.kind is not GrantKind.PERMANENT:
                 stored = self._replace(connection, stored)
         self._grant = stored
+
+    def _check_not_moving(self, connection: Connection) -> None:
+        """See that the token is still this installation's: a renewal would invalidate the one that was exported."""
+        tenant_id = self._tenant.tenant_id
+        query = "select from ops.tenants where tenant_id = %s and status = 'moving'"
+        if connection.execute(query, [tenant_id]).fetchone() is not None:
+            raise CredentialError(
+                f"{tenant_id}: its token was exported with it, and is not renewed here; "
+                f"`xeno tenant resume {tenant_id}` takes the tenant back."
+            )
 
     def _replace(self, connection: Connection, stored: Grant) -> Grant:
         """Request the next token, and store it unless another grant was stored in the meantime."""

@@ -33,7 +33,7 @@ class UnusableFactsError(XenoError):
 
 
 class TenantNotActiveError(XenoError):
-    """The tenant is suspended or removed."""
+    """The tenant is suspended, moving or removed."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def check_not_registered(connection: Connection, handle: str, shop_gid: str | No
         [handle, shop_gid],
     ).fetchone()
     if known is not None:
-        hint = " Use `xeno tenant resume` to read it again." if known[1] == "suspended" else ""
+        hint = "" if known[1] == "active" else " Use `xeno tenant resume` to read it again."
         raise TenantExistsError(f"{known[0]}: this store is already registered ({known[1]}).{hint}")
 
 
@@ -293,13 +293,20 @@ def select(connection: Connection, handles: Sequence[str] = ()) -> Selection:
 
 
 def set_status(connection: Connection, handle: str, status: str) -> Tenant:
-    """Make a tenant active or suspended; the role of its BI tool logs in only while it is active.
+    """Make a tenant active, suspended or moving; the role of its BI tool logs in unless it is suspended.
 
     Raises:
         UnknownTenantError: there is none of that handle.
         RolesNotPermittedError: the owner may not change that role.
     """
     get(connection, handle)
-    connection.execute("update ops.tenants set status = %s, updated_at = now() where tenant_id = %s", [status, handle])
-    allow_login(connection, handle, allowed=status == "active")
+    connection.execute(
+        """
+        update ops.tenants
+        set status = %(status)s, updated_at = now(), exported_at = case when %(status)s = 'moving' then exported_at end
+        where tenant_id = %(tenant_id)s
+        """,
+        {"status": status, "tenant_id": handle},
+    )
+    allow_login(connection, handle, allowed=status != "suspended")
     return get(connection, handle)

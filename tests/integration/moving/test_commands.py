@@ -1,0 +1,1 @@
+"""`xeno tenant export|import`, as the documentation says: a store moves, and nothing is lost."""

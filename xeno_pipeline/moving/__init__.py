@@ -1,0 +1,1 @@
+"""Moving tenants between installations: an archive of everything of a tenant that cannot be made again."""
