@@ -63,6 +63,7 @@ PRIVACY_REQUESTS = MovedTable(
         set tenant_id = excluded.tenant_id, customer_id = excluded.customer_id, order_ids = excluded.order_ids,
             outcome = excluded.outcome, done_at = excluded.done_at, error = excluded.error, due_at = excluded.due_at,
             attempts = excluded.attempts
+        where privacy_requests.customer_id is null and excluded.customer_id is not null
         """,
 )
 AUDIT_LOG = MovedTable(
