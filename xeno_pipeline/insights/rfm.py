@@ -76,7 +76,7 @@ def rfm(connection: Connection, tenant_id: str) -> Rfm:
         """,
         bound,
     )
-    query = "select rfm_is_meaningful from tenant_overview where tenant_id = %(tenant_id)s"
+    query = "select rfm_is_meaningful from intermediate.int_tenant_figures where tenant_id = %(tenant_id)s"
     found = connection.execute(query, bound).fetchone()
     return Rfm(as_of_date=today, is_meaningful=bool(found and found[0]), segments=segments, cells=cells)
 
