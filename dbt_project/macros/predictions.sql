@@ -6,29 +6,24 @@
 -- fmt: off
 {# The columns that customers have predicted: name, the conditions under which it is believed, and the expression. #}
 {% macro predicted_columns() %}
-    {% set chance = "terms.alive * (1 - exp(greatest(terms.log_none_90d, -600)))" %}
-    {% set value = "fits.p * (fits.v + greatest(customers.repeat_sales, 0)::float8) / (fits.p * customers.valued_repeats + fits.q - 1)" %}
-    {% set orders = {} %}
-    {% for period in ["90d", "365d"] %}
-        {% do orders.update({period: "terms.alive * terms.y_" ~ period ~ " * (" ~ polynomial(period) ~ ")"}) %}
-    {% endfor %}
+    {% set kept_value = bounded("fits.kept_share * " ~ order_value()) %}
     {{
         return(
             [
-                ("probability_alive", ["enough", "ranks", "dropout"], "terms.alive"),
-                ("probability_order_90d", ["enough", "ranks"], chance),
-                ("expected_orders_90d", ["enough", "ranks", "totals"], orders["90d"]),
-                ("expected_orders_365d", ["enough", "ranks", "totals"], orders["365d"]),
-                ("expected_order_value", ["enough", "values"], "(" ~ value ~ ")::numeric(20, 4)"),
+                ("probability_alive", ["enough", "ranks", "dropout"], probability_alive()),
+                ("probability_order_90d", ["enough", "ranks"], probability_alive() ~ " * " ~ probability_order("90")),
+                ("expected_orders_90d", ["enough", "ranks", "totals"], expected_orders("90d")),
+                ("expected_orders_365d", ["enough", "ranks", "totals"], expected_orders("365d")),
+                ("expected_order_value", ["enough", "values"], money(bounded(order_value()))),
                 (
                     "expected_net_sales_90d",
                     ["enough", "ranks", "totals", "values"],
-                    "(" ~ orders["90d"] ~ " * fits.kept_share * " ~ value ~ ")::numeric(20, 4)",
+                    money(expected_orders("90d") ~ " * " ~ kept_value),
                 ),
                 (
                     "expected_net_sales_365d",
                     ["enough", "ranks", "totals", "values"],
-                    "(" ~ orders["365d"] ~ " * fits.kept_share * " ~ value ~ ")::numeric(20, 4)",
+                    money(expected_orders("365d") ~ " * " ~ kept_value),
                 ),
             ]
         )
@@ -106,37 +101,64 @@
     left join {{ source("predictions", "prediction_fits") }} fits on fits.tenant_id = customers.tenant_id
     left join {{ source("predictions", "prediction_curves") }} curves
         on curves.tenant_id = fits.tenant_id
-        and curves.repeats = least(customers.order_days - 1, fits.most_repeats)
-    {#
-        An aggregate, so that the planner neither copies the terms to wherever they are used, nor computes them where
-        nobody asks for them. Exponents are bounded: PostgreSQL raises an error where a float8 overflows or vanishes.
-    #}
-    left join lateral (
-        select
-            max(1 / (1 + fits.a / (fits.b + repeats) * exp(least(
-                (fits.r + repeats) * ln((fits.alpha + age) / (fits.alpha + last_at)), 600
-            )))) as alive,
-            max(-(fits.r + repeats) * ln(1 + 90 / (fits.alpha + age))) as log_none_90d,
-            {% for period in ["90d", "365d"] %}
-                {% set y = "ln(1 + " ~ period[:-1] ~ " / (fits.alpha + age))" %}
-                max({{ y }}) as y_{{ period }},
-                max(2 * {{ y }} / curves.ceiling_{{ period }} - 1) as s_{{ period }}{{ "," if not loop.last }}
-            {% endfor %}
-        from (
-            select
-                (nullif(customers.order_days, 0) - 1)::float8 as repeats,
-                (customers.last_order_on - customers.first_order_on)::float8 as last_at,
-                (greatest(figures.as_of_date, customers.last_order_on) - customers.first_order_on)::float8 as age
-        ) history
-    ) terms on true
+        and curves.repeats = least({{ repeats() }}, fits.most_repeats)
+        and curves.piece = (2 * ln(fits.alpha + {{ age() }}))::integer
 {% endmacro %}
 
-{# The polynomial of a customer's repeats, by Horner's method: see xeno_pipeline/predictions/curves.py. #}
-{% macro polynomial(period) %}
-    {% set terms = 16 %}
-    {% set parts = [] %}
-    {% for power in range(terms) %}
-        {% do parts.append("curves.coefficients_" ~ period ~ "[" ~ (power + 1) ~ "]") %}
-    {% endfor %}
-    {{ return(parts | join(" + terms.s_" ~ period ~ " * (") ~ ")" * (terms - 1)) }}
-{% endmacro %}
+{#
+    Below, expressions of a customer. That which occurs in them several times is computed several times: a subquery that
+    gives it a name would take longer, and PostgreSQL would not read customers in parallel. What nobody selects is not
+    computed at all. Exponents are bounded, since PostgreSQL raises an error where a float8 overflows or vanishes.
+#}
+{# Null without an order, for what follows is not. #}
+{% macro repeats() %}(nullif(customers.order_days, 0) - 1){% endmacro %}
+
+{# Days from a customer's first order to today, and to their last order. #}
+{% macro age() %}(greatest(figures.as_of_date, customers.last_order_on) - customers.first_order_on){% endmacro %}
+
+{% macro last_at() %}(customers.last_order_on - customers.first_order_on){% endmacro %}
+
+{% macro probability_alive() -%}
+    (1 / (1 + fits.a / (fits.b + {{ repeats() }}) * exp(least(
+        (fits.r + {{ repeats() }}) * ln((fits.alpha + {{ age() }}) / (fits.alpha + {{ last_at() }})), 600
+    ))))
+{%- endmacro %}
+
+{# Of a customer who is alive. #}
+{% macro probability_order(days) -%}
+    (1 - exp(greatest(-(fits.r + {{ repeats() }}) * ln(1 + {{ days }} / (fits.alpha + {{ age() }})), -600)))
+{%- endmacro %}
+
+{# By Horner's method, from the polynomial of their repeats and age: see xeno_pipeline/predictions/curves.py. #}
+{% macro expected_orders(period) -%}
+    {% set coefficients = [] %}
+    {%- for power in range(8) %}
+        {%- do coefficients.append("curves.orders_" ~ period ~ "_" ~ power) %}
+    {%- endfor %}
+    {{- probability_alive() }} * ({{ coefficients | join(" + " ~ age() ~ " * (") }}{{ ")" * 8 }}
+{%- endmacro %}
+
+{# What a customer spends on a day with an order. #}
+{% macro order_value() -%}
+    (
+        fits.p * (fits.v + {{ money_to_float("customers.repeat_sales") }})
+        / (fits.p * customers.valued_repeats + fits.q - 1)
+    )
+{%- endmacro %}
+
+{#
+    From and to numeric by way of bigint, in ten-thousandths: PostgreSQL converts numeric to float8 and back by printing
+    and reading digits, which takes several times as long. What bigint cannot hold is no shop's sales: it is bounded
+    first, where nothing is null, since least and greatest take a null for no bound.
+#}
+{% macro money_to_float(amount) -%}
+    ((least(greatest({{ amount }}, 0), 900000000000000) * 10000)::bigint / 10000::float8)
+{%- endmacro %}
+
+{% macro bounded(amount) -%}
+    greatest(least({{ amount }}, 1e12::float8), -1e12::float8)
+{%- endmacro %}
+
+{% macro money(amount) -%}
+    (({{ amount }} * 10000)::bigint * 0.0001)::numeric(20, 4)
+{%- endmacro %}

@@ -144,8 +144,8 @@ def fit_order_values(known: Statistics) -> ValueModel | None:
 
 
 def _expected_orders(model: PurchaseModel, known: Statistics) -> Floats:
-    most: int = int(known.repeats.max())
-    return make_curves(model, HORIZON, most).expected(model, known.repeats, known.last_at, known.age)
+    curves = make_curves(model, HORIZON, int(known.repeats.max()), int(known.age.max()))
+    return curves.expected(model, known.repeats, known.last_at, known.age)
 
 
 def _predicted_sales(known: Statistics, orders: Floats, values: ValueModel | None, sales: Sales) -> float | None:

@@ -1,13 +1,15 @@
 """Expected orders as polynomials, so that SQL computes them.
 
-By the model, a customer who is alive orders E(x, T) = ∫ (1 − (1 + p u)^−(r + x)) / p dBeta(p; a, b + x + 1) times
-within the next t days, with u = t / (alpha + T). In y = ln(1 + u), E / y is smooth: it is interpolated in Chebyshev
-points of [0, ln(1 + t / (alpha + x))], for each x. (Nobody has more repeats than days, so T is never less than x.)
+By the model, a customer of age T who is alive orders E(x, T) times within the next t days:
+∫ (1 − (1 + t p / (alpha + T))^−(r + x)) / p dBeta(p; a, b + x + 1). Its scale is alpha + T: so the ages are cut into
+pieces, on each of which alpha + T grows by e^½, and on each piece, for each x, E is a polynomial. It is one in T
+itself, since SQL names an intermediate result by a subquery only, with which it would not read customers in parallel.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import comb
 
 import numpy as np
 from numpy.polynomial import chebyshev
@@ -16,7 +18,7 @@ from scipy.linalg import eigh_tridiagonal
 from xeno_pipeline.predictions.purchases import PurchaseModel
 from xeno_pipeline.predictions.statistics import Floats, Integers
 
-TERMS = 16
+TERMS = 8
 """Coefficients of a polynomial: see test_curves.py for how exact that is."""
 
 _POINTS = np.cos(np.pi * (np.arange(TERMS) + 0.5) / TERMS)
@@ -29,55 +31,95 @@ _TO_COEFFICIENTS = np.stack(
 """From values in the points to coefficients of 1, s, s², ..."""
 
 _CHUNK = 256
-"""Polynomials made at once, which bounds the memory."""
+"""Repeats whose polynomials are made at once, which bounds the memory."""
+
+_PIECES_IN_E = 2
+"""Pieces while alpha + T grows by a factor of e."""
+
+_NEARLY = 1e-9
+"""An age so near to the end of a piece is in the next one, too: SQL may round a logarithm otherwise."""
 
 
 @dataclass(frozen=True)
 class Curves:
-    """The polynomials of a period.
+    """The polynomials of a period, sorted by repeats, then piece.
 
     Args:
         days: the period.
-        ceiling: of each number of repeats, from 0, the largest y.
-        coefficients: of each number of repeats, of 1, s, s², ... with s = 2 y / ceiling − 1.
+        repeats: of each polynomial.
+        piece: of each, the piece of ages that it is for: twice ln(alpha + age), rounded.
+        coefficients: of each, those of 1, T, T², ... with the age T in days.
     """
 
     days: int
-    ceiling: Floats
+    repeats: Integers
+    piece: Integers
     coefficients: Floats
 
     def expected(self, model: PurchaseModel, repeats: Integers, last_at: Integers, age: Integers) -> Floats:
         """Expected orders of customers within the period, as SQL computes them."""
-        row = np.minimum(repeats, self.ceiling.size - 1)
-        y = np.log1p(self.days / (model.alpha + age))
-        s = 2 * y / self.ceiling[row] - 1
-        total = np.zeros(s.size)
+        base = int(self.piece.min())
+        height = int(self.piece.max()) - base + 1
+        piece = np.rint(_PIECES_IN_E * np.log(model.alpha + age)).astype(np.int64)
+        keys = np.minimum(repeats, self.repeats[-1]) * height + piece - base
+        row = np.searchsorted(self.repeats * height + self.piece - base, keys)
+        total = np.zeros(keys.size)
         for power in reversed(range(TERMS)):
-            total = total * s + self.coefficients[row, power]
-        alive = model.probability_alive(repeats.astype(float), last_at.astype(float), age.astype(float))
-        return alive * y * total
+            total = total * age + self.coefficients[row, power]
+        return total * model.probability_alive(repeats.astype(float), last_at.astype(float), age.astype(float))
 
 
-def make_curves(model: PurchaseModel, days: int, most_repeats: int) -> Curves:
-    """The polynomials of a period for 0 up to so many repeats."""
-    repeats = np.arange(most_repeats + 1, dtype=float)
-    ceiling = np.log1p(days / (model.alpha + repeats))
-    y = ceiling[:, None] * (_POINTS + 1) / 2
-    # The more repeats, the smaller is u, and the fewer nodes suffice.
-    chunks = [(0, 16, 64), (16, 64, 40), *((first, first + _CHUNK, 24) for first in range(64, repeats.size, _CHUNK))]
-    parts = [
-        _integrals(model, repeats[first:end], y[first:end], nodes)
-        for first, end, nodes in chunks
-        if first < repeats.size
+def make_curves(model: PurchaseModel, days: int, most_repeats: int, most_days: int) -> Curves:
+    """The polynomials of a period.
+
+    Args:
+        model: whose expected orders they are.
+        days: the period.
+        most_repeats: there are polynomials for 0 up to so many repeats,
+        most_days: and for ages up to so many days, from as many as there are repeats: a day has one order.
+    """
+    # The more repeats, the smaller is t p / (alpha + T), and the fewer nodes suffice.
+    chunks = [
+        (0, 16, 64),
+        (16, 64, 40),
+        *((first, first + _CHUNK, 24) for first in range(64, most_repeats + 1, _CHUNK)),
     ]
-    return Curves(days, ceiling, np.concatenate(parts) / y @ _TO_COEFFICIENTS)
+    parts = [
+        _curves_of(model, days, np.arange(first, min(end, most_repeats + 1)), most_days, nodes)
+        for first, end, nodes in chunks
+        if first <= most_repeats
+    ]
+    repeats, piece, coefficients = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Curves(days, repeats, piece, coefficients)
 
 
-def _integrals(model: PurchaseModel, repeats: Floats, y: Floats, nodes: int) -> Floats:
-    """E of each number of repeats, in its points."""
+def _curves_of(
+    model: PurchaseModel, days: int, repeats: Integers, most_days: int, nodes: int
+) -> tuple[Integers, Integers, Floats]:
+    """The polynomials of some numbers of repeats: repeats, piece and coefficients of each."""
+    logarithm = _PIECES_IN_E * np.log(model.alpha + np.arange(max(most_days, int(repeats[-1])) + 1))
+    pieces = np.unique(np.rint(np.concatenate([logarithm - _NEARLY, logarithm + _NEARLY]))).astype(np.int64)
+    first = np.searchsorted(pieces, np.rint(logarithm[repeats] - _NEARLY).astype(np.int64))
+    of_row, piece = np.nonzero(np.arange(pieces.size) >= first[:, None])
+    low, high = (np.exp((pieces[piece] + edge) / _PIECES_IN_E) for edge in (-0.5, 0.5))
+    middle, half = (low + high) / 2, (high - low) / 2
+    points = middle[:, None] + half[:, None] * _POINTS
     p, weights = beta_quadrature(model.a, model.survivors_b + repeats, nodes)
-    exponent = -(model.r + repeats)[:, None, None] * np.log1p(p[:, None, :] * np.expm1(y)[:, :, None])
-    return np.asarray(np.einsum("xyn,xn->xy", -np.expm1(exponent) / p[:, None, :], weights))
+    exponent = -(model.r + repeats)[of_row, None, None] * np.log1p(p[of_row, None, :] * (days / points)[:, :, None])
+    values = np.einsum("ryn,rn->ry", -np.expm1(exponent) / p[of_row, None, :], weights[of_row])
+    return repeats[of_row], pieces[piece], _in_days(values @ _TO_COEFFICIENTS, middle - model.alpha, half)
+
+
+def _in_days(coefficients: Floats, middle: Floats, half: Floats) -> Floats:
+    """From coefficients of 1, s, s², ... to those of 1, T, T², ... with s = (T − middle) / half."""
+    shift = -middle / half
+    return np.stack(
+        [
+            sum(comb(j, i) * coefficients[:, j] * shift ** (j - i) for j in range(i, TERMS)) / half**i
+            for i in range(TERMS)
+        ],
+        axis=1,
+    )
 
 
 def beta_quadrature(a: float, b: Floats, nodes: int) -> tuple[Floats, Floats]:

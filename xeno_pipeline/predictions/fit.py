@@ -33,8 +33,12 @@ ORIGINS = (*RECENT, YEAR, YEAR + HORIZON)
 _SEASON_HISTORY = 182
 """Days of history before a backtest that a seasonal factor is taken from: with less, it makes predictions worse."""
 
-_MARGIN = 31
-"""Repeats for which there are polynomials beyond the most that a customer has: those of the time until the next fit."""
+_MARGIN = 14
+"""Repeats for which there are polynomials beyond the most that a customer has: a fortnight's, for the next fit is due
+in a week. Whoever has still more is taken for somebody with that many."""
+
+_DECADE = 3653
+"""Days that the polynomials last, which is longer than predictions without a new fit are of use."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ def fit_tenant(days: OrderDays, fitted_on: int, sales: Mapping[int, Sales]) -> F
         known,
         model,
         fit_order_values(known),
-        tuple(make_curves(model, horizon, most_repeats) for horizon in HORIZONS),
+        tuple(make_curves(model, horizon, most_repeats, known.history_days + _DECADE) for horizon in HORIZONS),
         correlation_with_frequency(known),
         tuple(backtests),
         {

@@ -12,7 +12,7 @@ from xeno_pipeline.database.connection import Connection, Database
 from xeno_pipeline.database.tenant_lock import TRANSFORM_LOCK_KEY
 from xeno_pipeline.tenants.bisection import Failures
 
-_VERSION = 1
+_VERSION = 2
 """Raise it when the same orders come to give other models: all tenants are then fitted again."""
 
 _DUE = """

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import orjson
 from psycopg import sql
 
@@ -32,10 +33,10 @@ def store_fit(connection: Connection, tenant_id: str, fit: Fit, digest: str, kep
         _insert(connection, "prediction_backtests", {"tenant_id": tenant_id, **_backtest_row(backtest, fit)})
     if fit.curves:
         soon, year = fit.curves
-        columns = (soon.ceiling, soon.coefficients, year.ceiling, year.coefficients)
+        rows = np.hstack([soon.coefficients, year.coefficients]).tolist()
         with connection.cursor().copy("copy intermediate.prediction_curves from stdin") as copy:
-            for repeats, values in enumerate(zip(*(column.tolist() for column in columns), strict=True)):
-                copy.write_row((tenant_id, repeats, *values))
+            for repeats, piece, row in zip(soon.repeats.tolist(), soon.piece.tolist(), rows, strict=True):
+                copy.write_row((tenant_id, repeats, piece, *row))
 
 
 def _fit_row(fit: Fit, kept_share: float | None) -> dict[str, Any]:
@@ -47,7 +48,7 @@ def _fit_row(fit: Fit, kept_share: float | None) -> dict[str, Any]:
         "history_days": fit.known.history_days,
         **_parameters(fit.model, fit.values),
         "is_at_bound": fit.model is not None and fit.model.is_at_bound,
-        "most_repeats": fit.curves[0].ceiling.size - 1 if fit.curves else None,
+        "most_repeats": int(fit.curves[0].repeats[-1]) if fit.curves else None,
         "value_correlation": fit.correlation,
         "kept_share": kept_share,
         "auc": newest.auc,

@@ -13,6 +13,8 @@ from scipy.special import hyp2f1
 from tests.support.buyers import Buyers
 from tests.support.marts.store import OPENED, Store
 from tests.support.marts.warehouse import Warehouse, differences
+from xeno_pipeline.database.connection import Database
+from xeno_pipeline.database.roles import grant_bi_role, revoke_bi_role
 from xeno_pipeline.insights.customers import customers_of
 from xeno_pipeline.monitoring.checks import PREDICTIONS, evaluate
 from xeno_pipeline.predictions.purchases import PurchaseModel
@@ -97,6 +99,48 @@ def test_sql_predicts_what_the_closed_forms_say(predicted: Warehouse, make_wareh
     assert sales == pytest.approx(soon * value * kept, abs=0.001)
     assert year_sales == pytest.approx(year * value * kept, abs=0.01)
     assert valued.max() > 5
+
+
+def test_the_most_valuable_are_found_in_parallel_and_only_what_is_asked_for_is_computed(predicted: Warehouse) -> None:
+    role = grant_bi_role(predicted.database, "buyers")
+    query = """
+        explain (verbose, costs off) select customer_id, {} from marts.customer_predictions
+        where tenant_id = 'buyers' order by 2 desc nulls last limit 100
+        """
+    try:
+        for user in ("xeno", role.name):
+            with Database(predicted.database.url.replace("//xeno@", f"//{user}@")).connect() as connection:
+                connection.execute("set debug_parallel_query = on")  # whatever can be, however small
+                sales, chance = (
+                    "\n".join(line for (line,) in connection.execute(query.format(column)).fetchall())
+                    for column in ("expected_net_sales_365d", "probability_order_90d")
+                )
+            assert "Gather" in sales
+            assert "prediction_curves" in sales
+            assert "prediction_curves" not in chance
+    finally:
+        with predicted.database.connect() as connection:
+            revoke_bi_role(connection, "buyers")
+
+
+def test_no_customer_is_an_error(predicted: Warehouse, make_warehouse: Callable[..., Warehouse]) -> None:
+    warehouse = make_warehouse(predicted)
+    _believed(warehouse)
+    for change in (
+        "repeat_sales = 9999999999999999, valued_repeats = 1",
+        "repeat_sales = -9999999999999999",
+        "first_order_on = '2030-01-01', last_order_on = '2030-01-02'",
+        "last_order_on = '2030-01-02'",
+        "order_days = 5000, first_order_on = '2010-01-01'",
+        "first_order_on = '1970-01-01', last_order_on = '1970-01-01'",
+    ):
+        with warehouse.database.connect() as connection:
+            connection.execute(f"update intermediate.int_customers set {change} where tenant_id = 'buyers'")
+            found = connection.execute("select * from marts.dim_customers where tenant_id = 'buyers'").fetchall()
+            assert len(found) == 700, change
+            connection.rollback()
+    warehouse.execute("update intermediate.prediction_fits set kept_share = 1e9 where tenant_id = 'buyers'")
+    assert warehouse.value("select max(expected_net_sales_365d) from marts.customer_predictions") > 1e9
 
 
 def test_segments_and_the_api_ask_for_them(predicted: Warehouse, make_warehouse: Callable[..., Warehouse]) -> None:

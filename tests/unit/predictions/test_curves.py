@@ -37,7 +37,7 @@ def closed_form(model: PurchaseModel, days: int, repeats: int, age: NDArray[np.f
 def test_polynomials_equal_the_closed_form_to_a_millionth(parameters: tuple[float, ...], days: int) -> None:
     r, alpha, a, b = parameters
     model = PurchaseModel(r, alpha, a, b, log_likelihood=0.0, is_at_bound=False)
-    curves = make_curves(model, days, 100)
+    curves = make_curves(model, days, 100, 7300)
     for repeats in (0, 1, 2, 3, 4, 10, 15, 16, 40, 100):
         age = np.unique(np.geomspace(max(repeats, 1), 7300, 40).round())
         age = np.append(age, repeats).astype(float)
@@ -49,16 +49,18 @@ def test_polynomials_equal_the_closed_form_to_a_millionth(parameters: tuple[floa
 
 def test_a_dropout_that_the_closed_form_divides_by_zero_for() -> None:
     model = PurchaseModel(0.5, 40.0, 1.0, 2.0, log_likelihood=0.0, is_at_bound=False)
-    curves = make_curves(model, 90, 5)
+    curves = make_curves(model, 90, 5, 100)
     beside = PurchaseModel(0.5, 40.0, 1.0 + 1e-7, 2.0, log_likelihood=0.0, is_at_bound=False)
     some = np.arange(6)
     expected = curves.expected(model, some, some * 10, some * 20)
-    assert expected == pytest.approx(make_curves(beside, 90, 5).expected(beside, some, some * 10, some * 20), rel=1e-6)
+    assert expected == pytest.approx(
+        make_curves(beside, 90, 5, 100).expected(beside, some, some * 10, some * 20), rel=1e-6
+    )
 
 
 def test_a_thousand_repeats() -> None:
     model = PurchaseModel(0.5, 40.0, 0.7, 2.0, log_likelihood=0.0, is_at_bound=False)
-    curves = make_curves(model, 90, 1000)
+    curves = make_curves(model, 90, 1000, 1000)
     days = np.array([1000])
     # Someone who ordered on each of 1,000 days, the last one included, goes on.
     assert 80 < curves.expected(model, days, days, days)[0] < 90

@@ -40,7 +40,7 @@ def test_bg_nbd_is_that_of_fader_hardie_and_lee(known: Statistics) -> None:
 
 def test_bg_nbd_predicts_the_published_number_of_orders(days: OrderDays, known: Statistics) -> None:
     model = fit_purchases(*known.grouped(), is_modified=False)
-    curves = make_curves(model, cdnow.HOLDOUT_DAYS, int(known.repeats.max()))
+    curves = make_curves(model, cdnow.HOLDOUT_DAYS, int(known.repeats.max()), int(known.age.max()))
     predicted = curves.expected(model, known.repeats, known.last_at, known.age).sum()
     assert predicted == pytest.approx(1653, rel=0.01)
     assert days.orders_between(ORIGIN, ORIGIN + cdnow.HOLDOUT_DAYS).sum() == 1882

@@ -19,7 +19,7 @@ from xeno_pipeline.predictions.refit import refit
 
 _TABLES = {
     "prediction_fits": "The models of who orders again, how often and for how much: one row per tenant.",
-    "prediction_curves": "Polynomials by which SQL computes expected orders, by number of repeats.",
+    "prediction_curves": "Polynomials by which SQL computes expected orders, by number of repeats and age.",
     "prediction_backtests": "What the models would have predicted in the past, and what happened.",
 }
 PREDICTION_KEYS = {table: dg.AssetKey(["intermediate", table]) for table in _TABLES}
