@@ -104,7 +104,7 @@ def _curves_of(
     low, high = (np.exp((pieces[piece] + edge) / _PIECES_IN_E) for edge in (-0.5, 0.5))
     middle, half = (low + high) / 2, (high - low) / 2
     points = middle[:, None] + half[:, None] * _POINTS
-    p, weights = beta_quadrature(model.a, model.survivors_b + repeats, nodes)
+    p, weights = beta_quadrature(model.a, model.survivors_b + repeats.astype(float), nodes)
     exponent = -(model.r + repeats)[of_row, None, None] * np.log1p(p[of_row, None, :] * (days / points)[:, :, None])
     values = np.einsum("ryn,rn->ry", -np.expm1(exponent) / p[of_row, None, :], weights[of_row])
     return repeats[of_row], pieces[piece], _in_days(values @ _TO_COEFFICIENTS, middle - model.alpha, half)
