@@ -1,14 +1,14 @@
 """Expected orders are polynomials of the age in pieces, which are read in parallel; fits are to be made again.
 
-Revision: 0031
+Revision: 0032
 """
 
 from __future__ import annotations
 
 from alembic import op
 
-revision = "0031"
-down_revision = "0030"
+revision = "0032"
+down_revision = "0031"
 branch_labels = None
 depends_on = None
 
