@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from io import StringIO
+from types import NoneType
 from typing import Any
 
 from starlette.responses import Response
@@ -14,6 +15,9 @@ from starlette.responses import Response
 from xeno_pipeline.insights.model import Model
 
 CSV = "text/csv; charset=utf-8"
+
+_WRITTEN_AS_THEY_ARE = (int, float, NoneType)
+"""By the library, as others would be here; most values are of these types, and a file may have millions."""
 
 _STARTS_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -54,21 +58,23 @@ def values_of(rows: Iterable[Model], columns: Sequence[str]) -> Iterator[list[An
 def csv_text(rows: Iterable[Sequence[Any]]) -> str:
     """Rows, as lines of a file."""
     buffer = StringIO()
-    csv.writer(buffer).writerows([_written(value) for value in row] for row in rows)
+    writer = csv.writer(buffer)
+    writer.writerows(
+        [value if type(value) in _WRITTEN_AS_THEY_ARE else _written(value) for value in row] for row in rows
+    )
     return buffer.getvalue()
 
 
 def _written(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
+    if isinstance(value, str):
+        # A spreadsheet would run it as a formula, and a customer may have written it as their name.
+        return f"'{value}" if value.startswith(_STARTS_FORMULA) else value
     if isinstance(value, Decimal):
         return format(value, "f")
     if isinstance(value, date | datetime):
         return value.isoformat()
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, list):
         return _written(", ".join(map(str, value)))
-    text = str(value)
-    # A spreadsheet would run it as a formula, and a customer may have written it as their name.
-    return f"'{text}" if isinstance(value, str) and text.startswith(_STARTS_FORMULA) else text
+    return str(value)
