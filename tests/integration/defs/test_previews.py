@@ -13,7 +13,7 @@ import pytest
 from tests.support.installation import Shop
 from tests.support.location import Location
 from xeno_pipeline.defs.assets import previews
-from xeno_pipeline.defs.assets.charts import MAX_INLINE_LENGTH, bars
+from xeno_pipeline.defs.assets.charts import MAX_INLINE_LENGTH, against_diagonal, bars
 from xeno_pipeline.defs.jobs.names import SYNC_JOB, TRANSFORM_JOB
 
 pytestmark = pytest.mark.thorough
@@ -42,6 +42,15 @@ def heights(markdown: str) -> list[int]:
 def test_bars_have_the_height_of_their_values_and_negative_ones_go_down() -> None:
     assert heights(bars("sales", [0, 50, 100, -98])) == [50, 25, 0, 99]
     assert heights(bars("sales", [0, 0])) == [0, 0]
+
+
+def test_points_lie_across_and_up_and_on_the_diagonal_where_both_are_equal() -> None:
+    image = against_diagonal("shares", [(0.0, 0.5), (0.2, 0.2), (0.5, 0.0)], end=0.5)
+    encoded = re.search(r"\(data:image/svg\+xml,([^)]+)\)", image)
+    assert encoded is not None
+    diagonal, dots = (path.attrib["d"] for path in ElementTree.fromstring(unquote(encoded[1])))
+    assert diagonal.endswith("M0 99L99 0")
+    assert dots == "M0 0h0M40 59h0M99 99h0"
 
 
 def test_a_new_tenants_marts_show_its_figures_without_a_click(location: Location, shop: Shop) -> None:

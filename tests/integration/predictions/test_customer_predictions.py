@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
 
+import dagster as dg
 import numpy as np
 import pytest
 from scipy.special import hyp2f1
@@ -15,6 +17,7 @@ from tests.support.marts.store import OPENED, Store
 from tests.support.marts.warehouse import Warehouse, differences
 from xeno_pipeline.database.connection import Database
 from xeno_pipeline.database.roles import grant_bi_role, revoke_bi_role
+from xeno_pipeline.defs.assets.previews import draw_previews
 from xeno_pipeline.insights.customers import customers_of
 from xeno_pipeline.monitoring.checks import PREDICTIONS, evaluate
 from xeno_pipeline.predictions.purchases import PurchaseModel
@@ -22,6 +25,7 @@ from xeno_pipeline.predictions.values import ValueModel
 from xeno_pipeline.raw.tables import ORDERS
 from xeno_pipeline.segments.registry import save_segment
 from xeno_pipeline.settings import load_settings
+from xeno_pipeline.tenants.bisection import Failures
 
 pytestmark = pytest.mark.thorough
 
@@ -219,6 +223,16 @@ def test_a_backtest_counts_what_happened(predicted: Warehouse) -> None:
                 *(origin, origin, origin + timedelta(days=90), origin),
             )[0]
         )
+
+
+def test_the_page_of_the_mart_draws_the_fifths_beside_the_diagonal(predicted: Warehouse) -> None:
+    key = dg.AssetKey(["marts", "prediction_quality"])
+    drawn = draw_previews(predicted.database, [(key, "buyers"), (key, "nobody")], Failures())
+    shown = str(drawn[key, "buyers"]["calibration"])
+    dots = re.search(r"stroke-linecap='round'%20d='(M[^']+)'", shown)
+    assert dots is not None
+    assert dots[1].count("M") == 5
+    assert "image/svg" not in str(drawn[key, "nobody"]["calibration"])
 
 
 def test_what_is_not_believed_is_null_and_said(predicted: Warehouse, make_warehouse: Callable[..., Warehouse]) -> None:

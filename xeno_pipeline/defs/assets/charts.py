@@ -24,12 +24,33 @@ def bars(title: str, values: Sequence[float]) -> str:
     scale = _HEIGHT / ((top - bottom) or 1.0)
     zero = round(top * scale)
     outline = "".join(f"V{round((top - value) * scale)}h1" for value in values)
-    svg = quote(
-        f"<svg xmlns='http://www.w3.org/2000/svg' width='640' height='120' viewBox='0 0 {len(values)} {_HEIGHT}' "
-        f"preserveAspectRatio='none'><path fill='{_HUE}' d='M0 {zero}{outline}V{zero}z'/></svg>",
-        safe="=:/'",
+    return _image(
+        title,
+        f"width='640' height='120' viewBox='0 0 {len(values)} {_HEIGHT}' preserveAspectRatio='none'>"
+        f"<path fill='{_HUE}' d='M0 {zero}{outline}V{zero}z'/>",
     )
-    return f"![{title}](data:image/svg+xml,{svg})"
+
+
+def against_diagonal(title: str, points: Sequence[tuple[float, float]], end: float) -> str:
+    """An image of points beside the diagonal, on which what is across equals what is up.
+
+    Args:
+        title: what it shows.
+        points: how far each is across, and up.
+        end: where both axes end; they begin at 0.
+    """
+    dots = "".join(f"M{round(_HEIGHT * across / end)} {round(_HEIGHT * (1 - up / end))}h0" for across, up in points)
+    return _image(
+        title,
+        f"width='240' height='240' viewBox='-4 -4 107 107' fill='none'><path stroke='#999' d='M0 0v99h99M0 99L99 0'/>"
+        f"<path stroke='{_HUE}' stroke-width='6' stroke-linecap='round' d='{dots}'/>",
+    )
+
+
+def _image(title: str, svg: str) -> str:
+    """An image in Markdown, of an SVG without its first words and its last."""
+    whole = quote(f"<svg xmlns='http://www.w3.org/2000/svg' {svg}</svg>", safe="=:/'")
+    return f"![{title}](data:image/svg+xml,{whole})"
 
 
 def grid(columns: Sequence[str], rows: Sequence[str], values: Mapping[tuple[int, int], tuple[float, str]]) -> str:

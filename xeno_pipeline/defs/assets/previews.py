@@ -13,13 +13,14 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from itertools import groupby
+from math import ceil
 from operator import itemgetter
 from typing import Any
 
 import dagster as dg
 
 from xeno_pipeline.database.connection import Database
-from xeno_pipeline.defs.assets.charts import bars, grid
+from xeno_pipeline.defs.assets.charts import against_diagonal, bars, grid
 from xeno_pipeline.defs.dagster_internals import latest_materialization_metadata
 from xeno_pipeline.defs.materializations import Metadata
 from xeno_pipeline.tenants.bisection import Failures
@@ -174,7 +175,17 @@ def _calibration(rows: Rows) -> dg.MetadataValue:
     }
     days = f"within {newest['horizon_days']} days from {newest['origin_on']} on"
     title = f"Customers who ordered {days}, by fifths of the predicted probability"
-    return dg.MetadataValue.md(f"{verdict}\n\n{title}\n\n" + grid(columns, labels, cells))
+    return dg.MetadataValue.md(f"{verdict}\n\n{title}\n\n{_diagram(newest)}" + grid(columns, labels, cells))
+
+
+def _diagram(backtest: Mapping[str, Any]) -> str:
+    """Predicted and actual shares of the fifths in one image, and what its axes are; nothing where there are none."""
+    points = [(fifth["predicted"], fifth["actual"]) for fifth in backtest["calibration"] or []]
+    if not points:
+        return ""
+    end = max(ceil(10 * max(max(point) for point in points)), 1) / 10
+    image = against_diagonal("Predicted and actual shares", points, end)
+    return f"{image}\n\nAcross: predicted; up: actual; 0 to {end:.0%}. On the line, both are equal.\n\n"
 
 
 def _table(rows: Rows) -> dg.MetadataValue:
