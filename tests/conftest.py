@@ -19,13 +19,17 @@ from pydantic import SecretStr
 from shopify_sandbox.process import SandboxProcess
 from shopify_sandbox.spec import StoreSpec
 from tests.support.installation import Installation, Shop
+from tests.support.together import LoadDirectoryScheduling
 from xeno_pipeline.database.connection import Database
 from xeno_pipeline.database.embedded import DATABASE, EmbeddedServer
 from xeno_pipeline.database.migrate import migrate
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.tenants.credentials import KeyRing
 
-if TYPE_CHECKING:  # dbt takes seconds to import, and most tests do without it
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+
+    # dbt takes seconds to import, and most tests do without it
     from tests.support.parsed_project import ParsedProject
 
 _LONGEST = ("tests/e2e/", "tests/integration/marts/", "tests/integration/defs/", "tests/integration/isolation/")
@@ -37,6 +41,12 @@ _STORES = 1_000
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest a file: it would leave one worker busy in the end."""
     items.sort(key=lambda item: not item.nodeid.startswith(_LONGEST))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadDirectoryScheduling | None:
+    """Keep the tests of some directories on one worker, where those of a file are."""
+    return LoadDirectoryScheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session", autouse=True)
