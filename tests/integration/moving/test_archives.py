@@ -8,6 +8,7 @@ import zipfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import orjson
 import psycopg
 import pytest
 
@@ -20,6 +21,7 @@ from xeno_pipeline.access.secret import secret_hash
 from xeno_pipeline.database.roles import grant_bi_role, list_bi_roles, revoke_bi_roles
 from xeno_pipeline.database.tenant_lock import lock_for_removal
 from xeno_pipeline.errors import UsageError
+from xeno_pipeline.extraction.sync import Syncer
 from xeno_pipeline.moving.archive import DamagedArchiveError, OtherKeyError
 from xeno_pipeline.moving.arrival import OtherTenantError, OtherVersionError
 from xeno_pipeline.moving.departure import count_unexported, hold_still
@@ -27,8 +29,12 @@ from xeno_pipeline.moving.inventory import MOVED
 from xeno_pipeline.moving.key import make_key as make_archive_key
 from xeno_pipeline.moving.key import ring_of
 from xeno_pipeline.moving.manifest import Manifest
+from xeno_pipeline.privacy import requests
+from xeno_pipeline.privacy.processing import Processor
 from xeno_pipeline.segments import registry as segments
 from xeno_pipeline.shopify.oauth import IssuedToken
+from xeno_pipeline.shopify.privacy import privacy_delivery_of
+from xeno_pipeline.shopify.webhooks import Delivery
 from xeno_pipeline.tenants import registry, syncs
 from xeno_pipeline.tenants.apps import load_app, store_app
 from xeno_pipeline.tenants.credentials import CredentialError, Purpose
@@ -290,6 +296,42 @@ def test_the_rest_brings_what_came_after_the_export_once_and_redactions_are_done
     ]
     with there.database.connect() as connection:
         assert count_unexported(connection, handle) == 0
+
+
+@pytest.mark.thorough
+def test_a_redaction_that_came_while_it_moved_is_done_in_both(
+    there: Installation, here: Installation, shelf: Shop, moving: Tenant, tmp_path: Path
+) -> None:
+    """Where it was by the old installation, and where it is by the new one, whose rows were exported before."""
+    ((customer,),) = there.query("select id from raw.customers where email is not null order by id limit 1")
+    move.export(there, moving.tenant_id, tmp_path / "archive")
+    delivery = Delivery("customers/redact", moving.shop_domain, "one", None, None)
+    body = orjson.dumps({"shop_id": 1, "shop_domain": moving.shop_domain, "customer": {"id": customer}})
+    with there.database.connect() as connection:
+        requests.store(connection, privacy_delivery_of(delivery, body))
+    _redact(there, tmp_path)
+    move.import_(here, tmp_path / "archive")
+    email = "select email from raw.customers where id = %s"
+    assert (there.value(email, customer), here.value(email, customer) is None) == (None, False)
+
+    move.export(there, moving.tenant_id, tmp_path / "rest", rest=True)
+    move.import_(here, tmp_path / "rest")
+    _redact(here, tmp_path)
+    assert here.value(email, customer) is None
+    suppressed = "select object, object_id from ops.suppressed order by 1, 2"
+    assert here.query(suppressed) == there.query(suppressed) != []
+
+
+def _redact(installation: Installation, folder: Path) -> None:
+    """Process the requests that are due."""
+    syncer = Syncer(installation.database, installation.ring, installation.spool)
+    with installation.database.connect() as connection:
+        due = requests.due(connection)
+    assert [request.customer_id for request in due] != []
+    for request in due:
+        Processor(installation.database, folder, syncer.client_of).process(request)
+        with installation.database.connect() as connection:
+            requests.mark_done(connection, [request.id])
 
 
 @pytest.mark.thorough
