@@ -1,6 +1,8 @@
 """`make bench`: every benchmark, as ratios within one run; a table for people, and one JSON object on standard output.
 
 python -m tests.bench [NAME…]
+
+The table has the goal of each figure, and what it was the last time, which is kept in `build/bench.json`.
 """
 
 from __future__ import annotations
@@ -8,24 +10,28 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from tests.bench import bi, exports, fairness, gateway, history, insights, marts, thousand
+from tests.bench.goals import goal_of
 
 BENCHMARKS: dict[str, Callable[[Path], dict[str, float]]] = {
     "history": history.run,
     "marts": marts.run,
+    "bi": bi.run,
     "fairness": fairness.run,
     "thousand": thousand.run,
     "gateway": gateway.run,
-    "bi": bi.run,
     "exports": exports.run,
     "insights": insights.run,
 }
+LAST = Path(__file__).parents[2] / "build" / "bench.json"
+
+Figures = dict[str, dict[str, float]]
 
 
 def main(names: list[str]) -> int:
@@ -35,21 +41,44 @@ def main(names: list[str]) -> int:
         sys.stderr.write(f"There is no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}.\n")
         return 2
     err = Console(stderr=True)
-    measured: dict[str, dict[str, float]] = {}
+    last = read_last(LAST)
+    measured: Figures = {}
     for name in names or BENCHMARKS:
         with err.status(f"{name}: measuring"), tempfile.TemporaryDirectory(prefix="xeno-bench-") as folder:
             measured[name] = BENCHMARKS[name](Path(folder))
-        err.print(_table(name, measured[name]))
+        err.print(table(name, measured[name], last.get(name, {})))
+        keep(LAST, {**last, **measured})
     sys.stdout.write(json.dumps(measured) + "\n")
     return 0
 
 
-def _table(name: str, figures: dict[str, float]) -> Table:
-    table = Table("figure", title=name, title_justify="left")
-    table.add_column("measured", justify="right")
+def read_last(path: Path) -> Figures:
+    """What was measured the last time; nothing the first time."""
+    last: Figures = json.loads(path.read_text()) if path.exists() else {}
+    return last
+
+
+def keep(path: Path, measured: Figures) -> None:
+    """Keep figures for the next run."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(measured, indent=2) + "\n")
+
+
+def table(name: str, figures: Mapping[str, float], last: Mapping[str, float]) -> Table:
+    """A benchmark's figures, beside those of the last time and their goals."""
+    made = Table("figure", title=name, title_justify="left")
+    for column in ("measured", "last", "goal"):
+        made.add_column(column, justify="right")
     for figure, value in figures.items():
-        table.add_row(figure.replace("_", " "), f"{value:,.2f}" if isinstance(value, float) else f"{value:,}")
-    return table
+        goal = goal_of(name, figure)
+        style = None if goal is None else "green" if goal.is_met(value) else "red"
+        before = _written(last[figure]) if figure in last else ""
+        made.add_row(figure.replace("_", " "), _written(value), before, str(goal or ""), style=style)
+    return made
+
+
+def _written(value: float) -> str:
+    return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
 
 
 if __name__ == "__main__":

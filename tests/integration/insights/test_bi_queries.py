@@ -1,0 +1,34 @@
+"""The queries of the benchmark of BI tools: each finds, as a tenant, what the owner finds of that tenant."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from tests.bench.bi import of_tenant, read_queries
+from xeno_pipeline.database.roles import grant_bi_role
+
+if TYPE_CHECKING:
+    from tests.support.marts.warehouse import Warehouse
+
+pytestmark = pytest.mark.thorough
+
+TENANT = "depot"
+
+
+def test_a_tenant_finds_what_the_owner_finds_of_it(marts: Warehouse) -> None:
+    role = grant_bi_role(marts.database, TENANT)
+    user = marts.database.url.partition("//")[2].partition("@")[0]
+    found = 0
+    login = marts.database.url.replace(f"//{user}@", f"//{role.name}@")
+    with psycopg.connect(login) as tenant, marts.database.connect() as owner:
+        for name, query in read_queries().items():
+            whole = re.sub(r"\blimit \d+$", "", query)  # which rows of equal rank come first is left to the plan
+            rows = Counter(map(repr, tenant.execute(whole).fetchall()))
+            assert rows == Counter(map(repr, owner.execute(of_tenant(whole, TENANT)).fetchall())), name
+            found += bool(rows)
+    assert found >= 25, "most of them find something"
