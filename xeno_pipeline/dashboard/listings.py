@@ -10,7 +10,7 @@ from starlette.responses import Response
 from xeno_pipeline.dashboard.downloads import CSV, columns_of, csv_of, csv_text, values_of
 from xeno_pipeline.dashboard.visits import StoreVisit
 from xeno_pipeline.insights.model import Model
-from xeno_pipeline.insights.paging import MAX_LIMIT, Item, Page
+from xeno_pipeline.insights.paging import MAX_ROWS, Item, Page
 from xeno_pipeline.web.downloads import Download, one_download
 
 
@@ -36,7 +36,7 @@ def download_all(
         TooManyDownloadsError: as many as may be are under way.
     """
     name = f"{visit.tenant_id}-{name}"
-    first = read(visit, None, MAX_LIMIT)
+    first = read(visit, None, MAX_ROWS)
     if first.next is None:
         return csv_of(name, item, first.data, without=without)
     columns = columns_of(item, without)
@@ -46,7 +46,7 @@ def download_all(
         yield csv_text([columns, *values_of(page.data, columns)]).encode()
         while page.next is not None:
             with visit.again() as another:
-                page = read(another, page.next, MAX_LIMIT)
+                page = read(another, page.next, MAX_ROWS)
             yield csv_text(values_of(page.data, columns)).encode()
 
     with ExitStack() as held:

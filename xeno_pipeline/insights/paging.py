@@ -23,6 +23,11 @@ from xeno_pipeline.errors import UsageError
 from xeno_pipeline.insights.model import Model
 
 MAX_LIMIT = 500
+"""Of a page that a client asks for."""
+
+MAX_ROWS = 5_000
+"""Of a page that is read for a file: some lists cost as much for a row as for all of them."""
+
 DEFAULT_LIMIT = 50
 
 Item = TypeVar("Item", bound=Model)
@@ -120,15 +125,15 @@ def read_page(
         where: which rows the list has, besides the tenant's.
         sort: one of the list's sorts; None for its default.
         cursor: that of the page; None for the first.
-        limit: rows at most, 1 to MAX_LIMIT.
+        limit: rows at most, 1 to MAX_ROWS.
 
     Raises:
         UnknownSortError: the list is not sorted by that.
         UnusableCursorError: the cursor is none of this list and sort.
         UnusableLimitError: the limit is out of bounds.
     """
-    if not 1 <= limit <= MAX_LIMIT:
-        raise UnusableLimitError(f"A page cannot have {limit} rows: ask for 1 to {MAX_LIMIT}.")
+    if not 1 <= limit <= MAX_ROWS:
+        raise UnusableLimitError(f"A page cannot have {limit} rows: ask for 1 to {MAX_ROWS}.")
     order = _Order.of(listing, sort or listing.default)
     after = order.read_cursor(cursor) if cursor is not None else None
     rows: list[Row] = []

@@ -164,7 +164,7 @@ def test_every_table_is_a_file_and_has_the_link_to_it(analyst: Visitor, viewer: 
 def test_a_long_list_is_sent_page_by_page_in_the_order_of_the_table(
     analyst: Visitor, dashboard: Dashboard, marts: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listings, "MAX_LIMIT", 7)
+    monkeypatch.setattr(listings, "MAX_ROWS", 7)
     for path, table in (("customers", "dim_customers"), ("ledger", "fct_sales")):
         span = {"from": "2020-01-01", "to": "2030-12-31"} if path == "ledger" else {"sort": "-net_sales"}
         rows = rows_of(analyst, f"/stores/shelf/{path}", **span)
@@ -181,7 +181,7 @@ def test_a_long_list_is_sent_page_by_page_in_the_order_of_the_table(
 def test_a_long_list_ends_with_the_session(
     dashboard: Dashboard, marts: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listings, "MAX_LIMIT", 7)
+    monkeypatch.setattr(listings, "MAX_ROWS", 7)
     visitor = dashboard.sign_in(Role.VIEWER, "shelf", email="leaver@example.com")
     read = values_of
 
