@@ -7,6 +7,8 @@ digests of all members; it is sealed with the archive's key.
 from __future__ import annotations
 
 import hashlib
+import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,6 +32,12 @@ _SEAL = "manifest.seal"
 _MOST_MANIFEST_BYTES = 16 << 20
 _LEVEL = 1
 """Of compression: JSON shrinks to a sixth, and the database is what a move waits for."""
+
+_DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError),
+    *(KeyError, ValueError, OverflowError, NotImplementedError, RuntimeError, OSError),
+)
+"""What zipfile raises for files that are not as it expects."""
 
 
 class DamagedArchiveError(XenoError):
@@ -80,12 +88,11 @@ class ArchiveReader:
 
     def __init__(self, path: Path, ring: KeyRing) -> None:
         self._path = path
+        with self._damage_explained():
+            self._zip = zipfile.ZipFile(path)
+            content, seal = self._read(_MANIFEST), self._read(_SEAL)
         try:
-            with self._damage_explained():
-                self._zip = zipfile.ZipFile(path)
-                content = self._read(_MANIFEST)
-                self.manifest = Manifest.model_validate_json(content)
-                seal = self._read(_SEAL)
+            self.manifest = Manifest.model_validate_json(content)
         except ValidationError:
             raise DamagedArchiveError(
                 f"{path} is no archive of a tenant that this xeno-pipeline can read: use the version that wrote it."
@@ -138,14 +145,14 @@ class ArchiveReader:
         with self._zip.open(name) as member:
             content = member.read(_MOST_MANIFEST_BYTES + 1)
         if len(content) > _MOST_MANIFEST_BYTES:
-            raise self._damaged(f"{name} is too large")
+            raise ValueError(f"{name} is too large")
         return content
 
     @contextmanager
     def _damage_explained(self) -> Iterator[None]:
         try:
             yield
-        except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, RuntimeError) as error:
+        except _DAMAGE as error:
             raise self._damaged(str(error)) from error
 
     def _damaged(self, reason: str) -> DamagedArchiveError:

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from tests.support import moving as move
+from tests.support.database_roles import PLAIN, create_role
 from tests.support.events import tell
 from tests.support.installation import Installation, Shop, changed
 from xeno_pipeline.access.grants import invite, make_key
@@ -22,6 +23,7 @@ from xeno_pipeline.database.roles import grant_bi_role, list_bi_roles, revoke_bi
 from xeno_pipeline.database.tenant_lock import lock_for_removal
 from xeno_pipeline.errors import UsageError
 from xeno_pipeline.extraction.sync import Syncer
+from xeno_pipeline.moving import described
 from xeno_pipeline.moving.archive import DamagedArchiveError, OtherKeyError
 from xeno_pipeline.moving.arrival import OtherTenantError, OtherVersionError
 from xeno_pipeline.moving.departure import count_unexported, hold_still
@@ -129,6 +131,26 @@ def test_a_role_of_the_server_is_never_touched_and_another_name_is_told(
         revoke_bi_roles(connection, moving.tenant_id)
     with there.database.connect() as connection:
         assert [(each.name, each.may_log_in) for each in list_bi_roles(connection)] == [(role.name, True)]
+
+
+@pytest.mark.thorough
+def test_a_role_whose_password_the_database_does_not_show_keeps_its_name_and_how_to_set_it_is_told(
+    there: Installation, here: Installation, moving: Tenant, tmp_path: Path
+) -> None:
+    role = grant_bi_role(there.database, moving.tenant_id, tool="metabase")
+    with there.database.connect() as connection:
+        create_role(there.database, PLAIN)
+        connection.execute(f"grant usage on schema ops to {PLAIN}; grant select on ops.bi_roles to {PLAIN}")
+        connection.execute(f"set role {PLAIN}")
+        (found,) = described.bi_roles(connection, ring_of(move.KEY), moving.tenant_id)
+        assert (found.name, found.tool, found.verifier) == (role.name, "metabase", None)
+    there.execute(f"alter role {role.name} password null")
+    move.export(there, moving.tenant_id, tmp_path / "archive")
+    with there.database.connect() as connection:
+        remove_tenant(connection, moving.tenant_id)
+    (note,) = move.import_(here, tmp_path / "archive").notes
+    assert f"metabase ({role.name}) has no password yet" in note
+    assert f"`xeno tenant bi-role {moving.tenant_id} --name metabase --password -`" in note
 
 
 @pytest.mark.thorough
