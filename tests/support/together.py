@@ -12,6 +12,7 @@ _TOGETHER = (
     "tests/integration/exports/",
     "tests/integration/insights/",
     "tests/integration/isolation/",
+    "tests/integration/moving/",
     "tests/integration/shopify/",
 )
 """Directories with fixtures of their session or package that cost more than an uneven end of the workers."""

@@ -13,7 +13,7 @@ from psycopg import IsolationLevel, sql
 
 from xeno_pipeline.database.connection import Connection, Database
 from xeno_pipeline.database.migrate import newest_version
-from xeno_pipeline.errors import UsageError
+from xeno_pipeline.errors import UsageError, XenoError
 from xeno_pipeline.moving import described
 from xeno_pipeline.moving.archive import ArchiveWriter, RowCounter
 from xeno_pipeline.moving.inventory import INBOX, LATE, MOVED, PRIVACY_REQUESTS, MovedTable
@@ -24,6 +24,10 @@ from xeno_pipeline.tenants.grants import wait_for_renewal
 
 _MARGIN = timedelta(minutes=10)
 """What is exported once more before the last export: a row's own instant is from before its commit."""
+
+
+class NotHeldStillError(XenoError):
+    """The tenant was active again before its archive was whole."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,8 @@ def hold_still(database: Database, handle: str) -> Iterator[Departure]:
     suspended tenant stays suspended. Where the `with` fails, the tenant is as it was.
 
     Raises:
-        UnknownTenantError: there is none of that handle.
+        UnknownTenantError: there is none of that handle, or it was removed in between.
+        NotHeldStillError: it was resumed in between.
     """
     with database.connect() as connection:
         wait_for_renewal(connection, handle)
@@ -60,14 +65,23 @@ def hold_still(database: Database, handle: str) -> Iterator[Departure]:
     departure = Departure(handle, row[0], "suspended" if former == "suspended" else "active")
     try:
         yield departure
+        _check_held_still(database, handle)
     except BaseException:
-        if former == "active":
-            with database.connect() as connection:
+        with database.connect() as connection:
+            if former == "active" and registry.find(connection, handle) is not None:
                 registry.set_status(connection, handle, former)
         raise
     with database.connect() as connection:
         connection.execute("update ops.tenants set exported_at = %s where tenant_id = %s", [departure.began_at, handle])
         audit.record(connection, handle, "exported", "`xeno tenant export`")
+
+
+def _check_held_still(database: Database, handle: str) -> None:
+    with database.connect() as connection:
+        if registry.get(connection, handle).status == "active":
+            raise NotHeldStillError(
+                f"{handle} was resumed while it was exported, so the archive is of no use: export it again."
+            )
 
 
 def export_tenant(

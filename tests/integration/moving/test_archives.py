@@ -23,10 +23,11 @@ from xeno_pipeline.database.roles import grant_bi_role, list_bi_roles, revoke_bi
 from xeno_pipeline.database.tenant_lock import lock_for_removal
 from xeno_pipeline.errors import UsageError
 from xeno_pipeline.extraction.sync import Syncer
+from xeno_pipeline.monitoring.doctor.stores import diagnose_stores
 from xeno_pipeline.moving import described
 from xeno_pipeline.moving.archive import DamagedArchiveError, OtherKeyError
 from xeno_pipeline.moving.arrival import OtherTenantError, OtherVersionError
-from xeno_pipeline.moving.departure import count_unexported, hold_still
+from xeno_pipeline.moving.departure import NotHeldStillError, count_unexported, hold_still
 from xeno_pipeline.moving.inventory import MOVED
 from xeno_pipeline.moving.key import make_key as make_archive_key
 from xeno_pipeline.moving.key import ring_of
@@ -34,6 +35,7 @@ from xeno_pipeline.moving.manifest import Manifest
 from xeno_pipeline.privacy import requests
 from xeno_pipeline.privacy.processing import Processor
 from xeno_pipeline.segments import registry as segments
+from xeno_pipeline.settings import Settings
 from xeno_pipeline.shopify.oauth import IssuedToken
 from xeno_pipeline.shopify.privacy import privacy_delivery_of
 from xeno_pipeline.shopify.webhooks import Delivery
@@ -267,6 +269,37 @@ def test_a_tenant_whose_export_fails_is_active_again(there: Installation, moving
         fail()
     assert [tenant.status for tenant in there.tenants()] == ["active"]
     assert there.value("select exported_at from ops.tenants") is None
+
+
+@pytest.mark.thorough
+def test_an_export_during_which_the_tenant_is_resumed_or_removed_says_so(there: Installation, moving: Tenant) -> None:
+    handle = moving.tenant_id
+    with (
+        pytest.raises(NotHeldStillError, match=rf"^{handle} was resumed while it was exported"),
+        hold_still(there.database, handle),
+        there.database.connect() as connection,
+    ):
+        registry.set_status(connection, handle, "active")
+    with (
+        pytest.raises(UnknownTenantError),
+        hold_still(there.database, handle),
+        there.database.connect() as connection,
+    ):
+        remove_tenant(connection, handle)
+
+
+@pytest.mark.thorough
+def test_the_doctor_knows_who_is_moving(there: Installation, moving: Tenant, tmp_path: Path) -> None:
+    def found() -> list[str]:
+        diagnoses = diagnose_stores(Settings(home=tmp_path), there.database, None)
+        return [f"{each.subject}: {each.message}" for each in diagnoses if each.subject == f"store {moving.tenant_id}"]
+
+    assert found() == []
+    with hold_still(there.database, moving.tenant_id):
+        (sentence,) = found()
+        assert "the export has not ended, or its process died" in sentence
+    (sentence,) = found()
+    assert "It was exported at 20" in sentence
 
 
 @pytest.mark.thorough

@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 
 import requests
 
-from xeno_pipeline.database.connection import Database
+from xeno_pipeline.database.connection import Connection, Database
 from xeno_pipeline.errors import XenoError
 from xeno_pipeline.monitoring.doctor.clock import diagnose_clock
 from xeno_pipeline.monitoring.doctor.diagnosis import Diagnosis, from_error, ok, warning
@@ -30,16 +30,33 @@ _TIMEOUT_SECONDS = 60.0
 
 
 def diagnose_stores(settings: Settings, database: Database, ring: KeyRing | None) -> list[Diagnosis]:
-    """Tokens and scopes of all active tenants, and one store's clock."""
+    """Tokens and scopes of all active tenants, one store's clock, and who is moving away."""
     with database.connect() as connection:
         tenants = registry.active(connection)
+        moving = _diagnose_moving(connection)
     if not tenants:
-        return [warning("stores", "There are no active tenants.", "Connect one with `xeno tenant add`.")]
+        return [warning("stores", "There are no active tenants.", "Connect one with `xeno tenant add`."), *moving]
     if ring is None:
-        return []
+        return moving
     return [
+        *moving,
         *_diagnose_tokens(settings, database, ring, tenants),
         _diagnose_store_clock(tenants),
+    ]
+
+
+def _diagnose_moving(connection: Connection) -> list[Diagnosis]:
+    """The tenants that are moving to another installation, which no check is about, as nothing of them is due."""
+    query = "select tenant_id, exported_at from ops.tenants where status = 'moving' order by tenant_id"
+    return [
+        warning(
+            f"store {tenant_id}",
+            f"It was exported at {exported_at:%Y-%m-%d %H:%M} UTC, and is not synced since."
+            if exported_at
+            else "It is not synced while it is exported; the export has not ended, or its process died.",
+            f"Remove it once it is there, or read it here again with `xeno tenant resume {tenant_id}`.",
+        )
+        for tenant_id, exported_at in connection.execute(query)
     ]
 
 
