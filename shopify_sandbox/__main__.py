@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from shopify_sandbox.buyers import Buyers
 from shopify_sandbox.server import StoreSpec, demo_specs, serve
 
 Value = TypeVar("Value")
@@ -16,6 +17,7 @@ Value = TypeVar("Value")
 _OPTIONS = {
     "generate": "ORDERS",
     "orders-csv": "FILE",
+    "buyers": "CUSTOMERS[,NAME=NUMBER...]",
     "currency": "CODE",
     "timezone": "ZONE",
     "seed": "NUMBER",
@@ -29,6 +31,8 @@ _OPTIONS = {
 _HELP = {
     "generate": "a store with that many generated orders",
     "orders-csv": "a store read from a file of order lines (CSV, also gzipped)",
+    "buyers": "a store with that many customers whose orders are drawn from MBG/NBD and Gamma-Gamma: their parameters "
+    "(r, alpha in days, a, b; p, q, v) and the days of history, such as acme=5000,r=0.5,days=730",
     "currency": "its currency; default: USD",
     "timezone": "its time zone; default: UTC",
     "seed": "another seed generates another history",
@@ -122,10 +126,11 @@ def stores(**options: list[str]) -> list[StoreSpec]:
     made: dict[str, dict[str, Any]] = {}
     for handle, orders in _pairs("generate", options, int).items():
         made[handle] = {"orders": orders}
-    for handle, file in _pairs("orders-csv", options, Path).items():
-        if handle in made:
-            raise ValueError(f"Store {handle} cannot be both generated and read from a file.")
-        made[handle] = {"orders_csv": file}
+    for source, read_source in (("orders-csv", Path), ("buyers", Buyers.parse)):
+        for handle, value in _pairs(source, options, read_source).items():
+            if handle in made:
+                raise ValueError(f"Store {handle} cannot be more than one of generated, drawn and read from a file.")
+            made[handle] = {source.replace("-", "_"): value}
     for option, read in _FACTS.items():
         everywhere = [value for value in options.get(option, []) if option == "until" and "=" not in value]
         for handle in made if everywhere else ():

@@ -104,8 +104,9 @@ def arguments(specs: Sequence[StoreSpec]) -> list[str]:
     """The command line options that make these stores."""
     options: list[str] = []
     for spec in specs:
-        source = ("--generate", spec.orders) if spec.orders_csv is None else ("--orders-csv", spec.orders_csv)
-        facts = [source, ("--currency", spec.currency), ("--timezone", spec.timezone), ("--seed", spec.seed)]
+        sources = [("--generate", spec.orders), ("--orders-csv", spec.orders_csv), ("--buyers", spec.buyers)]
+        facts: list[tuple[str, object]] = [source for source in sources if source[1] is not None]
+        facts += [("--currency", spec.currency), ("--timezone", spec.timezone), ("--seed", spec.seed)]
         facts += [("--plan", spec.plan), ("--scopes", ",".join(spec.scopes)), ("--token", spec.token)]
         if spec.until is not None:
             facts.append(("--until", spec.until.isoformat()))

@@ -13,6 +13,8 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import orjson
 
+from shopify_sandbox.buyers import Buyers
+
 DEFAULT_TOKEN = "shpat_sandbox"  # noqa: S105  (a toy store's token, the same everywhere on purpose)
 DEFAULT_SCOPES = ("read_orders", "read_all_orders", "read_customers", "read_customer_merge", "read_products")
 PLANS = {"Standard": 100, "Advanced": 200, "Plus": 1000, "Enterprise": 2000}
@@ -32,7 +34,7 @@ def _time_zones() -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class StoreSpec:
-    """One store: generated (`orders`) or read from a file (`orders_csv`), and the facts of the shop.
+    """One store: generated (`orders`, or `buyers`) or read from a file (`orders_csv`), and the facts of the shop.
 
     Raises:
         ValueError: In one sentence, where a value is none.
@@ -52,14 +54,20 @@ class StoreSpec:
     plan: str = "Standard"
     scopes: tuple[str, ...] = DEFAULT_SCOPES
     token: str = DEFAULT_TOKEN
+    buyers: Buyers | None = None
+    """Customers whose orders are drawn from a model, with nothing else happening to them."""
 
     def __post_init__(self) -> None:
         if not _HANDLE.fullmatch(self.handle):
             raise ValueError(f"{self.handle!r} is no store handle: lower-case letters, digits and hyphens only.")
-        if (self.orders is None) == (self.orders_csv is None):
-            raise ValueError(f"Store {self.handle} needs either a number of orders to generate or a file of orders.")
+        if [self.orders, self.orders_csv, self.buyers].count(None) != 2:
+            raise ValueError(
+                f"Store {self.handle} needs either a number of orders to generate, buyers, or a file of orders."
+            )
         if self.orders is not None and not 0 <= self.orders <= 10_000_000:
             raise ValueError(f"Store {self.handle} can have 0 to 10,000,000 generated orders, not {self.orders}.")
+        if self.buyers is not None:
+            self.buyers.check()
         if self.timezone not in _time_zones():
             raise ValueError(f"{self.timezone!r} is no time zone, such as Europe/Berlin.")
         if not re.fullmatch(r"[A-Z]{3}", self.currency):
@@ -82,7 +90,8 @@ class StoreSpec:
     @property
     def fingerprint(self) -> str:
         """Tells whether remembered state belongs to this spec; what may change freely is left out."""
-        identity: dict[str, Any] = {
+        identity: dict[str, Any] = {} if self.buyers is None else {"buyers": str(self.buyers)}
+        identity |= {
             "generation": _GENERATION,
             "orders": self.orders,
             "csv": None if self.orders_csv is None else str(self.orders_csv.absolute()),

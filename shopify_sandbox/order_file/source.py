@@ -10,6 +10,7 @@ import shutil
 from collections import Counter
 from functools import cached_property
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -30,18 +31,17 @@ CHILDREN = 4096
 MAX_CUSTOMER_ID = 2**62
 
 
-def load_file(spec: StoreSpec, folder: Path, overlay: Overlay) -> OrderFile:
+def load_file(path: Path, zone: ZoneInfo, folder: Path, overlay: Overlay) -> OrderFile:
     """The file's orders; read again only when the file changed.
 
     Raises:
         CsvError: In one sentence, naming the line.
         OSError: If the file cannot be read.
     """
-    assert spec.orders_csv is not None
-    stat = spec.orders_csv.stat()
+    stat = path.stat()
     kept = f"{stat.st_mtime_ns:x}-{stat.st_size:x}"
     if overlay.setting("csv") != kept:
-        OrderFile.read(spec.orders_csv, spec.zone).save(folder / kept)
+        OrderFile.read(path, zone).save(folder / kept)
         for old in folder.glob("*"):
             if old.name != kept:
                 shutil.rmtree(old)

@@ -32,6 +32,7 @@ from shopify_sandbox.model.objects import (
 )
 from shopify_sandbox.model.order import Order, order_from_json
 from shopify_sandbox.model.times import DAY, instant, iso
+from shopify_sandbox.order_file.drawn import draw_file
 from shopify_sandbox.order_file.source import CsvSource, load_file, load_kept
 from shopify_sandbox.search.values import Clock
 from shopify_sandbox.spec import StoreSpec
@@ -97,11 +98,13 @@ class Store:
         self.overlay.close()
 
     def _source(self, *, snapshot: bool) -> Source:
-        if self.spec.orders_csv is None:
+        if self.spec.orders is not None:
             return GeneratedSource(self.spec, load_plan(self.spec, self.folder / "plan", self.until), self.until)
         folder = self.folder / "csv"
-        file = load_kept(folder, self.overlay) if snapshot else load_file(self.spec, folder, self.overlay)
-        return CsvSource(self.spec, file, self.overlay, self.now())
+        if snapshot:
+            return CsvSource(self.spec, load_kept(folder, self.overlay), self.overlay, self.now())
+        path = self.spec.orders_csv or draw_file(self.spec, self.folder, self.until)
+        return CsvSource(self.spec, load_file(path, self.spec.zone, folder, self.overlay), self.overlay, self.now())
 
     # -- facts of the shop
 

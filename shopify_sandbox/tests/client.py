@@ -134,7 +134,7 @@ class LocalClient(Client):
 def opened(folder: Path, handle: str, **facts: Any) -> Iterator[LocalClient]:
     """A store in this process (of 120 orders, unless it is said otherwise), with a clock of points that stands."""
     ticker = Ticker()
-    source = {} if "orders_csv" in facts else {"orders": 120, "until": UNTIL}
+    source = {} if facts.keys() & {"orders_csv", "buyers"} else {"orders": 120, "until": UNTIL}
     stores = Stores([StoreSpec(handle, **{**source, **facts})], folder, "http://sandbox", ticker)
     try:
         api = stores.get(handle)

@@ -221,7 +221,7 @@ def test_the_demo_has_stores_in_three_zones_and_currencies() -> None:
     ("facts", "sentence"),
     [
         ({"handle": "No Handle"}, "'No Handle' is no store handle: lower-case letters, digits and hyphens only."),
-        ({"orders": None}, "needs either a number of orders to generate or a file of orders"),
+        ({"orders": None}, "needs either a number of orders to generate, buyers, or a file of orders"),
         ({"orders": -1}, "can have 0 to 10,000,000 generated orders, not -1"),
         ({"timezone": "Berlin"}, "'Berlin' is no time zone"),
         ({"currency": "euro"}, "'euro' is no currency code"),

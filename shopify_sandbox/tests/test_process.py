@@ -164,7 +164,10 @@ def test_stores_that_another_server_serves_are_left_to_it(tmp_path: Path, capsys
         (["--generate", "a=1", "--currency", "b=EUR"], "--currency is of the store b, which is neither generated nor"),
         (["--generate", "a=1", "--timezone", "a=Mars"], "'Mars' is no time zone, such as Europe/Berlin."),
         (["--generate", "a=1", "--until", "soon"], "'soon' is no time, such as 2026-06-30T00:00:00Z."),
-        (["--generate", "a=1", "--orders-csv", "a=x.csv"], "Store a cannot be both generated and read from a file."),
+        (
+            ["--generate", "a=1", "--orders-csv", "a=x.csv"],
+            "Store a cannot be more than one of generated, drawn and read from a file.",
+        ),
     ],
 )
 def test_what_cannot_be_served_is_refused_in_a_sentence(

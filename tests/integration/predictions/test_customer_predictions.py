@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy.special import hyp2f1
 
-from tests.support.buyers import Buyers
+from shopify_sandbox.buyers import Buyers
 from tests.support.marts.store import OPENED, Store
 from tests.support.marts.warehouse import Warehouse, differences
 from xeno_pipeline.database.connection import Database
@@ -35,7 +35,7 @@ MONDAY = TODAY - timedelta(days=TODAY.weekday())
 
 
 def _fill(store: Store) -> None:
-    for days in Buyers(r=1.0).draw(700, DAYS, seed=5):
+    for days in Buyers(700, DAYS, r=1.0).draw(seed=5):
         customer = store.add_customer()
         for day, value in days:
             store.place_order(customer, day * 24 + 10, product=None, price=f"{value:.2f}")
