@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.support.installation import Installation
-from xeno_pipeline.moving.archive import ArchiveReader
+from xeno_pipeline.moving.archive import ArchiveReader, RowCounter
 from xeno_pipeline.moving.arrival import Imported, import_archive
 from xeno_pipeline.moving.departure import export_rest, export_tenant, hold_still
 from xeno_pipeline.moving.key import make_key, ring_of
@@ -26,11 +26,11 @@ def export(installation: Installation, handle: str, path: Path, *, rest: bool = 
         return export_tenant(installation.database, installation.ring, held, file, ring_of(KEY), ignore_rows)
 
 
-def import_(installation: Installation, path: Path, key: str = KEY) -> Imported:
+def import_(installation: Installation, path: Path, key: str = KEY, on_rows: RowCounter = ignore_rows) -> Imported:
     """Load an archive."""
     ring = ring_of(key)
     archive = ArchiveReader(path, ring)
     try:
-        return import_archive(installation.database, installation.ring, archive, ring, ignore_rows)
+        return import_archive(installation.database, installation.ring, archive, ring, on_rows)
     finally:
         archive.close()

@@ -69,7 +69,7 @@ def import_archive(
         if manifest.kind == "rest":
             _check_known(connection, manifest)
         else:
-            registry.check_not_registered(connection, manifest.tenant_id, manifest.shop_gid)
+            _check_new(connection, manifest)
         _check_columns(connection, manifest)
     archive.verify(on_rows)
     if manifest.kind == "rest":
@@ -85,11 +85,9 @@ def _import_tenant(
     database: Database, ring: KeyRing, archive: ArchiveReader, archive_ring: KeyRing, on_rows: RowCounter
 ) -> Imported:
     manifest = archive.manifest
-    assert manifest.registration is not None
-    tenant = manifest.registration.tenant(manifest.tenant_id, manifest.shop_gid)
     with database.connect() as connection:
-        lock_for_removal(connection, tenant.tenant_id)  # a second import of the same waits, and is refused
-        registry.check_not_registered(connection, tenant.tenant_id, tenant.shop_gid)
+        lock_for_removal(connection, manifest.tenant_id)  # a second import of the same waits, and is refused
+        tenant = _check_new(connection, manifest)
         # What needs no registration comes first: the registry is locked as briefly as can be.
         for table in manifest.tables:
             if table.name.startswith("ops."):
@@ -97,7 +95,7 @@ def _import_tenant(
             else:
                 _copy(connection, archive, table, on_rows)
         registry.add(connection, tenant)
-        settling.complete_registration(connection, tenant.tenant_id, manifest.registration)
+        settling.complete_registration(connection, manifest)
         for table in manifest.tables:
             if table.name.startswith("ops."):
                 _admit(connection, manifest, table)
@@ -138,6 +136,20 @@ def _check_version(manifest: Manifest) -> None:
             f"{manifest.product}), and this installation of {newest_version()}: bring both installations to the same "
             "version, and export the tenant again."
         )
+
+
+def _check_new(connection: Connection, manifest: Manifest) -> Tenant:
+    """The tenant that is to be registered.
+
+    Raises:
+        TenantExistsError: it is already.
+        UnusableFactsError: its time zone is unknown here.
+    """
+    assert manifest.registration is not None, "an archive of everything has it"
+    tenant = manifest.registration.tenant(manifest.tenant_id, manifest.shop_gid)
+    registry.check_not_registered(connection, tenant.tenant_id, tenant.shop_gid)
+    registry.check_facts(connection, tenant)
+    return tenant
 
 
 def _check_known(connection: Connection, manifest: Manifest) -> Tenant:

@@ -9,7 +9,7 @@ from psycopg import sql
 
 from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.database.roles import allow_login, create_role, explain_refusal, set_up_role
-from xeno_pipeline.moving.manifest import Access, ArchivedRole, Manifest, Registration
+from xeno_pipeline.moving.manifest import Access, ArchivedRole, Manifest
 from xeno_pipeline.shopify.privacy import CUSTOMER_REDACT
 from xeno_pipeline.tenants import usage
 from xeno_pipeline.tenants.apps import store_app
@@ -20,8 +20,10 @@ _ROLE = re.compile(r"xeno_bi_[0-9a-f]{16}")
 _VERIFIER = re.compile(r"SCRAM-SHA-256\$\d+:[0-9A-Za-z+/=]+\$[0-9A-Za-z+/=]+:[0-9A-Za-z+/=]+")
 
 
-def complete_registration(connection: Connection, tenant_id: str, registration: Registration) -> None:
+def complete_registration(connection: Connection, manifest: Manifest) -> None:
     """Store what the registry knows of a tenant besides its facts."""
+    registration, tenant_id = manifest.registration, manifest.tenant_id
+    assert registration is not None
     connection.execute(
         "update ops.tenants set created_at = %s, connected_at = %s where tenant_id = %s",
         [registration.created_at, registration.connected_at, tenant_id],

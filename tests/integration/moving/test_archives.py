@@ -500,19 +500,30 @@ def test_an_archive_of_another_version_is_refused(here: Installation, archive: P
 
 
 @pytest.mark.thorough
-def test_an_import_that_breaks_off_leaves_nothing(here: Installation, archive: Path) -> None:
-    here.execute(
-        """
-        create function full_disk() returns trigger language plpgsql
-        as $$ begin raise exception using errcode = '53100'; end $$;
-        create trigger full_disk before insert on ops.tenant_credentials execute function full_disk()
-        """
-    )
-    with pytest.raises(psycopg.errors.DiskFull):
-        move.import_(here, archive)
+@pytest.mark.parametrize("way", ["full disk", "interrupted", "connection lost"])
+def test_an_import_that_breaks_off_leaves_nothing(here: Installation, archive: Path, way: str) -> None:
+    def break_off(table: str, rows: int, _: int | None) -> None:
+        if table == "raw.order_sales" and way == "interrupted":
+            raise KeyboardInterrupt
+        if table == "raw.order_sales" and way == "connection lost":
+            here.query(
+                "select pg_terminate_backend(pid) from pg_stat_activity "
+                "where datname = current_database() and pid <> pg_backend_pid()"
+            )
+
+    if way == "full disk":  # at the end, when all tables are loaded
+        here.execute(
+            """
+            create function full_disk() returns trigger language plpgsql
+            as $$ begin raise exception using errcode = '53100'; end $$;
+            create trigger full_disk before insert on ops.tenant_credentials execute function full_disk()
+            """
+        )
+    with pytest.raises((psycopg.OperationalError, KeyboardInterrupt)):
+        move.import_(here, archive, on_rows=break_off)
     assert set(rows_of(here, "shelf").values()) == {0}
     assert here.tenants() == []
-    here.execute("drop function full_disk() cascade")
+    here.execute("drop function if exists full_disk() cascade")
     move.import_(here, archive)
 
 

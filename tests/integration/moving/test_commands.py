@@ -6,6 +6,7 @@ The store is a real process that delivers webhooks by its subscriptions. It trad
 from __future__ import annotations
 
 import re
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -117,6 +118,7 @@ def test_a_store_moves_and_nothing_is_lost(make_machine: MakeMachine, shop: Shop
 
     exported = old("tenant", "export", name, archive)
     key = exported.out.split()[-1]
+    assert stat.S_IMODE(Path(archive).stat().st_mode) == 0o600
     assert re.search(rf"^{name} .* moving ", old("tenant", "list").out, re.MULTILINE)
     assert f"{name} is moving: `xeno tenant resume {name}`" in old.xeno("sync", name).err
     trade(shop)
