@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import zipfile
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tests.support import moving as move
 from tests.support.database_roles import PLAIN, create_role
 from tests.support.events import tell
 from tests.support.installation import Installation, Shop, changed
+from tests.support.serving import key_for, serving_login
 from xeno_pipeline.access.grants import invite, make_key
 from xeno_pipeline.access.scopes import Role, Scope
 from xeno_pipeline.access.secret import secret_hash
@@ -417,6 +419,44 @@ def test_an_archive_is_imported_once(here: Installation, archive: Path) -> None:
     with pytest.raises(TenantExistsError, match=r"^shelf: this store is already registered"):
         move.import_(here, archive)
     assert rows_of(here, "shelf") == before
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("taken", ["handle", "shop"])
+def test_a_handle_or_a_shop_that_is_taken_is_refused(
+    here: Installation, moving: Tenant, archive: Path, taken: str
+) -> None:
+    other = {"shop_gid": "gid://shopify/Shop/0"} if taken == "handle" else {"tenant_id": "renamed"}
+    with here.database.connect() as connection:
+        registry.add(connection, replace(moving, **other))
+    with pytest.raises(TenantExistsError, match=r"is already registered"):
+        move.import_(here, archive)
+    assert set(rows_of(here, "shelf").values()) == {0}
+
+
+@pytest.mark.thorough
+def test_a_segment_is_not_hidden_because_one_of_its_number_is_personal_elsewhere(
+    there: Installation, moving: Tenant
+) -> None:
+    """Segments keep their numbers in a move, so two tenants may have the same ones."""
+    with there.database.connect() as connection:
+        registry.add(connection, replace(moving, tenant_id="another", shop_gid="gid://shopify/Shop/0"))
+        for handle, is_personal in ((moving.tenant_id, False), ("another", True)):
+            connection.execute(
+                "insert into ops.segments (tenant_id, segment_id, name, query) overriding system value "
+                "values (%s, 7, 'Seven', 'number_of_orders > 1')",
+                [handle],
+            )
+            connection.execute("update ops.segments set is_personal = %s where tenant_id = %s", [is_personal, handle])
+            connection.execute(
+                "insert into marts.segment_history (tenant_id, segment_id, customer_id, valid_from) "
+                "values (%s, 7, 1, '2026-01-01')",
+                [handle],
+            )
+    secret = key_for(there.database, None)
+    with serving_login(there.database).connect() as connection:
+        connection.execute("select from ops.unlock(%s)", [secret])
+        assert connection.execute("select tenant_id from marts.segment_history").fetchall() == [(moving.tenant_id,)]
 
 
 @pytest.mark.thorough

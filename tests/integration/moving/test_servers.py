@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -28,7 +28,7 @@ PASSWORD = "the merchant's own"
 
 
 @pytest.fixture
-def elsewhere(make_home: Callable[[], Path], parsed_project: ParsedProject, tmp_path: Path) -> Installation:
+def elsewhere(make_home: Callable[[], Path], parsed_project: ParsedProject, tmp_path: Path) -> Iterator[Installation]:
     """An installation on a server of its own, which takes logins with a password."""
     server = EmbeddedServer(make_home(), free_port())
     with psycopg.connect(server.ensure_running(), autocommit=True) as connection:
@@ -36,7 +36,8 @@ def elsewhere(make_home: Callable[[], Path], parsed_project: ParsedProject, tmp_
     database = Database(server.url.replace("/xeno?", "/test_00001?"))
     migrate(database)
     make_relations(database, DbtProject(Settings(home=tmp_path / "home", database_url=database.url)))
-    return Installation(database, KeyRing({"other": bytes(range(1, 33))}), tmp_path / "spool")
+    yield Installation(database, KeyRing({"other": bytes(range(1, 33))}), tmp_path / "spool")
+    server.stop()
 
 
 def test_the_same_login_works_on_another_server(
