@@ -48,6 +48,12 @@ GOALS = {
         r"304_[\w-]+": Goal(5),
         r"(?!cold_)[\w-]+": Goal(150),
     },
+    "predictions": {
+        "fit_cpu_seconds_a_small_store": Goal(0.3),
+        "one_customer_ms": Goal(10),
+        "hundred_most_valuable_seconds": Goal(1),
+        "hundred_most_valuable_as_tenant_seconds": Goal(1),
+    },
 }
 """By benchmark and figure, which may be a pattern; the first that fits a figure is its goal."""
 

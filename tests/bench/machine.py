@@ -48,17 +48,21 @@ class Machine:
 
     def postgres_cpu(self) -> float:
         """CPU seconds that the database's processes have used so far, those that have ended included."""
-        pid = int((self.settings.home / "postgres" / "postmaster.pid").read_text().split()[0])
-        server = psutil.Process(pid)
-        ended = server.cpu_times()
-        alive = [process.cpu_times() for process in server.children()]
-        return (
-            ended.user
-            + ended.system
-            + ended.children_user
-            + ended.children_system
-            + sum(times.user + times.system for times in alive)
-        )
+        return postgres_cpu(self.settings.home)
+
+
+def postgres_cpu(home: Path) -> float:
+    """CPU seconds that the processes of the embedded server there have used so far, those that have ended included."""
+    server = psutil.Process(int((home / "postgres" / "postmaster.pid").read_text().split()[0]))
+    ended = server.cpu_times()
+    alive = [process.cpu_times() for process in server.children()]
+    return (
+        ended.user
+        + ended.system
+        + ended.children_user
+        + ended.children_system
+        + sum(times.user + times.system for times in alive)
+    )
 
 
 @contextmanager
