@@ -18,12 +18,14 @@ def ignore_rows(table: str, rows: int, total: int | None) -> None:
     """Shows nothing."""
 
 
-def export(installation: Installation, handle: str, path: Path, *, rest: bool = False) -> Manifest:
+def export(
+    installation: Installation, handle: str, path: Path, *, rest: bool = False, on_rows: RowCounter = ignore_rows
+) -> Manifest:
     """Write a tenant's archive, or the rest of one that was exported."""
     with hold_still(installation.database, handle) as held, path.open("wb") as file:
         if rest:
-            return export_rest(installation.database, held, file, ring_of(KEY), ignore_rows)
-        return export_tenant(installation.database, installation.ring, held, file, ring_of(KEY), ignore_rows)
+            return export_rest(installation.database, held, file, ring_of(KEY), on_rows)
+        return export_tenant(installation.database, installation.ring, held, file, ring_of(KEY), on_rows)
 
 
 def import_(installation: Installation, path: Path, key: str = KEY, on_rows: RowCounter = ignore_rows) -> Imported:

@@ -51,5 +51,8 @@ def draft_of(target: Path) -> Iterator[Path]:
         with draft.open("rb") as file:
             os.fsync(file.fileno())
         draft.replace(target)
+    except OSError as error:
+        error.filename = error.filename or str(target)  # a full disk's does not say which
+        raise
     finally:
         draft.unlink(missing_ok=True)

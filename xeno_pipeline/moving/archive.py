@@ -14,7 +14,8 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from types import TracebackType
+from typing import BinaryIO, Self
 
 from pydantic import ValidationError
 
@@ -49,7 +50,7 @@ class OtherKeyError(XenoError):
 
 
 class ArchiveWriter:
-    """Writes an archive.
+    """Writes an archive; a context manager.
 
     Args:
         file: open for writing, empty.
@@ -57,6 +58,13 @@ class ArchiveWriter:
 
     def __init__(self, file: BinaryIO) -> None:
         self._zip = zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, _error: BaseException | None, _: TracebackType | None) -> None:
+        if kind is not None:
+            self._zip.fp = None  # else it writes its directory when it is collected, to a file that is closed by then
 
     def write_table(
         self, name: str, columns: Sequence[str], rows: Iterable[bytes | bytearray | memoryview], on_rows: RowCounter

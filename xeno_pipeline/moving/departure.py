@@ -107,8 +107,7 @@ def export_tenant(
     Raises:
         CredentialError: a secret cannot be decrypted.
     """
-    with _snapshot(database) as connection:
-        writer = ArchiveWriter(file)
+    with _snapshot(database) as connection, ArchiveWriter(file) as writer:
         tables = [_write(connection, writer, departure, table, on_rows) for table in MOVED]
         manifest = _manifest(connection, departure, "tenant", tables).model_copy(
             update={
@@ -132,13 +131,12 @@ def export_rest(
     Raises:
         UsageError: it was not exported.
     """
-    with _snapshot(database) as connection:
+    with _snapshot(database) as connection, ArchiveWriter(file) as writer:
         exported_at = _exported_at(connection, departure.tenant_id)
         if exported_at is None:
             raise UsageError(
                 f"{departure.tenant_id} was not exported, so there is no rest: export it without --rest first."
             )
-        writer = ArchiveWriter(file)
         since = exported_at - _MARGIN
         tables = [_write(connection, writer, departure, table, on_rows, since) for table in LATE]
         manifest = _manifest(connection, departure, "rest", tables)
