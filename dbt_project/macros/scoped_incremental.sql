@@ -89,19 +89,50 @@
 {% endmacro %}
 
 {#
-    dbt's incremental materialization, but for a shortcut: where a transform makes rows by keys of which the target has
-    no row yet, as in a tenant's first build, there is nothing to compare, and rows go where they belong at once.
+    dbt's incremental materialization, but for what a transform knows. The table is there, its columns are those of the
+    contract, and the query fits them: all of that was checked when the relations were made, so nothing is asked of the
+    database again. And where rows are made by keys of which the target has no row yet, as in a tenant's first build,
+    there is nothing to compare, and rows go where they belong at once.
 #}
 {% materialization incremental, adapter = "postgres" %}
-    {% set kind = model.config.meta.get("stale") %}
-    {% if config.get("incremental_strategy") != "scoped" or not is_transform() or not makes_only_new_rows(kind) %}
-        {{ return(materialization_incremental_default()) }}
-    {% endif %}
+    {% if not is_transform() %} {{ return(materialization_incremental_default()) }} {% endif %}
 
-    {% set columns = model.columns.keys() | list %}
-    {% set marks = model.config.meta.get("marks", {}) %}
+    {% set kind = model.config.meta.get("stale") %}
+    {% set strategy = config.get("incremental_strategy") %}
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
+    {% if strategy == "scoped" and makes_only_new_rows(kind) %} {{ insert_new_rows(kind) }}
+    {% else %}
+        {% set selected = make_temp_relation(this) %}
+        {% call statement("selected") %}
+            create temporary table {{ selected }} as ({{ sql }})
+        {% endcall %}
+        {% set columns = [] %}
+        {% for name in model.columns %} {% do columns.append({"name": name}) %} {% endfor %}
+        {% set build = adapter.get_incremental_strategy_macro(context, strategy) %}
+        {% call statement("main") %}
+            {{
+                build(
+                    {
+                        "target_relation": this,
+                        "temp_relation": selected,
+                        "unique_key": config.get("unique_key"),
+                        "dest_columns": columns,
+                    }
+                )
+            }}
+        {% endcall %}
+    {% endif %}
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {{ adapter.commit() }}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+    {{ return({"relations": [this]}) }}
+{% endmaterialization %}
+
+{# Insert the rows that the model selects: the target has none by its stale keys. #}
+{% macro insert_new_rows(kind) %}
+    {% set columns = model.columns.keys() | list %}
+    {% set marks = model.config.meta.get("marks", {}) %}
     {% call statement("main") %}
         insert into {{ this }} ({{ columns | join(", ") }})
         select {{ columns | join(", ") }}
@@ -114,11 +145,7 @@
             {{ mark_stale(marks, "(select old.* from " ~ at_stake(this, kind) ~ ")") }}
         {% endcall %}
     {% endif %}
-    {{ run_hooks(post_hooks, inside_transaction=True) }}
-    {{ adapter.commit() }}
-    {{ run_hooks(post_hooks, inside_transaction=False) }}
-    {{ return({"relations": [this]}) }}
-{% endmaterialization %}
+{% endmacro %}
 
 {% macro makes_only_new_rows(kind) %}
     {% set answer = run_query(

@@ -62,7 +62,7 @@
 {# A hook for the start of a run: mark as stale what changed in raw since the marts of its tenants were made. #}
 {% macro mark_changed_objects() %}
     {% if not makes_models() or makes_relations() %} {{ return("") }} {% endif %}
-    {% if load_relation(
+    {% if not is_transform() and load_relation(
         api.Relation.create(schema="marts", identifier="fct_orders")
     ) is none %}
         {{
