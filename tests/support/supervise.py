@@ -32,6 +32,9 @@ def main(arguments: list[str]) -> int:
         prctl = ctypes.CDLL(None, use_errno=True).prctl
         prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)  # where `make` is killed
+    # What a shell starts in the background ignores SIGINT, and so does what that starts. Dagster's servers take SIGTERM
+    # as they take SIGINT: none of them would end.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     pytest = subprocess.Popen([sys.executable, "-m", "pytest", *arguments], start_new_session=True)
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
