@@ -28,6 +28,50 @@ _SUMS = ", ".join(
     f"coalesce(sum({name}), 0)::{'bigint' if name == 'units' else 'numeric(20, 4)'} as {name}" for name in MEASURES
 )
 
+MANY_ORDERS = 50_000
+"""So many rows of orders are read in a moment; of more, it is sought to read fewer."""
+
+_NEAR = 31
+"""Days from the store's first or last day within which few of its customers ordered before and after a period."""
+
+_COUNTED = """
+    (
+        select count(*)
+        from (
+            select distinct customer_id
+            from fct_orders
+            where
+                tenant_id = %(tenant_id)s and ordered_on between %(first)s and %(last)s
+                and is_counted and customer_id is not null
+        ) counted
+    )
+    """
+
+# Who ordered first or last in the period ordered in it; of who ordered before and after it, orders tell.
+_BY_FIRST_AND_LAST_ORDER = """
+    (
+        select count(*)
+        from intermediate.int_customers
+        where
+            tenant_id = %(tenant_id)s
+            and (
+                first_order_on between %(first)s and %(last)s
+                or last_order_on between %(first)s and %(last)s
+            )
+    ) + (
+        select count(*)
+        from intermediate.int_customers customers
+        where
+            tenant_id = %(tenant_id)s and first_order_on < %(first)s and last_order_on > %(last)s
+            and exists (
+                select from fct_orders orders
+                where
+                    orders.tenant_id = %(tenant_id)s and orders.customer_id = customers.customer_id
+                    and ordered_on between %(first)s and %(last)s and is_counted
+            )
+    )
+    """
+
 _OF_PERIOD = f"""
     with
         days as (
@@ -42,23 +86,14 @@ _OF_PERIOD = f"""
         buyers as (
             select
                 case
-                    when exists (
-                        select from intermediate.int_daily_sales
-                        where tenant_id = %(tenant_id)s and date_day < %(first)s and new_customers > 0
-                    )
-                    then (
-                        select count(*)
-                        from (
-                            select distinct customer_id
-                            from fct_orders
-                            where
-                                tenant_id = %(tenant_id)s and ordered_on between %(first)s and %(last)s
-                                and is_counted and customer_id is not null
-                        ) counted
-                    )
-                    -- Nobody bought before, as in a period of all time: all of its customers are new in it.
-                    else (select new_customers from days)
+                    when
+                        orders > %(many_orders)s
+                        and (%(first)s - first_sale_on <= {_NEAR} or last_day - %(last)s <= {_NEAR})
+                    then {_BY_FIRST_AND_LAST_ORDER}
+                    else {_COUNTED}
                 end as customers
+            from days
+            left join intermediate.int_tenant_figures on tenant_id = %(tenant_id)s
         )
     select days.*, customers, customers - new_customers as returning_customers
     from days, buyers
@@ -67,5 +102,5 @@ _OF_PERIOD = f"""
 
 def figures_of(connection: Connection, tenant_id: str, period: Period) -> Figures:
     """The figures of a period; all zero where nothing happened."""
-    bound = {"tenant_id": tenant_id, "first": period.first, "last": period.last}
+    bound = {"tenant_id": tenant_id, "first": period.first, "last": period.last, "many_orders": MANY_ORDERS}
     return fetch_all(connection, Figures, _OF_PERIOD, bound)[0]

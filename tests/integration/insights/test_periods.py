@@ -14,6 +14,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from xeno_pipeline.database.connection import Connection
+from xeno_pipeline.insights import figures
 from xeno_pipeline.insights.figures import MEASURES, Figures
 from xeno_pipeline.insights.model import growth
 from xeno_pipeline.insights.overview import overview
@@ -81,7 +82,11 @@ def ranges(facts: Facts, count: int) -> Iterable[tuple[date, date]]:
         yield first + timedelta(one), first + timedelta(other)
 
 
-def test_the_overview_of_random_days(connection: Connection, facts: Facts) -> None:
+@pytest.mark.parametrize("many_orders", [figures.MANY_ORDERS, 0], ids=["few orders", "many orders"])
+def test_the_overview_of_random_days(
+    connection: Connection, facts: Facts, monkeypatch: pytest.MonkeyPatch, many_orders: int
+) -> None:
+    monkeypatch.setattr(figures, "MANY_ORDERS", many_orders)
     for first, last in ranges(facts, RANGES):
         told = overview(connection, "depot", first, last)
         length = last - first + timedelta(1)
