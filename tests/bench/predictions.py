@@ -145,7 +145,7 @@ def measure(database: Database, database_cpu: Callable[[], float], small: Sequen
     role = grant_bi_role(database, LARGE).name
     with (
         psycopg.connect(database.url) as owner,
-        psycopg.connect(database.url.replace("//xeno@", f"//{role}@")) as tenant,
+        psycopg.connect(database.url, user=role) as tenant,
     ):
         plain, hundred, tenants_hundred = _seconds(owner, _PLAIN), _seconds(owner, _HUNDRED), _seconds(tenant, _HUNDRED)
         return figures | {

@@ -74,10 +74,9 @@ def import_archive(
     archive.verify(on_rows)
     if manifest.kind == "rest":
         return _import_rest(database, archive, on_rows)
-    if not manifest.bi_roles:
-        return _import_tenant(database, ring, archive, archive_ring, on_rows)
-    with database.connect(autocommit=True) as preparing, explain_refusal(preparing):
-        prepare_groups(preparing)
+    if manifest.bi_roles:
+        with database.connect(autocommit=True) as connection, explain_refusal(connection):
+            prepare_groups(connection)
     return _import_tenant(database, ring, archive, archive_ring, on_rows)
 
 
