@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
+from psycopg import sql
 
 from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.predictions.backtest import HORIZON, Sales
@@ -63,41 +64,52 @@ def read_order_days(connection: Connection, tenant_id: str, before: date) -> Ord
 
 def read_sales(connection: Connection, tenant_id: str, origins: Sequence[int]) -> Mapping[int, Sales]:
     """Net sales around each of these days, the origins of backtests."""
-    rows = connection.execute(
+    shares: dict[int, float | None] = dict(
+        connection.execute(
+            """
+            select origin, (sum(net_sales) / nullif(sum(ordered_sales), 0))::float8
+            from unnest(%(origins)s::integer[]) origin
+            join intermediate.int_daily_sales
+                on date_day >= date '1970-01-01' + origin - %(year)s and date_day < date '1970-01-01' + origin
+            where tenant_id = %(tenant_id)s
+            group by origin
+            """,
+            {"tenant_id": tenant_id, "origins": list(origins), "year": YEAR},
+        ).fetchall()
+    )
+    return {
+        origin: Sales(shares.get(origin), actual)
+        for origin, actual in zip(origins, _read_actual_sales(connection, tenant_id, origins), strict=True)
+    }
+
+
+def _read_actual_sales(connection: Connection, tenant_id: str, origins: Sequence[int]) -> Sequence[float]:
+    """Net sales within the horizon of each origin, but before the last one, of the customers known at it.
+
+    Each sale is read once, however many backtests it is part of.
+    """
+    of_origin = sql.SQL(
         """
-        with
-            origins as (
-                select origin, date '1970-01-01' + origin as origin_on from unnest(%(origins)s::integer[]) origin
-            ),
-            kept as (
-                select origin, sum(net_sales) / nullif(sum(ordered_sales), 0) as share
-                from origins
-                join intermediate.int_daily_sales days on date_day >= origin_on - %(year)s and date_day < origin_on
-                where tenant_id = %(tenant_id)s
-                group by origin
-            ),
-            -- Day by day first: each sale is read once, however many backtests it is part of.
-            daily as (
-                select sales.happened_on, customers.first_order_on, sum(sales.net_sales) as net_sales
-                from marts.fct_sales sales
-                join intermediate.int_customers customers using (tenant_id, customer_id)
-                where tenant_id = %(tenant_id)s
-                and sales.happened_on >= (select min(origin_on) from origins)
-                and sales.happened_on < (select max(origin_on) from origins)
-                group by sales.happened_on, customers.first_order_on
-            ),
-            actual as (
-                select origin, sum(net_sales) as net_sales
-                from origins
-                join daily
-                    on happened_on >= origin_on and happened_on < origin_on + %(horizon)s and first_order_on < origin_on
-                group by origin
-            )
-        select origin, kept.share::float8, coalesce(actual.net_sales, 0)::float8
-        from origins
-        left join kept using (origin)
-        left join actual using (origin)
-        """,
-        {"tenant_id": tenant_id, "origins": list(origins), "year": YEAR, "horizon": HORIZON},
-    ).fetchall()
-    return {origin: Sales(share, actual) for origin, share, actual in rows}
+        coalesce(sum(sales.net_sales) filter (
+            where happened_on >= {origin} and happened_on < {end} and first_order_on < {origin}
+        ), 0)::float8
+        """
+    )
+    query = sql.SQL(
+        """
+        select {figures}
+        from marts.fct_sales sales
+        join intermediate.int_customers using (tenant_id, customer_id)
+        where tenant_id = {tenant_id} and happened_on >= {first} and happened_on < {end}
+        """
+    ).format(
+        figures=sql.SQL(", ").join(
+            of_origin.format(origin=date_of(origin), end=date_of(origin + HORIZON)) for origin in origins
+        ),
+        tenant_id=tenant_id,
+        first=date_of(min(origins)),
+        end=date_of(max(origins)),
+    )
+    row = connection.execute(query).fetchone()
+    assert row is not None
+    return row
