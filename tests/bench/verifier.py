@@ -31,7 +31,7 @@ from xeno_pipeline.web.json_log import log_json
 
 
 class _VerifyingGateway(Gateway):
-    async def _take(self, request: Request, told: dict[str, object]) -> str:
+    async def _receive(self, request: Request, log_fields: dict[str, object]) -> str:
         body, headers = await read_body(request), request.headers
         await self._signatures.check(body, headers.get(SIGNATURE_HEADER), headers.get(SHOP_HEADER, ""))
         return "verified"
