@@ -288,10 +288,14 @@ class DbtProject:
         return outcome.result
 
 
+_TOTALS = {"LogModelResult": "total", "LogSeedResult": "total", "LogTestResult": "num_models"}
+"""The events that say that a node is done, each with the field that says how many there are."""
+
+
 def _listener(on_node: NodeSink) -> Callable[[EventMsg], None]:
     def listen(event: EventMsg) -> None:
-        if event.info.name in ("LogModelResult", "LogTestResult", "LogSeedResult"):
-            on_node(event.data.node_info.node_name, event.data.index, event.data.total)
+        if (total := _TOTALS.get(event.info.name)) is not None:
+            on_node(event.data.node_info.node_name, event.data.index, getattr(event.data, total))
 
     return listen
 

@@ -12,6 +12,7 @@ import pytest
 from tests.support.marts.store import Store
 from tests.support.marts.warehouse import Warehouse, differences
 from xeno_pipeline.marts.test_results import run_tests
+from xeno_pipeline.marts.transform import TransformRequest, transform
 from xeno_pipeline.tenants.bisection import SharedFailureError
 from xeno_pipeline.tenants.offboarding import remove_tenant
 
@@ -232,7 +233,11 @@ def test_full_refresh_destroys_nothing(warehouse: Warehouse, acme: Store, other:
 
 @pytest.mark.thorough
 def test_a_tested_transform_tests_tables_views_and_how_they_agree(warehouse: Warehouse, acme: Store) -> None:
-    assert warehouse.transform(as_of=TODAY, only_due=False, test=True).failed_tests == []
+    request = TransformRequest(warehouse.tenants(), as_of=TODAY, only_due=False, test=True)
+    done: list[str] = []
+    report = transform(warehouse.database, warehouse.project, request, lambda name, _number, _total: done.append(name))
+    assert (report.failures, report.failed_tests) == ({}, [])
+    assert {"fct_orders", "days_add_up_to_periods"} <= set(done), "progress is shown of models and tests"
 
     warehouse.execute("update marts.fct_orders set net_sales = net_sales + 1, is_first_order = false")
     failed = {test.name for test in warehouse.transform(as_of=TODAY, only_due=False, test=True).failed_tests}
