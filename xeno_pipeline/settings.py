@@ -92,6 +92,12 @@ class Settings(BaseSettings):
     )
     inbox_days: int = Field(default=30, ge=1, description="How long finished webhooks are remembered.")
     run_days: int = Field(default=30, ge=1, description="How long Dagster's finished runs and their events are kept.")
+    events_quiet_seconds: float = Field(
+        default=20, ge=0, le=3600, description="After how long without a webhook a run that takes them ends."
+    )
+    events_run_minutes: float = Field(
+        default=4, ge=0, le=60, description="After how long such a run ends with its batch, whatever is due."
+    )
     sandbox_port: int = Field(default=8700, description="Where `xeno sandbox serve` and the demo listen.")
     dagster_port: int = Field(default=3000, description="Where `xeno dev` serves the Dagster UI.")
     dagster_url: str | None = Field(

@@ -104,6 +104,7 @@ def locate(database: Database, folder: Path, environment: pytest.MonkeyPatch) ->
         environment: gets the variable for the database.
     """
     environment.setenv("XENO_DATABASE_URL", database.url)
+    environment.setenv("XENO_EVENTS_QUIET_SECONDS", "0")
     environment.delenv("DAGSTER_HOME", raising=False)
     settings = load_settings()
     pipeline = Pipeline(settings)

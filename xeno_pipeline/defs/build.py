@@ -88,7 +88,7 @@ def _jobs(models: dg.AssetsDefinition) -> list[tuple[dg.JobDefinition, ModuleTyp
     return [
         (sync.sync_job(refresh_marts), sync),
         (reconcile.reconcile_job(refresh_marts), reconcile),
-        (events.events_job(refresh_marts), events),
+        (events.events_job(models), events),
         (transform.transform_job(models), transform),
         (privacy.privacy_job(models), privacy),
         (webhook_subscriptions.subscriptions_job, webhook_subscriptions),

@@ -44,11 +44,18 @@ def finish_run(context: Context, database: Database, job: str, tenant_ids: Colle
     Raises:
         Failure: a tenant failed.
     """
+    store_outcome(context, database, job, tenant_ids, failures)
+    if failures:
+        raise build_failure(failures)
+
+
+def store_outcome(
+    context: Context, database: Database, job: str, tenant_ids: Collection[str], failures: Failures
+) -> None:
+    """Store which of the tenants failed, and finish their syncs. Tenants that are no longer active have not failed."""
     failures.discard(skipped_tenants(context.log, database, failures.reasons.keys()))
     finish_syncs(context, database, failures)
     store_failures(context, database, job, tenant_ids, failures)
-    if failures:
-        raise build_failure(failures)
 
 
 def store_failures(

@@ -6,19 +6,20 @@ import logging
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import dagster as dg
 from pydantic import PrivateAttr
 
 from xeno_pipeline.database.connection import Database
-from xeno_pipeline.database.migrate import open_migrated
+from xeno_pipeline.database.migrate import newest_version, open_migrated, schema_version
 from xeno_pipeline.defs.dagster_internals import JOB_IMAGE_TAG, launcher_module
 from xeno_pipeline.defs.instance import process_tags
 from xeno_pipeline.defs.run_presence import hold_presence
 from xeno_pipeline.extraction.report import ProgressSink, no_progress
 from xeno_pipeline.extraction.sync import Syncer
 from xeno_pipeline.marts.dbt import DbtProject, NodeSink
-from xeno_pipeline.marts.transform import make_relations
+from xeno_pipeline.marts.transform import has_relations, make_relations
 from xeno_pipeline.settings import Settings, load_settings
 from xeno_pipeline.shopify.oauth import check_url_template
 from xeno_pipeline.tenants.apps import installation_app
@@ -60,9 +61,13 @@ class Pipeline:
         make_relations(self.database, project)
         return project
 
-    @cached_property
+    def is_outdated(self) -> bool:
+        """Whether another version of the package has migrated the database since this pipeline was opened."""
+        return schema_version(self.database) != newest_version() or not has_relations(self.database, self.dbt_project)
+
+    @property
     def syncer(self) -> Syncer:
-        """What syncs tenants into the database."""
+        """What syncs tenants into the database, with the keys that there are now."""
         ring = load_key_ring(self.settings)
         spool, app = self.settings.home / "spool", installation_app(self.settings)
         urls = check_url_template(self.settings.shopify_url_template)
@@ -72,15 +77,15 @@ class Pipeline:
 class PipelineResource(dg.ConfigurableResource[Pipeline]):
     """Gives ops and assets the pipeline. The command line passes its own, which draws progress bars."""
 
-    _pipeline: Pipeline | None = PrivateAttr(default=None)
+    _given: ClassVar[Pipeline | None] = None
     _at_the_end: ExitStack = PrivateAttr(default_factory=ExitStack)
 
     @classmethod
     def of(cls, pipeline: Pipeline) -> PipelineResource:
-        """A resource that gives this very pipeline."""
-        resource = cls()
-        resource._pipeline = pipeline
-        return resource
+        """A resource that gives this very pipeline; by its class, since Dagster's copies lack what a resource has."""
+        given: type[PipelineResource] = type(cls.__name__, (cls,), {})
+        given._given = pipeline
+        return given()
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Make the process of a run that starts known, so that others find out if it dies.
@@ -101,4 +106,4 @@ class PipelineResource(dg.ConfigurableResource[Pipeline]):
 
     def open(self) -> Pipeline:
         """The pipeline of this process."""
-        return self._pipeline or Pipeline(load_settings())
+        return self._given or Pipeline(load_settings())

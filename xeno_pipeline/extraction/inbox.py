@@ -52,17 +52,21 @@ class Uninstallation:
     happened_at: datetime
 
 
+Attempted = tuple[int, int]
+"""An event's id, and how often it was tried."""
+
+
 @dataclass(frozen=True)
 class Backlog:
     """What is due.
 
     Args:
         tenant_ids: the tenants with due events.
-        oldest: the oldest due event and how often it was tried; None where nothing is due.
+        oldest: the oldest due event; None where nothing is due.
     """
 
     tenant_ids: Sequence[str]
-    oldest: tuple[int, int] | None
+    oldest: Attempted | None
 
 
 @dataclass(frozen=True)
@@ -81,11 +85,14 @@ class EventRow:
 
 def backlog(connection: Connection) -> Backlog:
     """What is due: events to be read, and events that were read but are not in the marts yet."""
-    rows = connection.execute(
-        "select tenant_id, min(array[id, attempts]) from ops.due_events group by 1 order by 1"
-    ).fetchall()
-    oldest = min((row[1] for row in rows), default=None)
-    return Backlog([row[0] for row in rows], (oldest[0], oldest[1]) if oldest else None)
+    due = oldest_due(connection)
+    return Backlog(list(due), min(due.values(), default=None))
+
+
+def oldest_due(connection: Connection) -> dict[str, Attempted]:
+    """The oldest due event of each tenant that has some, by tenant."""
+    query = "select tenant_id, min(array[id, attempts]) from ops.due_events group by 1 order by 1"
+    return {tenant_id: (oldest[0], oldest[1]) for tenant_id, oldest in connection.execute(query)}
 
 
 def events_to_read(connection: Connection, tenant_id: str) -> list[PendingEvent]:

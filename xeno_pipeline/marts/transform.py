@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from uuid import UUID, uuid4
 
-from xeno_pipeline.database.connection import Database
+from xeno_pipeline.database.connection import Connection, Database
 from xeno_pipeline.database.safe_messages import safe_message
 from xeno_pipeline.database.statistics import refresh_statistics
 from xeno_pipeline.errors import XenoError
@@ -122,8 +122,7 @@ def make_relations(database: Database, project: DbtProject) -> bool:
     with database.connect() as connection:
         lock = "select pg_advisory_xact_lock(hashtextextended('xeno make relations', 0))"
         connection.execute(lock)
-        made = connection.execute("select version from ops.marts_version").fetchone()
-        if made == (project.version,):
+        if _made_version(connection) == project.version:
             return False
         for command in (["seed"], ["run"]):
             for node in project.invoke(command, transform_id=NO_TENANTS):
@@ -132,6 +131,17 @@ def make_relations(database: Database, project: DbtProject) -> bool:
         connection.execute("delete from ops.marts_version")
         connection.execute("insert into ops.marts_version values (%s)", [project.version])
     return True
+
+
+def has_relations(database: Database, project: DbtProject) -> bool:
+    """Whether the relations are those of this very project."""
+    with database.connect() as connection:
+        return _made_version(connection) == project.version
+
+
+def _made_version(connection: Connection) -> str | None:
+    row = connection.execute("select version from ops.marts_version").fetchone()
+    return row[0] if row else None
 
 
 @dataclass(frozen=True)

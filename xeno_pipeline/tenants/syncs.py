@@ -212,6 +212,8 @@ def record_unrequested(
 ) -> int:
     """Record a running sync that was not requested here, in the caller's transaction, and return its id.
 
+    A run that syncs a tenant again continues the sync that it has finished.
+
     Raises:
         TenantRemovedError: the tenant was removed.
     """
@@ -220,7 +222,8 @@ def record_unrequested(
         """
         insert into ops.syncs (tenant_id, kind, is_full, streams, requested_by, state, run_id, started_at)
         values (%s, 'run', %s, %s, left(%s, 200), 'running', %s, clock_timestamp())
-        on conflict (run_id, tenant_id) do update set run_id = excluded.run_id
+        on conflict (run_id, tenant_id) do update
+        set state = excluded.state, finished_at = null, reason = null
         returning sync_id
         """,
         [tenant_id, is_full, list(streams), by, run_id],

@@ -254,6 +254,7 @@ def test_the_instance_differs_from_the_repositorys_own_in_what_a_cluster_changes
         "telemetry",
         "nux",
         "run_queue",
+        "sensors",
         "retention",
     }
     assert theirs.keys() - ours.keys() == {"compute_logs", "local_artifact_storage", "run_launcher", "run_retries"}

@@ -129,3 +129,18 @@ def test_a_batch_is_one_write_of_the_event_log(
     monkeypatch.setattr(storage, "store_event_batch", count)
     materializing.execute_in_process(instance=location.instance, raise_on_error=False)
     assert 2 in sizes
+
+
+def test_what_a_run_records_by_a_connection_that_is_kept_survives_a_restart_of_the_server(location: Location) -> None:
+    def record(partition: str) -> None:
+        location.instance.report_runless_asset_event(dg.AssetMaterialization(KEY, partition=partition))
+
+    idle = "from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+    before = location.installation.value(f"select count(*) {idle}")
+    with internals.keeping_connection(location.instance):
+        record("acme")
+        assert location.installation.value(f"select count(*) {idle}") == before + 1
+        assert location.installation.value(f"select bool_and(pg_terminate_backend(pid, 5000)) {idle}")
+        record("globex")
+    assert location.installation.value(f"select count(*) {idle}") == 0
+    assert location.materialized(KEY).keys() == {"acme", "globex"}

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from shopify_sandbox.process import SandboxProcess
-from shopify_sandbox.spec import StoreSpec
-from tests.support.events import states, tell
+from shopify_sandbox.spec import DEFAULT_TOKEN, StoreSpec
+from tests.support.events import make_due, read, states, tell
 from tests.support.installation import Shop
 from tests.support.location import Location
+from xeno_pipeline.defs.build import build_defs
+from xeno_pipeline.defs.dagster_internals import step_failure_metadata
+from xeno_pipeline.defs.failures import FAILED_TENANTS
 from xeno_pipeline.defs.jobs.names import EVENTS_JOB, SYNC_JOB
+from xeno_pipeline.defs.resources import PipelineResource
 from xeno_pipeline.defs.sensors.backlog import LastRequest, next_request, pause_between_runs, read_cursor, write_cursor
 from xeno_pipeline.extraction.inbox import Backlog
 from xeno_pipeline.extraction.report import StreamFailure
 from xeno_pipeline.extraction.sync import SyncRequest
-from xeno_pipeline.marts.transform import TransformReport, TransformRequest, transform
+from xeno_pipeline.marts.dbt import NodeSink
+from xeno_pipeline.marts.transform import TransformRequest, transform
 
 DUE = Backlog(["acme", "zeta"], (7, 0))
 
@@ -97,6 +104,27 @@ def test_one_tick_starts_one_run_which_takes_the_events_of_all_tenants_to_the_ma
         assert isinstance(sensor(context), dg.SkipReason)
 
 
+@pytest.mark.thorough
+def test_what_comes_while_a_tick_waits_starts_a_run_at_once(location: Location, pair: list[str], shop: Shop) -> None:
+    sensor, resources = location.definitions.resolve_sensor_def("webhooks"), location.definitions.resources
+    coming = threading.Timer(0.3, tell, [location.installation.database, shop, ("orders/create", {"id": 1})])
+    with dg.SensorEvaluationContext(
+        instance_ref=None,
+        last_tick_completion_time=1.0,
+        last_run_key=None,
+        cursor=None,
+        log_key=None,
+        repository_name=None,
+        instance=location.instance,
+        resources=resources,
+        sensor_name="webhooks",
+    ) as context:
+        coming.start()
+        tick = sensor.evaluate_tick(context)
+    coming.join()
+    assert len(tick.run_requests or []) == 1
+
+
 @pytest.fixture
 def many(location: Location, tmp_path: Path) -> Iterator[list[Shop]]:
     """Forty tenants whose orders are read, and in the marts."""
@@ -123,14 +151,11 @@ def test_a_tick_with_events_of_forty_tenants_starts_one_run_and_one_invocation_o
     with dg.build_sensor_context(instance=location.instance, resources=resources) as context:
         (request,) = sensor.evaluate_tick(context).run_requests or []
 
-    job = location.definitions.resolve_job_def(EVENTS_JOB)
-    result = job.execute_in_process(instance=location.instance, tags=request.tags)
-    assert result.success
-    report: TransformReport = result.output_for_node("refresh_marts")
-    (together,) = {tenant_ids for tenant_ids, _ in report.nodes}  # one entry for each invocation of dbt
-    assert set(together) == {shop.handle for shop in many}
-    models = [node.name for _, node in report.nodes]
-    assert len(models) == len(set(models)), "a model was made twice"
+    made: list[str] = []
+    job = events_job(location, on_node=lambda name, _number, _total: made.append(name))
+    assert job.execute_in_process(instance=location.instance, tags=request.tags).success
+    assert "fct_orders" in made
+    assert len(made) == len(set(made)), "a model was made twice"
     assert states(location.installation) == [("in the marts", 0, None)] * len(many)
 
 
@@ -160,7 +185,7 @@ def test_a_run_that_could_not_read_one_tenant_lands_the_others_and_fails_naming_
 
     assert location.statuses()[0] == dg.DagsterRunStatus.FAILURE
     (failed,) = result.get_step_failure_events()
-    assert failed.step_key == "settle_events"
+    assert failed.step_key == "take_events"
     assert shop.handle in failed.step_failure_data.error_display_string
     assert [status for status, _, _ in states(location.installation)] == ["to be tried again", "in the marts"]
 
@@ -169,11 +194,82 @@ def test_a_run_that_could_not_read_one_tenant_lands_the_others_and_fails_naming_
 def test_what_a_dead_run_had_read_is_transformed_by_the_next(location: Location, pair: list[str], shop: Shop) -> None:
     (order,) = shop.control.place_order()["orders"]
     tell(location.installation.database, shop, ("orders/create", {"id": order}))
-    job = location.definitions.resolve_job_def(EVENTS_JOB)
-    # As a run leaves it that is killed between its two halves.
-    assert job.execute_in_process(instance=location.instance, op_selection=["read_due_events"]).success
+    # As a run leaves it that is killed between the two halves of a batch.
+    read(location.installation, *location.installation.tenants())
     assert states(location.installation) == [("in raw", 0, None)]
 
+    job = location.definitions.resolve_job_def(EVENTS_JOB)
     assert job.execute_in_process(instance=location.instance).success
     assert states(location.installation) == [("in the marts", 0, None)]
     assert location.installation.value("select count(*) from marts.fct_orders where order_id = %s", order) == 1
+
+
+class During:
+    """Something that happens once, while the first batch of a run is transformed."""
+
+    def __init__(self, happen: Callable[[], None]) -> None:
+        self._happen: Callable[[], None] | None = happen
+
+    def __call__(self, _name: str, _number: int, _total: int) -> None:
+        happen, self._happen = self._happen, None
+        if happen is not None:
+            happen()
+
+
+def test_a_run_takes_what_comes_meanwhile_and_records_each_batch(
+    location: Location, pair: list[str], shop: Shop, other_shop: Shop
+) -> None:
+    def order(at: Shop) -> None:
+        tell(location.installation.database, at, ("orders/create", {"id": at.control.place_order()["orders"][0]}))
+
+    order(shop)
+    job = events_job(location, on_node=During(lambda: order(other_shop)))
+    before = location.installation.value("select count(*) from marts.fct_orders")
+    result = job.execute_in_process(instance=location.instance)
+
+    assert result.success
+    assert location.installation.value("select count(*) from marts.fct_orders") == before + 2
+    assert states(location.installation) == [("in the marts", 0, None)] * 2
+    recorded = location.instance.fetch_materializations(dg.AssetKey(["marts", "fct_orders"]), limit=2).records
+    assert {(record.run_id, str(record.partition_key)) for record in recorded} == {
+        (result.run_id, each.handle) for each in (shop, other_shop)
+    }
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("last", ["fails", "succeeds"])
+def test_a_run_fails_for_the_tenants_whose_last_batch_failed(
+    location: Location, pair: list[str], shop: Shop, other_shop: Shop, last: str
+) -> None:
+    """The other one failed in a batch that was not the last: it is no failure of the run any more."""
+
+    def tell_of(*shops: Shop) -> None:
+        for each in shops:
+            (order,) = each.control.place_order()["orders"]
+            tell(location.installation.database, each, ("orders/create", {"id": order}))
+
+    def happen() -> None:
+        shop.control.set_tokens("shpat_another" if last == "fails" else DEFAULT_TOKEN)
+        make_due(location.installation)
+        tell_of(shop)
+
+    tell_of(shop, other_shop)
+    if last == "succeeds":
+        shop.control.set_tokens("shpat_another")
+    job = events_job(location, on_node=During(happen))
+    result = job.execute_in_process(instance=location.instance, raise_on_error=False)
+
+    assert result.success == (last == "succeeds")
+    failed = location.installation.query("select tenant_id from ops.run_failures")
+    assert failed == ([(shop.handle,)] if last == "fails" else [])
+    named = list(step_failure_metadata(location.instance, result.run_id, FAILED_TENANTS))
+    assert [list(each) for each in named] == ([[shop.handle]] if last == "fails" else [])
+    assert location.installation.value("select count(*) from ops.webhook_inbox where in_marts_at is null") == (
+        1 if last == "fails" else 0
+    )
+
+
+def events_job(location: Location, on_node: NodeSink) -> dg.JobDefinition:
+    """The job, with something that is called for each model that it has made."""
+    pipeline = replace(location.pipeline, on_node=on_node)
+    return build_defs(pipeline.settings, pipeline=PipelineResource.of(pipeline)).resolve_job_def(EVENTS_JOB)

@@ -1,10 +1,11 @@
 """The job `events`: reads the objects that webhooks named, and updates the marts of their tenants.
 
-A job of ops that records materializations, instead of a job of assets: docs/contribute/dagster.md says why.
+A job of one op that records materializations, instead of a job of assets: docs/contribute/dagster.md says why.
 """
 
 # No `from __future__ import annotations` here: Dagster reads the annotations of ops at run time.
 
+import gc
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,13 +13,16 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from xeno_pipeline.defs.concurrency import LIVE
-from xeno_pipeline.defs.failures import finish_run
-from xeno_pipeline.defs.jobs.extraction import Extracted, all_failures, record_results
+from xeno_pipeline.defs.dagster_internals import keeping_connection
+from xeno_pipeline.defs.failures import build_failure, store_outcome, stream_failures, transform_failures
+from xeno_pipeline.defs.jobs.extraction import Extracted, record_results
 from xeno_pipeline.defs.jobs.names import EVENTS_JOB
+from xeno_pipeline.defs.jobs.transform import update_extracted
 from xeno_pipeline.defs.partitions import align_partitions
 from xeno_pipeline.defs.resources import Pipeline, PipelineResource
 from xeno_pipeline.defs.sync_recording import recording_progress
 from xeno_pipeline.extraction import inbox
+from xeno_pipeline.extraction.batches import Shift, batches
 from xeno_pipeline.extraction.events import apply_uninstallations, read_events
 from xeno_pipeline.extraction.sync import SyncRequest
 from xeno_pipeline.marts.transform import TransformReport
@@ -29,7 +33,7 @@ from xeno_pipeline.tenants.bisection import Failures
 
 @dataclass(frozen=True)
 class EventsRead(Extracted):
-    """The result of reading a run's events.
+    """The result of reading a batch of events.
 
     Args:
         done_before: the transform covers the events that were done by then.
@@ -38,10 +42,9 @@ class EventsRead(Extracted):
     done_before: datetime = field(kw_only=True)
 
 
-@dg.op(description="Read the objects that due webhooks name, of all tenants concurrently. Failures are reported last.")
-def read_due_events(context: dg.OpExecutionContext, pipeline: PipelineResource) -> EventsRead:
-    """Read what due events name, and record what changed. Events that an earlier, dead run read are transformed too."""
-    opened, failures = pipeline.open(), Failures()
+def read_due_events(context: dg.OpExecutionContext, opened: Pipeline) -> EventsRead:
+    """Read what due events name, and record what changed. Events that a dead run read are transformed too."""
+    failures = Failures()
     if suspended := apply_uninstallations(opened.database, failures):
         context.log.warning(f"Suspended, since the app was uninstalled: {', '.join(suspended)}.")
         align_partitions(context.instance, opened.database, failures)
@@ -72,33 +75,59 @@ def purge_inbox(opened: Pipeline, failures: Failures) -> None:
     failures.bisect(tenant_ids, "deleting its old webhooks", purge)
 
 
-@dg.op(description="Mark the events that the marts show now. Fail the run if a tenant failed.")
 def settle_events(
-    context: dg.OpExecutionContext, read: EventsRead, report: TransformReport, pipeline: PipelineResource
-) -> None:
-    """Mark the events as visible in the marts or as failed, and raise the failures."""
-    database = pipeline.open().database
+    context: dg.OpExecutionContext, opened: Pipeline, read: EventsRead, report: TransformReport
+) -> Failures:
+    """Mark the events of a batch as visible in the marts or as failed, and store for which tenants it failed.
+
+    Returns:
+        These tenants, and why.
+    """
+    database = opened.database
 
     def settle(tenant_ids: Sequence[str]) -> None:
         with database.connect() as connection:
             inbox.mark_in_marts(connection, tenant_ids, read.done_before)
 
-    failures = all_failures(read, report)
+    further = Failures()  # of streams, the log has the failures
+    further.merge(read.failures)
+    further.merge(transform_failures(report))
     in_marts = [tenant_id for tenant_id in read.to_transform if tenant_id not in report.failures]
-    failures.bisect(in_marts, "marking its webhooks as visible in the marts", settle)
+    further.bisect(in_marts, "marking its webhooks as visible in the marts", settle)
     for tenant_id, error in report.failures.items():
         step = "recording that its webhooks wait for the marts"
-        with failures.guard(tenant_id, step), database.connect() as connection:
+        with further.guard(tenant_id, step), database.connect() as connection:
             inbox.record_transform_failure(connection, tenant_id, read.done_before, str(error))
-    finish_run(context, database, EVENTS_JOB, read.tenant_ids, failures)
+    if further:
+        context.log.error("\n".join(further.sentences()))
+    failures = stream_failures(read.results, further)
+    store_outcome(context, database, EVENTS_JOB, read.tenant_ids, failures)
+    return failures
 
 
-def events_job(refresh_marts: dg.OpDefinition) -> dg.JobDefinition:
+def events_job(models: dg.AssetsDefinition) -> dg.JobDefinition:
     """The job.
 
     Args:
-        refresh_marts: updates the marts of the tenants whose events were read.
+        models: the dbt models, of which materializations are recorded.
     """
+
+    @dg.op(description="Take the due webhooks of all tenants to their marts, batch after batch, until no more come.")
+    def take_events(context: dg.OpExecutionContext, pipeline: PipelineResource) -> None:
+        """Take batches. Fail the run at its end if the last batch of a tenant failed."""
+        opened, failures = pipeline.open(), Failures()
+        shift = Shift(opened.settings.events_quiet_seconds, 60 * opened.settings.events_run_minutes)
+        with keeping_connection(context.instance):
+            for number in batches(opened.database, shift, opened.is_outdated):
+                if number == 1:  # all is imported now, and lives as long as the process
+                    gc.freeze()  # or a collection that looks at it takes a quarter of a second in every second batch
+                read = read_due_events(context, opened)
+                report = update_extracted(context, opened, read, models)
+                failed = settle_events(context, opened, read, report)
+                failures.discard({*read.tenant_ids, *failed.reasons})
+                failures.merge(failed)
+        if failures:
+            raise build_failure(failures)
 
     @dg.job(
         name=EVENTS_JOB,
@@ -107,7 +136,6 @@ def events_job(refresh_marts: dg.OpDefinition) -> dg.JobDefinition:
         description="Read the objects that webhooks named, of all tenants, and update their marts.",
     )
     def events() -> None:
-        read = read_due_events()
-        settle_events(read, refresh_marts(read))
+        take_events()
 
     return events

@@ -1,4 +1,4 @@
-"""What the jobs `sync`, `reconcile` and `events` share: the result of their extraction, and their last op."""
+"""What the jobs `sync`, `reconcile` and `events` share: the result of their extraction, and the first two's last op."""
 
 # No `from __future__ import annotations` here: Dagster reads the annotations of ops at run time.
 
@@ -59,17 +59,11 @@ def extracted_tenants(results: Sequence[StreamResult]) -> list[str]:
     return sorted({result.tenant_id for result in results if isinstance(result, StreamReport)})
 
 
-def all_failures(extracted: Extracted, report: TransformReport) -> Failures:
-    """The failures of an extraction, and of the transform after it."""
-    failures = stream_failures(extracted.results, extracted.failures)
-    failures.merge(transform_failures(report))
-    return failures
-
-
 @dg.op(description="Fail the run if a tenant failed. The data of all other tenants has landed by now.")
 def report_failures(
     context: dg.OpExecutionContext, extracted: Extracted, report: TransformReport, pipeline: PipelineResource
 ) -> None:
     """Store the failures, and raise them."""
-    failures = all_failures(extracted, report)
+    failures = stream_failures(extracted.results, extracted.failures)
+    failures.merge(transform_failures(report))
     finish_run(context, pipeline.open().database, context.job_name, extracted.tenant_ids, failures)

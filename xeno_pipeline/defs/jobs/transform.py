@@ -52,6 +52,17 @@ def update_marts(
     return report
 
 
+def update_extracted(
+    context: dg.OpExecutionContext, opened: Pipeline, extracted: Extracted, models: dg.AssetsDefinition
+) -> TransformReport:
+    """Update the marts of the tenants that a run has read, as far as they are still active."""
+    if not extracted.to_transform:
+        return TransformReport()
+    tenants = select_tenants(context.log, opened.database, extracted.to_transform)
+    request = TransformRequest([tenant.tenant_id for tenant in tenants], refit=extracted.refit)
+    return update_marts(context, opened, request, models)
+
+
 def refresh_marts_op(models: dg.AssetsDefinition) -> dg.OpDefinition:
     """The op that updates the marts of the tenants that a run has read.
 
@@ -63,12 +74,7 @@ def refresh_marts_op(models: dg.AssetsDefinition) -> dg.OpDefinition:
     def refresh_marts(
         context: dg.OpExecutionContext, extracted: Extracted, pipeline: PipelineResource
     ) -> TransformReport:
-        opened = pipeline.open()
-        if not extracted.to_transform:
-            return TransformReport()
-        tenants = select_tenants(context.log, opened.database, extracted.to_transform)
-        request = TransformRequest([tenant.tenant_id for tenant in tenants], refit=extracted.refit)
-        return update_marts(context, opened, request, models)
+        return update_extracted(context, pipeline.open(), extracted, models)
 
     return refresh_marts
 
