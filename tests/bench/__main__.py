@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import bi, exports, fairness, gateway, history, insights, marts, predictions, thousand
+from tests.bench import bi, exports, fairness, gateway, history, insights, marts, predictions, segments, thousand
 from tests.bench.goals import goal_of
 
 BENCHMARKS: dict[str, Callable[[Path], dict[str, float]]] = {
@@ -28,6 +28,7 @@ BENCHMARKS: dict[str, Callable[[Path], dict[str, float]]] = {
     "gateway": gateway.run,
     "exports": exports.run,
     "insights": insights.run,
+    "segments": segments.run,
     "predictions": predictions.run,
 }
 LAST = Path(__file__).parents[2] / "build" / "bench.json"
