@@ -116,6 +116,7 @@ def test_people_are_shown_a_line_for_each_finding_with_its_remedy(capfd: pytest.
 # --- installation and Dagster ---
 
 
+@pytest.mark.thorough
 def test_a_dbt_project_that_cannot_be_parsed(settings: Settings, tmp_path: Path) -> None:
     (settings.home / "dbt").write_text("where the parsed project is to be")
     assert "File exists" in the_problem([diagnose_dbt_project(settings)], "dbt project").message
@@ -178,6 +179,7 @@ def test_marts_that_were_not_made_by_this_version(settings: Settings, database: 
     assert "xeno db migrate" in the_problem(findings, "marts").remedy
 
 
+@pytest.mark.thorough
 def test_webhooks_that_were_given_up(settings: Settings, installation: Installation, shelf: Shop) -> None:
     installation.connect(shelf)
     with installation.database.connect() as connection:

@@ -92,6 +92,7 @@ def test_a_store_that_cannot_be_connected_is_not_registered(
 # --- the same through the real executable ---
 
 
+@pytest.mark.thorough
 def test_a_wrong_token_is_refused_and_not_repeated(xeno: Xeno, machine: Installation, shelf: Shop) -> None:
     said = xeno("tenant", "add", "shelf", "--api-url", shelf.api_url, "--token", "-", stdin="shpat_wrong\n")
 
@@ -110,6 +111,7 @@ def test_an_unreachable_host_is_told_of_within_seconds(xeno: Xeno, machine: Inst
     assert machine.tenants() == []
 
 
+@pytest.mark.thorough
 def test_a_store_that_is_already_there_stays_as_it_is(xeno: Xeno, machine: Installation, shelf: Shop) -> None:
     known = machine.connect(shelf)
 
@@ -119,6 +121,7 @@ def test_a_store_that_is_already_there_stays_as_it_is(xeno: Xeno, machine: Insta
     assert machine.tenants() == [known]
 
 
+@pytest.mark.thorough
 def test_an_unknown_tenant_is_a_sentence(xeno: Xeno) -> None:
     check_one_sentence(xeno("sync", "nobody"), USAGE, "^There is no tenant 'nobody': `xeno tenant list` shows them")
 

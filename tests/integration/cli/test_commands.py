@@ -19,6 +19,7 @@ from xeno_pipeline.tenants.credentials import load_key_ring
 from xeno_pipeline.tenants.offboarding import uninstall
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("parsed_home")
 def test_a_store_is_added_and_read(xeno: Xeno, machine: Installation, shop: Shop) -> None:
     name = shop.handle
@@ -71,6 +72,7 @@ def test_who_resumes_a_store_whose_token_was_forgotten_is_told_that_it_needs_one
     assert "shelf: no token is stored, so it cannot be read; give one with `xeno tenant set-token shelf`" in resumed.err
 
 
+@pytest.mark.thorough
 def test_a_token_that_sees_sixty_days_only_is_warned_of_on_stderr(xeno: Xeno, shop: Shop) -> None:
     shop.control.set_scopes("read_orders", "read_customers", "read_products")
 
@@ -80,6 +82,7 @@ def test_a_token_that_sees_sixty_days_only_is_warned_of_on_stderr(xeno: Xeno, sh
     assert re.match(rf"WARNING  {shop.handle}: without the access scope read_all_orders .* last\s60 days", added.err)
 
 
+@pytest.mark.thorough
 def test_a_new_token_and_a_new_key_leave_the_store_readable(xeno: Xeno, machine: Installation, shop: Shop) -> None:
     machine.connect(shop)
     shop.control.set_tokens("shpat_new")
@@ -153,6 +156,7 @@ def test_tenants_are_listed_without_importing_what_that_does_not_need(xeno: Xeno
     assert imported_by("tenant", "list", environment=xeno.environment()) & heavy == set()
 
 
+@pytest.mark.thorough
 def test_the_embedded_server_starts_by_itself_and_stops_when_told(bare_xeno: Xeno) -> None:
     started = bare_xeno("tenant", "list")
     assert (started.exit_code, started.out) == (0, "There are no tenants yet: `xeno tenant add` connects a store.\n")

@@ -86,6 +86,7 @@ def test_ten_processes_that_start_it_at_once_get_one_server(own_server: Embedded
     assert started == {str(postmaster(own_server).pid)}
 
 
+@pytest.mark.thorough
 def test_it_outlives_whoever_started_it_even_when_the_whole_session_is_killed(own_server: EmbeddedServer) -> None:
     process = starter(own_server)
     hear(process)
@@ -130,6 +131,7 @@ def test_a_killed_server_is_started_again_with_all_that_was_committed(own_server
     at_work.close()
 
 
+@pytest.mark.thorough
 def test_a_stale_pid_file_whose_number_is_another_processs_by_now_does_not_matter(own_server: EmbeddedServer) -> None:
     own_server.ensure_running()
     own_server.stop()
@@ -138,6 +140,7 @@ def test_a_stale_pid_file_whose_number_is_another_processs_by_now_does_not_matte
     psycopg.connect(own_server.ensure_running()).close()
 
 
+@pytest.mark.thorough
 def test_a_stale_socket_does_not_matter(own_server: EmbeddedServer) -> None:
     own_server.ensure_running()
     own_server.stop()
@@ -157,6 +160,7 @@ def test_what_a_killed_starter_had_not_done_yet_the_next_one_does(own_server: Em
     psycopg.connect(own_server.ensure_running()).close()
 
 
+@pytest.mark.thorough
 def test_two_homes_have_a_server_each(make_server: Callable[[str], EmbeddedServer]) -> None:
     one, other = make_server("one"), make_server("other")
     for server in (one, other):

@@ -64,6 +64,7 @@ def test_a_part_of_the_raw_assets_reads_only_its_streams(location: Location, pai
     assert filled <= {"shops", *(table.name for table in tree(ORDERS))}  # a store's own facts come first, always
 
 
+@pytest.mark.thorough
 def test_in_a_backfill_one_tenants_failure_fails_only_that_tenant(
     location: Location, pair: list[str], shop: Shop, other_shop: Shop
 ) -> None:
@@ -105,6 +106,7 @@ def test_what_a_reconciliation_refreshes_is_in_the_marts_when_it_ends(
     assert location.installation.value(shown, customer, shop.handle) == "DORMANT"
 
 
+@pytest.mark.thorough
 def test_a_second_sync_records_only_what_changed(location: Location, pair: list[str], shop: Shop) -> None:
     def run_ids() -> dict[str, str]:
         events = location.instance.fetch_materializations(REVENUE, limit=10).records

@@ -118,6 +118,7 @@ def test_many_threads_that_need_the_next_token_ask_for_it_once(
     assert grants_asked(shop) == 1
 
 
+@pytest.mark.thorough
 def test_two_processes_that_need_the_next_token_ask_for_it_once(
     installation: Installation, tenant: Tenant, shop: Shop
 ) -> None:
