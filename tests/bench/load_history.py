@@ -10,8 +10,12 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from xeno_pipeline.database.connection import open_database
 from xeno_pipeline.extraction.report import no_progress
@@ -26,6 +30,8 @@ from xeno_pipeline.tenants.apps import installation_app
 from xeno_pipeline.tenants.credentials import load_key_ring
 from xeno_pipeline.tenants.onboarding import open_client
 
+_LOOK_EVERY_SECONDS = 0.05
+
 
 def main(handle: str) -> None:
     """Load the orders of the tenant, timed."""
@@ -39,6 +45,8 @@ def main(handle: str) -> None:
     collected = reader.wait(reader.start(bulk_query(orders.bulk)))
     with database.connect() as connection:
         remember_bulk_operation(connection, handle, orders.name, collected.id)
+    children = _Children()
+    children.start()
     started = time.perf_counter()
     sync = StreamSync(orders, tenant, client, database, settings.home / "spool", no_progress)
     report = sync.run()
@@ -48,16 +56,35 @@ def main(handle: str) -> None:
         "bytes": collected.file_size,
         "rows": report.rows_read,
         "seconds": seconds,
-        "peak_mib": _peak_mib(),
+        "peak_mib": _peak_mib("self") + children.peak_mib(),
         "dagster_imported": "dagster" in sys.modules,
         "result_url": collected.url,
     }
     sys.stdout.write(json.dumps(told) + "\n")
 
 
-def _peak_mib() -> float:
-    """The most memory that was resident. `ru_maxrss` would count that of the process which started this one, too."""
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+class _Children(threading.Thread):
+    """Looks after the memory of the processes that this one starts."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._peaks: dict[int, float] = {}
+
+    def run(self) -> None:
+        while True:
+            for child in psutil.Process().children():
+                with suppress(OSError, KeyError):  # it has just ended
+                    self._peaks[child.pid] = _peak_mib(child.pid)
+            time.sleep(_LOOK_EVERY_SECONDS)
+
+    def peak_mib(self) -> float:
+        """The sum of their peaks."""
+        return sum(self._peaks.values())
+
+
+def _peak_mib(pid: int | str) -> float:
+    """The most memory that was resident. `ru_maxrss` would count that of the process which started it, too."""
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     return int(status["VmHWM"].split()[0]) / 1024
 
 

@@ -67,6 +67,7 @@ def test_only_settings_reads_the_environment_but_for_named_exceptions() -> None:
     ("module", "heavy"),
     [
         ("xeno_pipeline.extraction.sync", {"dagster", "dbt", "numpy"}),
+        ("xeno_pipeline.raw.mapping_process", {"dagster", "dbt", "numpy", "psycopg", "pydantic", "requests"}),
         ("xeno_pipeline.shopify.client", {"dagster", "dbt", "numpy", "psycopg", "sqlalchemy"}),
         ("xeno_pipeline.cli.app", {"dagster", "dagster_dbt", "dbt", "numpy"}),
     ],

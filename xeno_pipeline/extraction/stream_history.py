@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import IO
 
 from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.errors import XenoError
@@ -22,13 +24,17 @@ from xeno_pipeline.extraction.state import (
 )
 from xeno_pipeline.extraction.stream_loader import StreamLoader
 from xeno_pipeline.extraction.streams import Stream
+from xeno_pipeline.raw.bulk_rows import Progress
 from xeno_pipeline.raw.completeness import Completeness
-from xeno_pipeline.raw.copy import Row
 from xeno_pipeline.raw.load import Load
 from xeno_pipeline.raw.mapping import Refuse
-from xeno_pipeline.raw.set_aside import UNIDENTIFIED, Refused, ids_of
+from xeno_pipeline.raw.mapping_process import map_result
+from xeno_pipeline.raw.refused import Refused
+from xeno_pipeline.raw.rows import Batch
+from xeno_pipeline.raw.set_aside import UNIDENTIFIED, ids_of
 from xeno_pipeline.raw.suppression import Suppressed
 from xeno_pipeline.shopify.bulk import BulkOperation, BulkReader
+from xeno_pipeline.shopify.bulk_result import MalformedLineError
 from xeno_pipeline.shopify.errors import BulkDeniedError, BulkError, BulkRefusedError, TimedOutError
 from xeno_pipeline.shopify.pagination import Page
 from xeno_pipeline.shopify.queries import bulk_query
@@ -148,23 +154,37 @@ class HistoryReader:
                 is_history=self.loader.span is None,
             )
 
-            def loadable(suppressed: Suppressed, refuse: Refuse) -> Iterator[Row]:
-                refused: list[Refused] = []
-
-                def note(misfit: Refused) -> None:
-                    refused.append(misfit)
-                    refuse(misfit)
-
-                nodes = reader.nodes(completed, result, lambda: len(refused))
-                tracked = self.loader.track("loading", nodes, completed.object_count)
-                return self.loader.mapping().of_lines(tracked, suppressed, note)
+            def batches(suppressed: Suppressed, refuse: Refuse) -> Generator[Batch, None, None]:
+                try:
+                    refused, roots = yield from self._batches(completed, result, suppressed, refuse)
+                except MalformedLineError as error:
+                    raise reader.malformed_line(completed, error.line) from None
+                reader.check_roots(completed, roots, unclear=refused)
 
             with self.loader.transaction() as connection:
-                report.add(load.run(connection, loadable))
+                report.add(load.run(connection, batches))
                 if self.loader.span is None:
                     self._record_loaded(connection, completed.created_at, visible_since)
                     report.cursor_after = completed.created_at
                 record_bulk_success(connection, self._tenant_id, self._stream.name)
+
+    def _batches(
+        self, completed: BulkOperation, result: IO[bytes], suppressed: Suppressed, refuse: Refuse
+    ) -> Generator[Batch, None, tuple[int, int]]:
+        """The rows of a result. Returns how many records were refused, and how many are objects themselves."""
+        refused = roots = 0
+        self.loader.report_progress("loading", 0, completed.object_count)
+        with closing(map_result(result, self.loader.mapping(), suppressed)) as messages:
+            for message in messages:
+                if isinstance(message, Refused):
+                    refused += 1
+                    refuse(message)
+                elif isinstance(message, Progress):
+                    roots = message.roots
+                    self.loader.report_progress("loading", message.lines, completed.object_count)
+                else:
+                    yield message
+        return refused, roots
 
     def _read_in_pages(self, state: SyncState, report: StreamReport) -> None:
         """Read in pages: slower, but where it breaks off the next sync resumes. Marks nothing as deleted."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,10 +16,11 @@ from xeno_pipeline.extraction.report import Progress, ProgressSink, StreamReport
 from xeno_pipeline.extraction.spans import Span
 from xeno_pipeline.extraction.state import SyncState, advance_cursor
 from xeno_pipeline.extraction.streams import Stream
-from xeno_pipeline.raw.copy import Row
 from xeno_pipeline.raw.load import Load
 from xeno_pipeline.raw.mapping import Refuse, RowMapping
-from xeno_pipeline.raw.set_aside import TOO_SLOW, Refused, only_set_aside, slow_gids
+from xeno_pipeline.raw.refused import Refused
+from xeno_pipeline.raw.rows import Batch
+from xeno_pipeline.raw.set_aside import TOO_SLOW, only_set_aside, slow_gids
 from xeno_pipeline.raw.suppression import Suppressed
 from xeno_pipeline.shopify.client import ShopifyClient
 from xeno_pipeline.shopify.errors import AccessDeniedError, BulkDeniedError, SlowObjectError
@@ -30,7 +31,6 @@ from xeno_pipeline.tenants.registry import Tenant
 from xeno_pipeline.tenants.scopes import missing_scopes
 
 _NODES_A_LOAD = 500
-_PROGRESS_EVERY = 5_000
 
 
 class UnloadableError(XenoError):
@@ -102,9 +102,9 @@ class StreamLoader:
         """Set aside an object that takes Shopify too long: if it still does, the next sync leaves it out."""
         refused = Refused(TOO_SLOW, number(slow.gid), gid=slow.gid, is_root=True, updated_at=slow.changed_at)
 
-        def no_rows(_suppressed: Suppressed, refuse: Refuse) -> list[Row]:
+        def no_rows(_suppressed: Suppressed, refuse: Refuse) -> Generator[Batch, None, None]:
             refuse(refused)
-            return []
+            yield from ()
 
         with self.transaction() as connection:
             load = Load(self.tenant.tenant_id, self.stream.root, datetime.now(UTC))
@@ -194,14 +194,6 @@ class StreamLoader:
     def report_progress(self, phase: str, done: int, total: int | None = None) -> None:
         """Report how far the stream is."""
         self.on_progress(Progress(self.tenant.tenant_id, self.stream.name, phase, done, total))
-
-    def track(self, phase: str, nodes: Iterable[Node], total: int) -> Iterator[Node]:
-        """Pass nodes on, and report the progress."""
-        for done, node in enumerate(nodes):
-            if done % _PROGRESS_EVERY == 0:
-                self.report_progress(phase, done, total)
-            yield node
-        self.report_progress(phase, total, total)
 
     def track_pages(self, pages: Iterable[Page], total: int | None) -> Iterator[Page]:
         """Pass pages on, and report the progress."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -21,15 +22,14 @@ from xeno_pipeline.database.tenant_lock import lock_against_removal
 from xeno_pipeline.raw import merge as merging
 from xeno_pipeline.raw.changes import ALL_OBJECTS, ids_of, mark_changed
 from xeno_pipeline.raw.completeness import Completeness, check_deletions
-from xeno_pipeline.raw.copy import REFUSALS, Row, copy_rows
+from xeno_pipeline.raw.copy import REFUSALS, copy_batches
 from xeno_pipeline.raw.counts import TableCounts
-from xeno_pipeline.raw.set_aside import Refusals, Refused, forget
+from xeno_pipeline.raw.refused import Refusals, Refused
+from xeno_pipeline.raw.rows import BatchSource
+from xeno_pipeline.raw.set_aside import forget
 from xeno_pipeline.raw.suppression import Suppressed, load_suppressed
 from xeno_pipeline.raw.tables import KINDS, RawTable, tree
 from xeno_pipeline.shopify.ids import gid
-
-RowSource = Callable[[Suppressed, Callable[[Refused], None]], Iterable[Row]]
-"""Makes the rows of a load without the personal data of suppressed customers, and reports records that do not fit."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Load:
     complete: Completeness | None = None
     is_history: bool = False
 
-    def run(self, connection: Connection, rows: RowSource) -> dict[str, TableCounts]:
+    def run(self, connection: Connection, rows: BatchSource) -> dict[str, TableCounts]:
         """Load the rows, in the connection's current transaction.
 
         Objects of which a record is refused, by whoever makes the rows or by PostgreSQL, are set aside; the others are
@@ -271,7 +271,7 @@ class _Source:
         careful: the root table, where rows that PostgreSQL refuses are to be found out; None: they are errors.
     """
 
-    rows: RowSource
+    rows: BatchSource
     suppressed: Suppressed
     careful: RawTable | None = None
 
@@ -285,7 +285,8 @@ class _Source:
             def refuse(name: str, row: bytes, error: psycopg.Error) -> None:
                 refusals.add(_refused(tables[name], row, error))
 
-        return copy_rows(connection, self.rows(self.suppressed, refusals.add), targets, refuse), refusals
+        with closing(self.rows(self.suppressed, refusals.add)) as batches:
+            return copy_batches(connection, batches, targets, refuse), refusals
 
 
 def _refused(table: RawTable, row: bytes, error: psycopg.Error) -> Refused:

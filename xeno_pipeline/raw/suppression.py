@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.raw.tables import RawTable
+
+if TYPE_CHECKING:  # so that the process that maps need not load the driver
+    from xeno_pipeline.database.connection import Connection
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import IO, Any
 
-import orjson
 import requests
 
+from xeno_pipeline.shopify.bulk_result import MalformedLineError, is_root, nodes_of
 from xeno_pipeline.shopify.client import ShopifyClient
 from xeno_pipeline.shopify.errors import (
     BulkDeniedError,
@@ -26,7 +26,6 @@ from xeno_pipeline.shopify.errors import (
 )
 from xeno_pipeline.shopify.graphql_errors import ACCESS_DENIED
 from xeno_pipeline.shopify.queries import operation
-from xeno_pipeline.shopify.records import loads
 from xeno_pipeline.shopify.retry import pause_after
 from xeno_pipeline.shopify.transport import is_loopback
 
@@ -176,9 +175,7 @@ class BulkReader:
     def nodes(
         self, completed: BulkOperation, result: IO[bytes], malformed: Callable[[], int] = lambda: 0
     ) -> Iterator[dict[str, Any]]:
-        """The nodes of a downloaded result, line by line; a nested one names its parent in `__parentId`.
-
-        A line of JSON that is not an object gives an empty node, and counts as a root.
+        """The nodes of a downloaded result (see `nodes_of`).
 
         Args:
             malformed: how many of the nodes turned out to be malformed: whether they are roots is not known.
@@ -187,23 +184,32 @@ class BulkReader:
             BulkResultError: a line is not JSON, or there are not as many roots as Shopify announced.
         """
         result.seek(0)
-        fast = orjson.loads
         roots = 0
-        for index, line in enumerate(result, start=1):
-            try:
-                node = fast(line)
-            except ValueError:
-                try:
-                    node = loads(line)
-                except ValueError:
-                    raise self._bad_result(completed, f"is malformed in line {index:,}") from None
-            if not isinstance(node, dict):
-                node = {}
-            roots += "__parentId" not in node
-            yield node
-        if abs(roots - completed.root_object_count) > malformed():
+        try:
+            for node in nodes_of(result):
+                roots += is_root(node)
+                yield node
+        except MalformedLineError as error:
+            raise self.malformed_line(completed, error.line) from None
+        self.check_roots(completed, roots, unclear=malformed())
+
+    def check_roots(self, completed: BulkOperation, roots: int, *, unclear: int) -> None:
+        """Check that as many roots came as Shopify announced.
+
+        Args:
+            roots: how many nodes name no parent.
+            unclear: of how many nodes that is not known for sure: they turned out to be malformed.
+
+        Raises:
+            BulkResultError: there are fewer, or more.
+        """
+        if abs(roots - completed.root_object_count) > unclear:
             problem = f"has {roots:,} root objects where Shopify announced {completed.root_object_count:,}"
             raise self._bad_result(completed, problem)
+
+    def malformed_line(self, completed: BulkOperation, line: int) -> BulkResultError:
+        """What to raise where a line is not JSON."""
+        return self._bad_result(completed, f"is malformed in line {line:,}")
 
     def _run(self, query: str) -> BulkOperation | None:
         """Start the operation; None if no slot was free."""
@@ -282,7 +288,7 @@ class BulkReader:
     def _failed(self, current: BulkOperation, reason: str) -> ShopifyError:
         return BulkFailedError(self._client.tenant, f"bulk operation {current.id}", reason)
 
-    def _bad_result(self, completed: BulkOperation, reason: str) -> ShopifyError:
+    def _bad_result(self, completed: BulkOperation, reason: str) -> BulkResultError:
         return BulkResultError(self._client.tenant, f"the result of bulk operation {completed.id}", reason)
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic.functional_validators import AfterValidator, BeforeValidator
 
-from xeno_pipeline.shopify.records import AHEAD, EARLIEST
+from xeno_pipeline.shopify.records import AHEAD, EARLIEST, cart_id
 
 MOST_LINES = 500
 """Shopify's own limit."""
@@ -91,8 +91,3 @@ def cart_of(payload: Mapping[str, Any]) -> dict[str, Any]:
         place = ".".join(str(part) for part in error.errors()[0]["loc"])
         raise ValueError(f"The body is not a cart: see its {place}.") from None
     return cart.model_dump(mode="json")
-
-
-def cart_id(token: object) -> str | None:
-    """A cart's token without the key behind it, which gives access to the cart."""
-    return (token.partition("?")[0] or None) if isinstance(token, str) else None

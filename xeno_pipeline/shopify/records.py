@@ -64,6 +64,11 @@ def number_of(gid: object, kind: str | None = None) -> int | None:
     return number if 0 < number <= LARGEST_ID else None
 
 
+def cart_id(token: object) -> str | None:
+    """A cart's token without the key behind it, which gives access to the cart."""
+    return (token.partition("?")[0] or None) if isinstance(token, str) else None
+
+
 def loads(document: bytes) -> Any:
     """The value of a JSON document, even if it holds invalid Unicode or a number too large for a float.
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,6 +17,7 @@ from xeno_pipeline.extraction.state import advance_cursor, load_state, remember_
 from xeno_pipeline.raw.completeness import Completeness, TooManyDeletionsError
 from xeno_pipeline.raw.load import Load
 from xeno_pipeline.raw.mapping import Refuse, RowMapping
+from xeno_pipeline.raw.rows import Batch
 from xeno_pipeline.raw.suppression import Suppressed
 from xeno_pipeline.raw.tables import ORDERS, PRODUCTS
 
@@ -244,7 +244,7 @@ def test_a_load_that_breaks_off_leaves_nothing_and_moves_no_cursor(warehouse: Wa
         remember_bulk_operation(connection, "acme", "products", None)
     before = warehouse.installation.row_versions()
 
-    def breaking_off(suppressed: Suppressed, refuse: Refuse) -> Iterator[Any]:
+    def breaking_off(suppressed: Suppressed, refuse: Refuse) -> Generator[Batch, None, None]:
         yield from RowMapping(PRODUCTS, "acme", 1).of_objects([product(1, 6), product(2, 6)])(suppressed, refuse)
         raise ConnectionResetError
 

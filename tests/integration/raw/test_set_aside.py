@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,9 +11,9 @@ import pytest
 from tests.support.installation import Installation
 from tests.support.nodes import OPENED, at, money, order, product
 from tests.support.raw_tables import ALL_GONE, Warehouse, counted, register
-from xeno_pipeline.raw.copy import Row
 from xeno_pipeline.raw.load import Load
 from xeno_pipeline.raw.mapping import Refuse, RowMapping
+from xeno_pipeline.raw.rows import Batch
 from xeno_pipeline.raw.suppression import Suppressed
 from xeno_pipeline.raw.tables import ORDERS, PRODUCTS
 from xeno_pipeline.tenants.offboarding import remove_tenant
@@ -110,20 +111,24 @@ def test_rows_that_postgresql_refuses_are_found_and_set_aside_with_their_objects
     mapping = RowMapping(ORDERS, "acme", 1)
     spoilt = {b"\t3\t": b"1200-13-01T00:00:00Z", b"\t50\t": b"x", b"gid://shopify/Sale/7\t": b"x"}
 
-    def rows(suppressed: Suppressed, refuse: Refuse) -> Iterable[Row]:
-        for table, row in mapping.of_objects(nodes())(suppressed, refuse):
-            for key, value in spoilt.items():
-                if key in row and (table == "orders" or key != b"\t3\t"):
-                    old = at(5).encode() if table == "orders" else b"\t1\t"
-                    assert old in row
-                    row = row.replace(old, value if table == "orders" else b"\t" + value + b"\t", 1)
-            yield table, row
+    def batches(suppressed: Suppressed, refuse: Refuse) -> Generator[Batch, None, None]:
+        for batch in mapping.of_objects(nodes())(suppressed, refuse):
+            rows = [spoil(batch.table, row) for row in batch.data.split(b"\n")]
+            yield replace(batch, data=b"\n".join(rows))
+
+    def spoil(table: str, row: bytes) -> bytes:
+        for key, value in spoilt.items():
+            if key in row and (table == "orders" or key != b"\t3\t"):
+                old = at(5).encode() if table == "orders" else b"\t1\t"
+                assert old in row
+                row = row.replace(old, value if table == "orders" else b"\t" + value + b"\t", 1)
+        return row
 
     def nodes() -> list[dict[str, Any]]:
         return [order(n, 5, lines=[10 * n], ledger={f"{n}": [f"{n}"]}) for n in range(1, 9)]
 
     with warehouse.installation.database.connect() as connection:
-        counts = Load("acme", ORDERS, OPENED).run(connection, rows)
+        counts = Load("acme", ORDERS, OPENED).run(connection, batches)
 
     assert warehouse.column("orders", "id") - {9} == {1, 2, 4, 6, 8}
     assert warehouse.column("order_line_items", "order_id") == {1, 2, 4, 6, 8}

@@ -10,17 +10,16 @@ them, and `refusals` what is reported of a node that does not fit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from xeno_pipeline.raw import tables as raw
-from xeno_pipeline.raw.copy import Row
 from xeno_pipeline.raw.copy_format import InvalidValueError, json
-from xeno_pipeline.raw.load import RowSource
 from xeno_pipeline.raw.mapping.fields import Node
 from xeno_pipeline.raw.mapping.mappers import INVALID_NODE_ERRORS, mapper_of, mappers_of
 from xeno_pipeline.raw.mapping.refusals import refused_node, refused_object
-from xeno_pipeline.raw.set_aside import Refused
+from xeno_pipeline.raw.refused import Refused
+from xeno_pipeline.raw.rows import Batch, BatchSource, Row, in_batches
 from xeno_pipeline.raw.suppression import Suppressed
 from xeno_pipeline.raw.tables import RawTable
 from xeno_pipeline.shopify.records import number_of
@@ -69,14 +68,14 @@ class RowMapping:
             except INVALID_NODE_ERRORS as error:
                 refuse(refused_node(self.root, node, error))
 
-    def of_objects(self, nodes: Sequence[Node]) -> RowSource:
+    def of_objects(self, nodes: Sequence[Node]) -> BatchSource:
         """A source of the rows of whole objects with their children inside; it may be called several times.
 
         An object of which one node does not fit is refused as a whole.
         """
         made: dict[int, tuple[Suppressed, list[Row], list[Refused]]] = {}
 
-        def make(suppressed: Suppressed, refuse: Refuse) -> Iterable[Row]:
+        def make(suppressed: Suppressed, refuse: Refuse) -> Generator[Batch, None, None]:
             if not made:  # mapping consumes the nodes
                 rows: list[Row] = []
                 refused: list[Refused] = []
@@ -87,7 +86,7 @@ class RowMapping:
             assert made_for is suppressed
             for each in refused:
                 refuse(each)
-            return rows
+            yield from in_batches(rows)
 
         return make
 

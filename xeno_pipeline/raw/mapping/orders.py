@@ -21,7 +21,7 @@ from xeno_pipeline.raw.mapping.fields import (
     shop_amount,
     text_gid,
 )
-from xeno_pipeline.shopify.carts import cart_id
+from xeno_pipeline.shopify.records import cart_id
 
 _ORDER: Fields = frozenset(
     (

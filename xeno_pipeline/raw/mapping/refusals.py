@@ -8,7 +8,7 @@ from xeno_pipeline.raw import tables as raw
 from xeno_pipeline.raw.copy_format import InvalidValueError
 from xeno_pipeline.raw.mapping.fields import Node, cart_number, is_gid
 from xeno_pipeline.raw.mapping.mappers import INVALID_NODE_ERRORS, child_label, mapper_of
-from xeno_pipeline.raw.set_aside import Refused
+from xeno_pipeline.raw.refused import Refused
 from xeno_pipeline.raw.tables import KINDS, RawTable
 from xeno_pipeline.shopify import records
 from xeno_pipeline.shopify.records import number_of
