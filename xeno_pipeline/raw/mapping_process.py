@@ -81,8 +81,8 @@ def map_apart(result: IO[bytes], mapping: RowMapping, suppressed: Suppressed) ->
             raise
     if process.returncode:
         raise MappingProcessError(
-            f"{mapping.tenant_id}: the process that maps {mapping.root.name} {_told(process.returncode)}; nothing was "
-            "loaded. Run the sync again; if it stays so, give it more memory."
+            f"{mapping.tenant_id}: the process that maps {mapping.root.name} {_ending_of(process.returncode)}; "
+            "nothing was loaded. Run the sync again; if it stays so, give it more memory."
         )
 
 
@@ -94,12 +94,12 @@ def _receive(pipe: IO[bytes]) -> Message | Exception | None:
     return None
 
 
-def _told(returncode: int) -> str:
+def _ending_of(returncode: int) -> str:
     return f"was ended by {signal.Signals(-returncode).name}" if returncode < 0 else f"ended with status {returncode}"
 
 
 def main() -> None:
-    """Map the result that the parent names; an error is told like everything else."""
+    """Map the result that the parent names; an error is sent like everything else."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # with the parent gone, there is nobody to tell
     descriptor, table, tenant_id, query_version, suppressed = pickle.load(sys.stdin.buffer)  # noqa: S301 - the parent's
     root = next(each for each in RAW_TABLES if each.name == table)
