@@ -49,7 +49,7 @@ GOALS = {
         r"304_[\w-]+": Goal(5),
         r"(?!cold_)[\w-]+": Goal(150),
     },
-    "segments": {"preview_ms": Goal(1000), "on_top_ms": Goal(100)},
+    "segments": {"preview_ms": Goal(1000), "on_top_cpu_ms": Goal(100)},
     "predictions": {
         "fit_cpu_seconds_a_small_store": Goal(0.3),
         "one_customer_ms": Goal(10),

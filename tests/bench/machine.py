@@ -54,8 +54,13 @@ class Machine:
 def postgres_cpu(home: Path) -> float:
     """CPU seconds that the processes of the embedded server there have used so far, those that have ended included."""
     server = psutil.Process(int((home / "postgres" / "postmaster.pid").read_text().split()[0]))
-    ended = server.cpu_times()
-    alive = [process.cpu_times() for process in server.children()]
+    while True:
+        try:
+            alive = [process.cpu_times() for process in server.children()]
+        except psutil.NoSuchProcess:  # it ended meanwhile, and counts as ended the next time
+            continue
+        ended = server.cpu_times()
+        break
     return (
         ended.user
         + ended.system
