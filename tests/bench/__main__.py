@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import bi, exports, fairness, gateway, history, insights, marts, predictions, segments, thousand
+from tests.bench import bi, day, exports, fairness, gateway, history, insights, marts, predictions, segments, thousand
 from tests.bench.goals import goal_of
 
 BENCHMARKS: dict[str, Callable[[Path], dict[str, float]]] = {
@@ -25,6 +25,7 @@ BENCHMARKS: dict[str, Callable[[Path], dict[str, float]]] = {
     "bi": bi.run,
     "fairness": fairness.run,
     "thousand": thousand.run,
+    "day": day.run,
     "gateway": gateway.run,
     "exports": exports.run,
     "insights": insights.run,

@@ -1,6 +1,8 @@
 """A run of a job in a process of its own, as Dagster's launcher would start it.
 
 python -m tests.bench.run_job JOB OP LANE HANDLE…
+
+OP is empty for a job that is about all tenants.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ _LANES = {"routine": concurrency.ROUTINE, "backfill": concurrency.BACKFILL}
 def main(job: str, op: str, lane: str, *handles: str) -> int:
     settings = load_settings()
     config = {
-        "ops": {op: {"config": {"tenants": list(handles)}}},
+        "ops": {op: {"config": {"tenants": list(handles)}}} if op else {},
         "loggers": {"console": {"config": {"log_level": "ERROR"}}},
     }
     with open_instance(settings) as instance:
