@@ -41,7 +41,7 @@ def run(folder: Path) -> dict[str, float]:
 
     Returns:
         `lines_per_second_of_plain_copy`: the loader's lines per second over the plain COPY's; `peak_mib`: the peaks of
-        resident memory of the loading process and of that which maps for it; `peak_of_large_over_small` and
+        resident memory of the loading process and of those that map for it; `peak_of_large_over_small` and
         `line_of_large_over_small`: that memory, and seconds a line, for a store of 200,000 orders over a tenth; and
         what they are made of.
     """

@@ -24,7 +24,7 @@ from xeno_pipeline.extraction.state import (
 )
 from xeno_pipeline.extraction.stream_loader import StreamLoader
 from xeno_pipeline.extraction.streams import Stream
-from xeno_pipeline.raw.bulk_rows import Progress
+from xeno_pipeline.raw.bulk_rows import BlockEnd
 from xeno_pipeline.raw.completeness import Completeness
 from xeno_pipeline.raw.load import Load
 from xeno_pipeline.raw.mapping import Refuse
@@ -172,16 +172,16 @@ class HistoryReader:
         self, completed: BulkOperation, result: IO[bytes], suppressed: Suppressed, refuse: Refuse
     ) -> Generator[Batch, None, tuple[int, int]]:
         """The rows of a result. Returns how many records were refused, and how many are objects themselves."""
-        refused = roots = 0
+        refused = lines = roots = 0
         self.loader.report_progress("loading", 0, completed.object_count)
         with closing(map_result(result, self.loader.mapping(), suppressed)) as messages:
             for message in messages:
                 if isinstance(message, Refused):
                     refused += 1
                     refuse(message)
-                elif isinstance(message, Progress):
-                    roots = message.roots
-                    self.loader.report_progress("loading", message.lines, completed.object_count)
+                elif isinstance(message, BlockEnd):
+                    lines, roots = lines + message.lines, roots + message.roots
+                    self.loader.report_progress("loading", lines, completed.object_count)
                 else:
                     yield message
         return refused, roots

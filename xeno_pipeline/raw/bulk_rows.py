@@ -1,62 +1,62 @@
-"""From the result of a bulk operation to the rows of a load."""
+"""From the result of a bulk operation to the rows of a load, block by block."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 
 from xeno_pipeline.raw.mapping import RowMapping
 from xeno_pipeline.raw.mapping.fields import Node
 from xeno_pipeline.raw.refused import Refused
 from xeno_pipeline.raw.rows import Batch, in_batches
 from xeno_pipeline.raw.suppression import Suppressed
-from xeno_pipeline.shopify.bulk_result import is_root, nodes_of
+from xeno_pipeline.shopify.bulk_result import Blocks, MalformedLineError, is_root, nodes_of
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far a result is read: how many lines, and how many of these are objects themselves."""
+class BlockEnd:
+    """The end of a block: how many lines it had, and how many of these are objects themselves."""
 
     lines: int
     roots: int
 
 
-Message = Batch | Refused | Progress
-"""What comes of a result: rows, a record that does not fit, and now and then, and at its end, how far it is read."""
+Message = Batch | Refused | BlockEnd
+"""What comes of a block: rows, records that do not fit, and its end."""
 
 
-def map_lines(lines: Iterable[bytes], mapping: RowMapping, suppressed: Suppressed) -> Iterator[Message]:
-    """Make rows, holding no more than a few megabytes at once.
+def map_block(blocks: Blocks, number: int, mapping: RowMapping, suppressed: Suppressed) -> Iterator[Message]:
+    """Make the rows of a block.
 
     Args:
-        lines: the result's.
+        number: the block's.
         suppressed: the persons whose data is left out.
 
     Raises:
         MalformedLineError: a line is not JSON.
     """
+    start, lines = blocks.read(number)
     reading = _Reading(lines)
     refused: list[Refused] = []
-    for batch in in_batches(mapping.of_lines(reading.nodes(), suppressed, refused.append)):
-        yield from refused
-        refused.clear()
-        yield batch
-        yield reading.progress()
+    try:
+        yield from in_batches(mapping.of_lines(reading.nodes(), suppressed, refused.append))
+    except MalformedLineError as error:
+        raise MalformedLineError(blocks.count_lines_before(start) + error.line) from None
     yield from refused
-    yield reading.progress()
+    yield BlockEnd(reading.lines, reading.roots)
 
 
 class _Reading:
-    def __init__(self, lines: Iterable[bytes]) -> None:
+    """The nodes of some lines, counted."""
+
+    def __init__(self, lines: bytes) -> None:
         self._lines = lines
-        self._count = 0
-        self._roots = 0
+        self.lines = 0
+        self.roots = 0
 
     def nodes(self) -> Iterator[Node]:
-        for node in nodes_of(self._lines):
-            self._count += 1
-            self._roots += is_root(node)
+        for node in nodes_of(BytesIO(self._lines)):
+            self.lines += 1
+            self.roots += is_root(node)
             yield node
-
-    def progress(self) -> Progress:
-        return Progress(self._count, self._roots)

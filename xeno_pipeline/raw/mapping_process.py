@@ -1,10 +1,10 @@
-"""Mapping a large result in a process of its own, so that rows are made while others are sent.
+"""Mapping a large result in processes of their own, so that rows are made while others are sent.
 
     python -m xeno_pipeline.raw.mapping_process
 
-The process reads the result by an inherited file descriptor and what it is to do, pickled, from its standard input; it
-writes pickled messages to its standard output. It imports neither the driver nor the settings. It ends with whoever
-started it: a pipe that nobody reads any more ends it at its next message.
+Such a process reads blocks of the result by an inherited file descriptor, and what it is to do, pickled, from its
+standard input; it writes pickled messages to its standard output. It imports neither the driver nor the settings. It
+ends with whoever started it: a pipe that nobody reads any more ends it at its next message.
 """
 
 from __future__ import annotations
@@ -15,102 +15,126 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Generator
-from contextlib import suppress
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 import xeno_pipeline
 from xeno_pipeline.errors import XenoError
-from xeno_pipeline.raw.bulk_rows import Message, map_lines
+from xeno_pipeline.raw.bulk_rows import BlockEnd, Message, map_block
 from xeno_pipeline.raw.mapping import RowMapping
 from xeno_pipeline.raw.suppression import Suppressed
 from xeno_pipeline.raw.tables import RAW_TABLES
+from xeno_pipeline.shopify.bulk_result import Blocks
 
-_LARGE_BYTES = 8 << 20
-"""A result of this size takes a process as long to map as to start."""
+_PROCESSES = 2
+"""Mapping takes twice the time that PostgreSQL needs for the rows."""
 
-_BUFFER_BYTES = 1 << 20
+_BLOCK_BYTES = 8 << 20
+"""Mapping a block takes about as long as starting the processes: a single one is mapped without them."""
+
+_PIPE_BYTES = 1 << 20
 
 
 class MappingProcessError(XenoError):
-    """The process that maps a result has ended before its time."""
+    """A process that maps a result has ended before its time."""
 
 
 def map_result(result: IO[bytes], mapping: RowMapping, suppressed: Suppressed) -> Generator[Message, None, None]:
-    """Make the rows of a downloaded result (see `map_lines`): in a process of its own where that pays.
+    """Make the rows of a downloaded result, block by block, in their order: in processes of their own where that pays.
 
     Args:
         result: a file.
 
     Raises:
         MalformedLineError: a line is not JSON.
-        MappingProcessError: the process ended before its time.
+        MappingProcessError: a process ended before its time.
     """
-    if result.seek(0, os.SEEK_END) >= _LARGE_BYTES:
-        yield from map_apart(result, mapping, suppressed)
-    else:
-        result.seek(0)
-        yield from map_lines(result, mapping, suppressed)
-
-
-def map_apart(result: IO[bytes], mapping: RowMapping, suppressed: Suppressed) -> Generator[Message, None, None]:
-    """Make the rows in a process of its own, which ends with this generator. See `map_result`."""
     result.flush()
-    job = (result.fileno(), mapping.root.name, mapping.tenant_id, mapping.query_version, suppressed)
+    blocks = Blocks(result.fileno(), result.seek(0, os.SEEK_END), _BLOCK_BYTES)
+    if blocks.count > 1:
+        yield from map_apart(blocks, mapping, suppressed)
+    else:
+        yield from map_here(blocks, mapping, suppressed)
+
+
+def map_here(blocks: Blocks, mapping: RowMapping, suppressed: Suppressed) -> Generator[Message, None, None]:
+    """Make the rows in this process. See `map_result`."""
+    for number in range(blocks.count):
+        yield from map_block(blocks, number, mapping, suppressed)
+
+
+def map_apart(blocks: Blocks, mapping: RowMapping, suppressed: Suppressed) -> Generator[Message, None, None]:
+    """Make the rows in processes that take turns in the blocks, and end with this generator. See `map_result`."""
+    count = min(_PROCESSES, blocks.count)
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(_start(blocks, range(first, blocks.count, count), mapping, suppressed))
+            for first in range(count)
+        ]
+        for number in range(blocks.count):
+            yield from _receive_block(processes[number % count], mapping)
+
+
+@contextmanager
+def _start(
+    blocks: Blocks, numbers: range, mapping: RowMapping, suppressed: Suppressed
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that maps the blocks of some numbers, for the length of a `with`."""
+    job = (blocks, numbers, mapping.root.name, mapping.tenant_id, mapping.query_version, suppressed)
     with subprocess.Popen(  # noqa: S603 - our own module
         [sys.executable, "-m", __name__],
         cwd=Path(xeno_pipeline.__file__).parents[1],  # this very package, wherever it was imported from
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        pipesize=_BUFFER_BYTES,
-        pass_fds=[result.fileno()],
+        pipesize=_PIPE_BYTES,
+        pass_fds=[blocks.descriptor],
         process_group=0,  # Ctrl-C is for the process that started it
     ) as process:
         assert process.stdin is not None
-        assert process.stdout is not None
         try:
-            with suppress(BrokenPipeError), process.stdin as stdin:
+            with suppress(BrokenPipeError), process.stdin as stdin:  # what became of it is found when it is read
                 pickle.dump(job, stdin)
-            while (message := _receive(process.stdout)) is not None:
-                if isinstance(message, Exception):
-                    raise message  # noqa: TRY301 - what failed there fails here
-                yield message
-        except BaseException:
+            yield process
+        finally:
             process.kill()
-            raise
-    if process.returncode:
-        raise MappingProcessError(
-            f"{mapping.tenant_id}: the process that maps {mapping.root.name} {_ending_of(process.returncode)}; "
-            "nothing was loaded. Run the sync again; if it stays so, give it more memory."
-        )
 
 
-def _receive(pipe: IO[bytes]) -> Message | Exception | None:
-    """The next message; None at the end, or where the process died amid one."""
-    with suppress(EOFError, pickle.UnpicklingError):
-        message: Message | Exception = pickle.load(pipe)  # noqa: S301 - our own process wrote it
-        return message
-    return None
+def _receive_block(process: subprocess.Popen[bytes], mapping: RowMapping) -> Iterator[Message]:
+    """The messages of the process's next block."""
+    assert process.stdout is not None
+    message: Message | Exception | None = None
+    while not isinstance(message, BlockEnd):
+        try:
+            message = pickle.load(process.stdout)  # noqa: S301 - our own process wrote it
+        except (EOFError, pickle.UnpicklingError):  # there is no more, or half a message
+            raise MappingProcessError(
+                f"{mapping.tenant_id}: a process that maps {mapping.root.name} {_ending_of(process.wait())}; "
+                "nothing was loaded. Run the sync again; if it stays so, give it more memory."
+            ) from None
+        if isinstance(message, Exception):
+            raise message
+        assert message is not None
+        yield message
 
 
-def _ending_of(returncode: int) -> str:
-    return f"was ended by {signal.Signals(-returncode).name}" if returncode < 0 else f"ended with status {returncode}"
+def _ending_of(status: int) -> str:
+    return f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
 
 
 def main() -> None:
-    """Map the result that the parent names; an error is sent like everything else."""
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # with the parent gone, there is nobody to tell
-    descriptor, table, tenant_id, query_version, suppressed = pickle.load(sys.stdin.buffer)  # noqa: S301 - the parent's
-    root = next(each for each in RAW_TABLES if each.name == table)
-    with open(descriptor, "rb", buffering=_BUFFER_BYTES) as result:  # noqa: PTH123 - it has no path
-        result.seek(0)
-        try:
-            for message in map_lines(result, RowMapping(root, tenant_id, query_version), suppressed):
+    """Map the blocks that the parent names; an error is sent like everything else."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # with the parent gone, there is nobody to write to
+    blocks, numbers, table, tenant_id, query_version, suppressed = pickle.load(sys.stdin.buffer)  # noqa: S301 - the parent's
+    mapping = RowMapping(next(each for each in RAW_TABLES if each.name == table), tenant_id, query_version)
+    try:
+        for number in numbers:
+            for message in map_block(blocks, number, mapping, suppressed):
                 _send(message)
-        except Exception as error:  # noqa: BLE001 - raised by the parent
-            error.add_note("".join(traceback.format_tb(error.__traceback__)))
-            _send(error)
+    except Exception as error:  # noqa: BLE001 - raised by the parent
+        error.add_note("".join(traceback.format_tb(error.__traceback__)))
+        _send(error)
 
 
 def _send(message: Message | Exception) -> None:

@@ -1,4 +1,4 @@
-"""A history whose rows are made in a process of their own: where that dies, the database stays as it was."""
+"""A history whose rows are made in processes of their own: where one dies, the database stays as it was."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from xeno_pipeline.raw.mapping_process import MappingProcessError
 
 @pytest.fixture(autouse=True)
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the size of a result, it counts as large."""
-    monkeypatch.setattr(mapping_process, "_LARGE_BYTES", 0)
+    """A result of some megabytes counts as large."""
+    monkeypatch.setattr(mapping_process, "_BLOCK_BYTES", 1 << 20)
 
 
-def test_where_the_process_dies_nothing_is_loaded_and_the_next_sync_mends_it(
+def test_where_a_process_dies_nothing_is_loaded_and_the_next_sync_mends_it(
     installation: Installation, depot: Shop
 ) -> None:
     tenant = installation.connect(depot)
@@ -26,7 +26,7 @@ def test_where_the_process_dies_nothing_is_loaded_and_the_next_sync_mends_it(
 
     def kill(progress: Progress) -> None:
         if progress.phase == "loading" and progress.done and not killed:
-            (process,) = mapping_processes()
+            process = mapping_processes()[-1]
             killed.append(process.pid)
             process.kill()
 
