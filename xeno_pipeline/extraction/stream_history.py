@@ -156,10 +156,10 @@ class HistoryReader:
 
             def batches(suppressed: Suppressed, refuse: Refuse) -> Generator[Batch, None, None]:
                 try:
-                    refused, roots = yield from self._batches(completed, result, suppressed, refuse)
+                    refused, lines, roots = yield from self._batches(completed, result, suppressed, refuse)
                 except MalformedLineError as error:
                     raise reader.malformed_line(completed, error.line) from None
-                reader.check_roots(completed, roots, unclear=refused)
+                reader.check_counts(completed, lines, roots, unclear=refused)
 
             with self.loader.transaction() as connection:
                 report.add(load.run(connection, batches))
@@ -170,8 +170,8 @@ class HistoryReader:
 
     def _batches(
         self, completed: BulkOperation, result: IO[bytes], suppressed: Suppressed, refuse: Refuse
-    ) -> Generator[Batch, None, tuple[int, int]]:
-        """The rows of a result. Returns how many records were refused, and how many are objects themselves."""
+    ) -> Generator[Batch, None, tuple[int, int, int]]:
+        """The rows of a result. Returns how many records were refused, how many lines it has, and how many roots."""
         refused = lines = roots = 0
         self.loader.report_progress("loading", 0, completed.object_count)
         with closing(map_result(result, self.loader.mapping(), suppressed)) as messages:
@@ -184,7 +184,7 @@ class HistoryReader:
                     self.loader.report_progress("loading", lines, completed.object_count)
                 else:
                     yield message
-        return refused, roots
+        return refused, lines, roots
 
     def _read_in_pages(self, state: SyncState, report: StreamReport) -> None:
         """Read in pages: slower, but where it breaks off the next sync resumes. Marks nothing as deleted."""

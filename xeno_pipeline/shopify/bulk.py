@@ -163,14 +163,10 @@ class BulkReader:
         """Download the result of a completed operation into a file; broken connections are resumed.
 
         Raises:
-            BulkResultError: its size or number of lines is not the one that Shopify announced.
+            BulkResultError: its size is not the one that Shopify announced. Its lines are counted as they are read.
         """
         if completed.url is not None:
             self._fetch(completed, completed.url, into)
-        lines = _count_lines(into)
-        if lines != completed.object_count:
-            problem = f"has {lines:,} lines where Shopify announced {completed.object_count:,}"
-            raise self._bad_result(completed, problem)
 
     def nodes(
         self, completed: BulkOperation, result: IO[bytes], malformed: Callable[[], int] = lambda: 0
@@ -181,20 +177,21 @@ class BulkReader:
             malformed: how many of the nodes turned out to be malformed: whether they are roots is not known.
 
         Raises:
-            BulkResultError: a line is not JSON, or there are not as many roots as Shopify announced.
+            BulkResultError: a line is not JSON, or there are not as many lines or roots as Shopify announced.
         """
         result.seek(0)
-        roots = 0
+        lines = roots = 0
         try:
             for node in nodes_of(result):
+                lines += 1
                 roots += is_root(node)
                 yield node
         except MalformedLineError as error:
             raise self.malformed_line(completed, error.line) from None
-        self.check_roots(completed, roots, unclear=malformed())
+        self.check_counts(completed, lines, roots, unclear=malformed())
 
-    def check_roots(self, completed: BulkOperation, roots: int, *, unclear: int) -> None:
-        """Check that as many roots came as Shopify announced.
+    def check_counts(self, completed: BulkOperation, lines: int, roots: int, *, unclear: int) -> None:
+        """Check that as many lines and roots came as Shopify announced.
 
         Args:
             roots: how many nodes name no parent.
@@ -203,6 +200,9 @@ class BulkReader:
         Raises:
             BulkResultError: there are fewer, or more.
         """
+        if lines != completed.object_count:
+            problem = f"has {lines:,} lines where Shopify announced {completed.object_count:,}"
+            raise self._bad_result(completed, problem)
         if abs(roots - completed.root_object_count) > unclear:
             problem = f"has {roots:,} root objects where Shopify announced {completed.root_object_count:,}"
             raise self._bad_result(completed, problem)
@@ -299,13 +299,3 @@ class _IncompleteError(Exception):
 def _short(error: Exception) -> str:
     """What broke a download, without the result's URL, which gives access to it."""
     return str(error) if isinstance(error, _IncompleteError) else type(error).__name__
-
-
-def _count_lines(file: IO[bytes]) -> int:
-    """The number of lines in the file, including a last one without a line break."""
-    file.seek(0)
-    lines, last = 0, b"\n"
-    while chunk := file.read(_CHUNK_BYTES):
-        lines += chunk.count(b"\n")
-        last = chunk[-1:]
-    return lines + (last != b"\n")
