@@ -1,6 +1,21 @@
 """The code location that Dagster loads."""
 
-from xeno_pipeline.defs.build import build_defs
-from xeno_pipeline.settings import load_settings
+import gc
 
-defs = build_defs(load_settings())
+import dagster as dg
+
+
+def _load() -> dg.Definitions:
+    """The code location, without looking for garbage meanwhile: all of it stays, and a run waits for it."""
+    gc.disable()
+    try:
+        from xeno_pipeline.defs.build import build_defs
+        from xeno_pipeline.settings import load_settings
+
+        return build_defs(load_settings())
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+defs = _load()

@@ -31,6 +31,7 @@ START_SECONDS = 150
 """Five processes, four of which import Dagster, on two cores that run other tests too."""
 RUN_SECONDS = 150
 ALERT_ADDRESSES = {"XENO_ALERT_EMAIL_TO", "XENO_ALERT_EMAIL_FROM"}
+RUNS = {"XENO_EVENTS_QUIET_SECONDS", "XENO_EVENTS_RUN_MINUTES"}
 ALERT_SECRETS = {"xeno_smtp_url", "xeno_alert_webhook_url"}
 PASSWORD = "a password: of /all %20 kinds?"
 """What no URL could hold as it is."""
@@ -79,7 +80,7 @@ def test_no_secret_is_in_an_environment_and_each_service_has_only_its_own(contai
     insights |= {"XENO_INSIGHTS_REQUESTS_PER_MINUTE", "XENO_FRAME_ANCESTORS", "XENO_DAGSTER_URL"}
     for service in SERVICES:
         variables = {name for name in containers.environment(service) if name.startswith("XENO_")}
-        own = ALERT_ADDRESSES | {"XENO_INSIGHTS_URL"} if service == "code" else set()
+        own = ALERT_ADDRESSES | RUNS | {"XENO_INSIGHTS_URL"} if service == "code" else set()
         assert variables == (insights if service == "insights" else everywhere | own)
         alerts = ALERT_SECRETS & set(containers.services[service]["secrets"])
         assert alerts == (ALERT_SECRETS if service == "code" else set())

@@ -12,7 +12,7 @@ from typing import get_args
 import pytest
 
 from tests.support.realtime.final_state import check_marts
-from tests.support.realtime.latency import Latency, by_inbox, by_looking, orders_seen
+from tests.support.realtime.latency import Latency, by_inbox, by_looking, orders_seen, stages
 from tests.support.realtime.machine import Disturbance, Machine
 from tests.support.realtime.traffic import Traffic
 from xeno_pipeline.insights.syncs import Sync, follow_sync, read_sync, request_sync
@@ -82,14 +82,30 @@ def test_nothing_is_lost_or_counted_twice_whatever_is_killed(machine: Machine) -
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_twenty_stores_are_in_their_marts_within_half_a_minute_most_often_and_a_minute_nearly_always(
+def test_twenty_stores_are_in_their_marts_within_ten_seconds_most_often_and_twenty_nearly_always(
     fleet: Machine,
 ) -> None:
     latencies = measure(fleet, seconds=120)
     check_marts(fleet)
     for latency in latencies:
-        assert latency.median <= 30
-        assert latency.p95 <= 60
+        assert latency.median <= 10  # half of it, on two cores that do nothing else
+        assert latency.p95 <= 20
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_one_event_after_a_quiet_time_starts_a_run_at_once(machine: Machine) -> None:
+    machine.subscribe()
+    took = []
+    for handle, store in list(machine.stores.items())[:3]:
+        machine.await_idleness(SECONDS_TO_CATCH_UP)
+        before = machine.warehouse.value("select max(id) from ops.webhook_inbox where tenant_id = %s", handle) or 0
+        store.place_order()
+        machine.await_marts(SECONDS_TO_CATCH_UP)
+        longest = "select extract(epoch from max(in_marts_at - triggered_at)) from ops.webhook_inbox"
+        took.append(float(machine.warehouse.value(f"{longest} where tenant_id = %s and id > %s", handle, before)))
+    print(f"Events after a quiet time took {', '.join(f'{each:.1f}' for each in took)} s.")
+    assert max(took) <= 20  # half of it, on two cores that do nothing else
 
 
 @pytest.mark.slow
@@ -110,6 +126,7 @@ def measure(machine: Machine, seconds: float) -> tuple[Latency, Latency]:
     latencies = by_inbox(machine.warehouse), by_looking(machine.warehouse, seen)
     print(f"{len(machine.stores)} stores, {traffic.events / seconds:.1f} events a second for {seconds} s.")
     print("To the marts, by the inbox: {}; by looking into a mart: {}.".format(*latencies))
+    print(f"Each step took, by the median: {stages(machine.warehouse)}.")
     return latencies
 
 

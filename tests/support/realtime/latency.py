@@ -45,6 +45,15 @@ def by_inbox(warehouse: Warehouse) -> Latency:
     return _latency(warehouse, f"{_PERCENTILES} from (select {took} from ops.webhook_inbox) inbox")
 
 
+def stages(warehouse: Warehouse) -> str:
+    """The median seconds of what the inbox knows of: to the gateway, from there to raw, and from there to the marts."""
+    median = "percentile_cont(0.5) within group (order by extract(epoch from {}))::float8"
+    spans = ("received_at - triggered_at", "done_at - received_at", "in_marts_at - done_at")
+    query = f"select {', '.join(median.format(span) for span in spans)} from ops.webhook_inbox"
+    ((received, read, made),) = warehouse.query(query)
+    return f"received {received:.1f} s, in raw {read:.1f} s, in the marts {made:.1f} s"
+
+
 def by_looking(warehouse: Warehouse, seen: dict[Order, float]) -> Latency:
     """What was seen of orders."""
     return _latency(warehouse, f"{_PERCENTILES} from unnest(%s::float8[]) took", list(seen.values()))
