@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+from tests.bench.memory import peak_mib
 from xeno_pipeline.database.connection import Database
 from xeno_pipeline.exports.contract import find_mart
 from xeno_pipeline.exports.run import Exporter
@@ -22,14 +23,7 @@ def main(url: str, tenant: str, file_format: str, file: str) -> None:
     started = time.perf_counter()
     rows = exporter.write(Selection(tenant, find_mart("fct_orders")), file_format, Path(file))
     seconds = time.perf_counter() - started
-    sys.stdout.write(json.dumps({"rows": rows, "seconds": seconds, "mebibytes": _peak()}))
-
-
-def _peak() -> float:
-    """The most memory that this program held; `getrusage` counts what started it too."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    (kibibytes,) = (line.split()[1] for line in lines if line.startswith("VmHWM:"))
-    return int(kibibytes) / 1024
+    sys.stdout.write(json.dumps({"rows": rows, "seconds": seconds, "mebibytes": peak_mib()}))
 
 
 if __name__ == "__main__":

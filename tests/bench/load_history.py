@@ -13,10 +13,10 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from pathlib import Path
 
 import psutil
 
+from tests.bench.memory import peak_mib
 from xeno_pipeline.database.connection import open_database
 from xeno_pipeline.extraction.report import no_progress
 from xeno_pipeline.extraction.state import remember_bulk_operation
@@ -56,7 +56,7 @@ def main(handle: str) -> None:
         "bytes": collected.file_size,
         "rows": report.rows_read,
         "seconds": seconds,
-        "peak_mib": _peak_mib("self") + children.peak_mib(),
+        "peak_mib": peak_mib() + children.peak_mib(),
         "dagster_imported": "dagster" in sys.modules,
         "result_url": collected.url,
     }
@@ -74,18 +74,12 @@ class _Children(threading.Thread):
         while True:
             for child in psutil.Process().children():
                 with suppress(OSError, KeyError):  # it has just ended
-                    self._peaks[child.pid] = _peak_mib(child.pid)
+                    self._peaks[child.pid] = peak_mib(child.pid)
             time.sleep(_LOOK_EVERY_SECONDS)
 
     def peak_mib(self) -> float:
         """The sum of their peaks."""
         return sum(self._peaks.values())
-
-
-def _peak_mib(pid: int | str) -> float:
-    """The most memory that was resident. `ru_maxrss` would count that of the process which started it, too."""
-    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    return int(status["VmHWM"].split()[0]) / 1024
 
 
 if __name__ == "__main__":
