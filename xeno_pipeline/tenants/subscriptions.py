@@ -63,6 +63,11 @@ class Registration:
     has_moved: bool = False
     has_failed: bool = False
 
+    @property
+    def is_renewed(self) -> bool:
+        """Whether a topic is subscribed by now that was not before, or not rightly."""
+        return bool(self.created or self.updated)
+
 
 def callback_url(public_url: str | None) -> str:
     """The URL that webhooks are delivered to.
@@ -182,16 +187,28 @@ def _known_url(database: Database, tenant_id: str) -> str | None:
 
 
 def _store_result(connection: Connection, done: Registration, url: str) -> None:
-    """Store the result; our former address is kept until no subscription has it any more."""
+    """Store the result; our former address is kept until no subscription has it any more.
+
+    The subscriptions count as renewed after a comparison that failed, too: it may have created some before it did.
+    """
     connection.execute(
         """
-        insert into ops.webhook_subscriptions (tenant_id, callback_url, missing, error)
-        select tenant_id, %(url)s, %(missing)s, %(error)s from ops.tenants
+        insert into ops.webhook_subscriptions (tenant_id, callback_url, missing, error, renewed_at)
+        select
+            tenant_id, %(url)s, %(missing)s, %(error)s,
+            case when %(is_renewed)s or %(error)s::text is null then clock_timestamp() end
+        from ops.tenants
         where tenant_id = %(tenant_id)s and status = 'active'
         on conflict (tenant_id) do update
         set callback_url =
             case when %(has_moved)s then excluded.callback_url else webhook_subscriptions.callback_url end,
-            compared_at = now(), missing = excluded.missing, error = excluded.error
+            compared_at = now(), missing = excluded.missing, error = excluded.error,
+            renewed_at =
+                case
+                    when %(is_renewed)s or webhook_subscriptions.error <> coalesce(excluded.error, '')
+                    then clock_timestamp()
+                    else webhook_subscriptions.renewed_at
+                end
         """,
-        {**vars(done), "url": url},
+        {**vars(done), "is_renewed": done.is_renewed, "url": url},
     )

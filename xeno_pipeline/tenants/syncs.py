@@ -126,6 +126,36 @@ def request_first_read(connection: Connection, tenant_id: str) -> None:
     )
 
 
+def request_after_subscription(connection: Connection) -> None:
+    """Request syncs of the stores whose webhooks were subscribed since their last sync began to read.
+
+    What changed in a store between the two is in no webhook, and was read by no sync. A sync that is queued will read
+    it; one that is running may be past it, so another is requested once that has ended. One that fails is not requested
+    again: it is recorded as failed, and the hourly sync reads the same.
+    """
+    connection.execute(
+        """
+        insert into ops.syncs (tenant_id, requested_by)
+        select tenant_id, 'new webhook subscriptions'
+        from ops.webhook_subscriptions subscribed
+        join ops.tenants using (tenant_id)
+        where tenants.status = 'active'
+        and exists (
+            select from ops.sync_state state
+            where state.tenant_id = subscribed.tenant_id and history_loaded_at is not null
+            and asked_at < renewed_at
+        )
+        and not exists (
+            select from ops.syncs
+            where syncs.tenant_id = subscribed.tenant_id and kind <> 'run' and streams = '{}'
+            and requested_at > renewed_at
+        )
+        order by tenant_id
+        on conflict do nothing
+        """
+    )
+
+
 def due(connection: Connection) -> list[DueSync]:
     """The syncs that are due, of active tenants, the oldest first."""
     rows = connection.execute(

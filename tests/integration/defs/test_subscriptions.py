@@ -11,7 +11,7 @@ from shopify_sandbox.spec import DEFAULT_SCOPES
 from tests.support.installation import Shop
 from tests.support.location import Location
 from tests.support.subscriptions import of, topics_at
-from xeno_pipeline.defs.jobs.names import SUBSCRIPTIONS_JOB
+from xeno_pipeline.defs.jobs.names import SUBSCRIPTIONS_JOB, SYNC_JOB
 from xeno_pipeline.monitoring.checks import SUBSCRIPTIONS, evaluate
 from xeno_pipeline.settings import load_settings
 from xeno_pipeline.shopify.subscriptions import TOPICS
@@ -30,6 +30,13 @@ def reachable(monkeypatch: pytest.MonkeyPatch) -> None:
 def new_tenants(location: Location) -> Any:
     """What the sensor for new tenants says."""
     sensor = location.definitions.resolve_sensor_def("new_webhook_subscriptions")
+    with dg.build_sensor_context(instance=location.instance, resources=location.definitions.resources) as context:
+        return sensor(context)
+
+
+def requested_syncs(location: Location) -> Any:
+    """What the sensor for requested syncs says."""
+    sensor = location.definitions.resolve_sensor_def("requested_syncs")
     with dg.build_sensor_context(instance=location.instance, resources=location.definitions.resources) as context:
         return sensor(context)
 
@@ -64,6 +71,22 @@ def test_new_tenants_are_subscribed_in_one_run_and_then_left_to_the_hourly_one(
     assert isinstance(new_tenants(location), dg.SkipReason)
     assert not isinstance(every_hour(location), dg.SkipReason)
     assert unsubscribed(location) == []
+
+
+def test_what_changed_between_a_stores_first_read_and_its_subscription_is_read(
+    reachable: None, location: Location, shop: Shop
+) -> None:
+    location.connect(shop)
+    assert location.run(SYNC_JOB, "extract_tenants", tenants=[shop.handle]).success
+    (missed,) = shop.control.place_order()["orders"]
+    assert isinstance(requested_syncs(location), dg.SkipReason)
+    assert location.run(SUBSCRIPTIONS_JOB, "ensure_subscriptions", tenants=[shop.handle]).success
+
+    (request,) = requested_syncs(location)
+    job = location.definitions.resolve_job_def(SYNC_JOB)
+    assert job.execute_in_process(instance=location.instance, run_config=request.run_config).success
+    assert location.installation.value("select count(*) from marts.fct_orders where order_id = %s", missed) == 1
+    assert isinstance(requested_syncs(location), dg.SkipReason)
 
 
 def test_the_check_names_the_tenants_that_lack_subscriptions(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 
 import pytest
 
@@ -153,3 +154,34 @@ def test_a_comparison_names_what_is_missing_wrong_surplus_and_foreign() -> None:
     twice = compare(_existing(FORMER, OURS), OURS, FORMER)
     assert {each.uri for each in twice.surplus} == {FORMER}
     assert (twice.missing, twice.wrong, twice.foreign) == ([], [], [])
+
+
+def renewed_at(installation: Installation) -> datetime | None:
+    """When the subscriptions of the one store were last renewed."""
+    found: datetime | None = installation.value("select renewed_at from ops.webhook_subscriptions")
+    return found
+
+
+def test_subscriptions_are_renewed_where_one_was_missing_or_may_have_been(
+    installation: Installation, shop: Shop, tenant: Tenant
+) -> None:
+    register_at(installation, OURS, tenant)
+    first = renewed_at(installation)
+    assert first is not None
+    register_at(installation, OURS, tenant)
+    assert renewed_at(installation) == first, "all were in place"
+
+    shop.control.drop_subscriptions("orders/create")
+    register_at(installation, OURS, tenant)
+    second = renewed_at(installation)
+    assert second is not None
+    assert second > first
+
+    shop.control.set_tokens("shpat_another")
+    register_at(installation, OURS, tenant)
+    assert renewed_at(installation) == second, "nothing was subscribed"
+    shop.control.set_tokens(DEFAULT_TOKEN)
+    register_at(installation, OURS, tenant)
+    third = renewed_at(installation)
+    assert third is not None
+    assert third > second, "the comparison that failed may have created some"

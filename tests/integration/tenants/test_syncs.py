@@ -146,3 +146,66 @@ def test_old_syncs_are_purged_and_unfinished_ones_kept(connection: Connection) -
     connection.execute("update ops.syncs set finished_at = now() - interval '31 days' where sync_id = %s", [old])
     syncs.purge(connection, timedelta(days=30))
     assert connection.execute("select sync_id from ops.syncs where tenant_id = 'store-0'").fetchall() == [(kept,)]
+
+
+def subscribe(connection: Connection, minutes_after_the_sync: int, tenant: str = "store-0") -> None:
+    """Its webhooks were subscribed half an hour ago, so long after its last sync had begun to read."""
+    connection.execute(
+        """
+        insert into ops.webhook_subscriptions (tenant_id, callback_url, renewed_at)
+        values (%s, 'https://xeno.example', clock_timestamp() - interval '30 minutes')
+        """,
+        [tenant],
+    )
+    connection.execute(
+        """
+        update ops.sync_state set asked_at = renewed_at - make_interval(mins => %s)
+        from ops.webhook_subscriptions subscribed
+        where subscribed.tenant_id = sync_state.tenant_id and subscribed.tenant_id = %s
+        """,
+        [minutes_after_the_sync, tenant],
+    )
+
+
+def requested(connection: Connection) -> list[str]:
+    """The tenants that have a queued sync for their subscriptions."""
+    syncs.request_after_subscription(connection)
+    rows = connection.execute(
+        "select tenant_id from ops.syncs where state = 'queued' and requested_by like '%subscriptions' order by 1"
+    )
+    return [tenant_id for (tenant_id,) in rows]
+
+
+def test_only_a_store_that_was_not_read_since_its_webhooks_were_subscribed_is_synced(connection: Connection) -> None:
+    for number in range(6):
+        subscribe(connection, minutes_after_the_sync=-1 if number == 1 else 1, tenant=f"store-{number}")
+    registry.set_status(connection, "store-2", "suspended")
+    ask(connection, tenant="store-3")  # which reads it too
+    connection.execute("update ops.sync_state set history_loaded_at = null where tenant_id = 'store-4'")
+    connection.execute("update ops.webhook_subscriptions set renewed_at = null where tenant_id = 'store-5'")
+    assert requested(connection) == ["store-0"]
+    assert requested(connection) == ["store-0"], "it is requested once"
+
+
+def test_a_sync_that_began_before_the_subscription_is_followed_by_one_other_whatever_becomes_of_it(
+    connection: Connection,
+) -> None:
+    first = ask(connection)
+    connection.execute("update ops.syncs set requested_at = clock_timestamp() - interval '1 hour'")
+    begin(connection)
+    subscribe(connection, minutes_after_the_sync=1)
+    assert requested(connection) == [], "one at a time"
+
+    syncs.finish(connection, "run", ["store-0"], {})
+    assert requested(connection) == ["store-0"]
+    assert first not in begin(connection, run_id="another").values()
+    syncs.finish(connection, "another", ["store-0"], {"store-0": "no token"})
+    assert requested(connection) == [], "the hourly sync goes on"
+
+
+def test_a_sync_of_some_streams_is_not_enough_after_a_subscription(connection: Connection) -> None:
+    subscribe(connection, minutes_after_the_sync=1)
+    ask(connection, "orders")
+    begin(connection, "orders")
+    syncs.finish(connection, "run", ["store-0"], {})
+    assert requested(connection) == ["store-0"]

@@ -31,8 +31,8 @@ _HISTORIES_A_RUN = 10
     job_name=SYNC_JOB,
     minimum_interval_seconds=_SECONDS_BETWEEN_TICKS,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Starts runs, each for many tenants, for the syncs that were requested, and for stores that were "
-    "connected and whose history has not been read since.",
+    description="Starts runs, each for many tenants, for the syncs that were requested, for stores that were connected "
+    "and whose history has not been read since, and for those that were not read since webhooks were subscribed.",
 )
 def requested_syncs_sensor(
     context: dg.SensorEvaluationContext, pipeline: PipelineResource
@@ -42,6 +42,7 @@ def requested_syncs_sensor(
     close_dead_syncs(context.instance, database)
     with database.connect() as connection:
         syncs.refuse_inactive(connection)
+        syncs.request_after_subscription(connection)
         due = syncs.due(connection)
         if not due:
             return dg.SkipReason("No sync is due.")
