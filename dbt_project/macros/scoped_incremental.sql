@@ -104,8 +104,15 @@
     {% if strategy == "scoped" and makes_only_new_rows(kind) %} {{ insert_new_rows(kind) }}
     {% else %}
         {% set selected = make_temp_relation(this) %}
+        {#
+            Like the target, not as the query has it: raw's texts have a collation of their own, and a comparison with
+            them could use no index of the target.
+        #}
         {% call statement("selected") %}
-            create temporary table {{ selected }} as ({{ sql }})
+            create temporary table {{ selected }} (like {{ this }})
+            ;
+            insert into {{ selected }} ({{ model.columns.keys() | join(", ") }})
+            {{ sql }}
         {% endcall %}
         {% set columns = [] %}
         {% for name in model.columns %} {% do columns.append({"name": name}) %} {% endfor %}
@@ -171,14 +178,15 @@
 {% macro row_of(alias, columns) -%} row({{ prefixed(alias, columns) }}) {%- endmacro %}
 
 {#
-    A hook for after a model: refresh the planner's statistics where the model grew by much. A table that was empty a
-    moment ago would otherwise be joined as if it still were, by the models that follow in the same run. Where stale
-    keys were marked from new rows, that was done already.
+    A hook for after a model: refresh the planner's statistics where the model grew by much for what it was. A table that
+    was empty a moment ago would otherwise be joined as if it still were, by the models that follow in the same run. Where
+    stale keys were marked from new rows, that was done already.
 #}
 {% macro analyze_grown(relation) %}
-    {% set built = load_result('main') %}
-    {% set is_analyzed = load_result('statistics') is not none %}
-    {% if execute and built and not is_analyzed and (built['response'].rows_affected or 0) > 1000 %}
-        analyze {{ relation }}
+    {% set built = load_result("main") %}
+    {% set written = (built["response"].rows_affected or 0) if built else 0 %}
+    {% if execute and written > 1000 and load_result("statistics") is none %}
+        {% set known = run_query("select reltuples from pg_class where oid = '" ~ relation ~ "'::regclass") %}
+        {% if written * 10 > known.columns[0].values()[0] %} analyze {{ relation }} {% endif %}
     {% endif %}
 {% endmacro %}
