@@ -2,19 +2,16 @@
 
     python -m tests.bench.verifier gateway|bare HOME SECRET
 
-`gateway` is the gateway itself, its limits, metrics and log included, with nothing but that handler replaced; `bare` is
-no more than uvicorn, Starlette and the signature.
+`gateway` is the gateway itself, its metrics and log included, with nothing but that handler replaced; `bare` is no more
+than the web server, Starlette and the signature.
 """
 
 from __future__ import annotations
 
-import logging
-import socket
 import sys
 from functools import partial
 from pathlib import Path
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -27,7 +24,7 @@ from xeno_pipeline.gateway.signatures import Signatures
 from xeno_pipeline.settings import Settings
 from xeno_pipeline.shopify.webhooks import SHOP_HEADER, SIGNATURE_HEADER, is_signed
 from xeno_pipeline.tenants.credentials import load_key_ring
-from xeno_pipeline.web.json_log import log_json
+from xeno_pipeline.web.listener import listen
 
 
 class _VerifyingGateway(Gateway):
@@ -56,10 +53,7 @@ def bare(_: Settings, secret: str) -> Starlette:
 def main(kind: str, home: str, secret: str) -> None:
     """Serve on a free port, which the first line of the log tells, until SIGTERM."""
     app = {"gateway": gateway, "bare": bare}[kind](Settings(home=Path(home)), secret)
-    log_json()
-    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
-        logging.getLogger(__name__).info("listening", extra={"port": listener.getsockname()[1]})
-        uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False)).run(sockets=[listener])
+    listen(app, "127.0.0.1", 0, name="The verifier", setting="nothing")
 
 
 if __name__ == "__main__":

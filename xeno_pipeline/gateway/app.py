@@ -20,7 +20,14 @@ from xeno_pipeline.database.connection import Database
 from xeno_pipeline.database.migrate import is_known, newest_version, schema_version
 from xeno_pipeline.database.safe_messages import error_kind, is_caused_by_values
 from xeno_pipeline.errors import XenoError
-from xeno_pipeline.gateway.inbox import Inbox, InboxUnavailableError, Outcome, UnstorableError, can_store
+from xeno_pipeline.gateway.inbox import (
+    STORE_TIMEOUT_SECONDS,
+    Inbox,
+    InboxUnavailableError,
+    Outcome,
+    UnstorableError,
+    can_store,
+)
 from xeno_pipeline.gateway.oauth import OAuthConfig, OAuthPages
 from xeno_pipeline.gateway.refusal import Refusal
 from xeno_pipeline.gateway.signatures import Signatures
@@ -36,8 +43,6 @@ MAX_BODY_BYTES = 4 << 20
 """Ten times the size of a product with a hundred variants."""
 
 _BODY_TIMEOUT_SECONDS = 10.0
-_STORE_TIMEOUT_SECONDS = 4.0
-"""Shopify waits for five."""
 
 _RETRY_AFTER_SECONDS = "10"
 
@@ -115,9 +120,7 @@ class Gateway:
             delivery = read_headers(request.headers)
             log_fields |= {"topic": delivery.topic, "shop": delivery.shop_domain, "webhook_id": delivery.webhook_id}
             if delivery.topic in PRIVACY_TOPICS:
-                return await self._await_stored(
-                    asyncio.to_thread(self._store_request, privacy_delivery_of(delivery, body))
-                )
+                return await self._await_stored(self._store_request(privacy_delivery_of(delivery, body)))
             event = event_of(delivery, body)
         except MalformedWebhookError as error:
             raise Refusal(400, "malformed", str(error)) from None
@@ -134,14 +137,17 @@ class Gateway:
             Refusal: the database did not store it.
         """
         try:
-            async with asyncio.timeout(_STORE_TIMEOUT_SECONDS):
-                return (await storing).value
+            return (await storing).value
         except UnstorableError as error:
             raise Refusal(422, "unstorable", "The database rejects the content of this delivery.") from error
         except (InboxUnavailableError, TimeoutError, XenoError, psycopg.Error):
             raise Refusal(503, "unavailable", "The database is not available.") from None
 
-    def _store_request(self, request: PrivacyDelivery) -> StoreResult:
+    async def _store_request(self, request: PrivacyDelivery) -> StoreResult:
+        async with asyncio.timeout(STORE_TIMEOUT_SECONDS):
+            return await asyncio.to_thread(self._write_request, request)
+
+    def _write_request(self, request: PrivacyDelivery) -> StoreResult:
         try:
             with self._database.connect() as connection:
                 return requests.store(connection, request)

@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
+from heapq import heappop, heappush
 from itertools import count
+from typing import NamedTuple
 
 import orjson
 import psycopg
 from psycopg.pq import TransactionStatus
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json
 
 from xeno_pipeline.database.connection import Database
 from xeno_pipeline.database.safe_messages import error_kind, is_caused_by_values
@@ -30,6 +32,10 @@ _MAX_BATCH_BYTES = 2 << 20
 """Except for the first event: a transaction of fifty carts of 500 lines each exceeded Shopify's time-out."""
 
 _SIZE_CLASS_BYTES = 64 << 10
+
+STORE_TIMEOUT_SECONDS = 4.0
+"""Shopify waits for five."""
+
 _CONNECT_TIMEOUT_SECONDS = 2
 _WRITE_TIMEOUT_SECONDS = 2.0
 _ATTEMPTS = 2
@@ -38,9 +44,13 @@ _ATTEMPTS = 2
 _INSERT = """
     with sent as (
         select *
-        from unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
-            %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::jsonb[], %s::text[], %s::text[])
-            with ordinality
+        from rows from (
+            json_to_recordset(%s) as (
+                shop_domain text, webhook_id text, event_id text, topic text, stream text, read_gid text,
+                deleted_gid text, changed_at timestamptz, object_created_at timestamptz, triggered_at timestamptz,
+                payload jsonb, shop_gid text, named_domain text
+            )
+        ) with ordinality
             as sent (shop_domain, webhook_id, event_id, topic, stream, read_gid, deleted_gid, changed_at,
                 object_created_at, triggered_at, payload, shop_gid, named_domain, place)
     ),
@@ -85,9 +95,6 @@ _INSERT = """
     """
 
 
-_PARAMETERS = _INSERT.count("%s")
-
-
 def can_store(database: Database) -> bool:
     """Whether the statement that stores events works on the tables as they are; it is tried with no event.
 
@@ -96,7 +103,7 @@ def can_store(database: Database) -> bool:
     """
     with database.connect() as connection:
         try:
-            connection.execute(_INSERT, [[] for _ in range(_PARAMETERS)])
+            connection.execute(_INSERT, [_array([])])
         except psycopg.ProgrammingError:
             return False
     return True
@@ -118,28 +125,37 @@ class UnstorableError(Exception):
     """The database rejects the content of a delivery; the text is the kind of its error."""
 
 
-@dataclass(frozen=True, order=True)
-class _Waiting:
-    """An event in the queue. Small ones go first, so that one store's huge carts do not delay all others."""
+class _Waiting(NamedTuple):
+    """An event in the queue. Small ones go first, so that one store's huge carts do not delay all others.
+
+    Args:
+        size_class: that of its row.
+        number: tells events of a size apart, in the order in which they came.
+        row: its columns as a JSON object.
+        outcome: what became of it.
+    """
 
     size_class: int
     number: int
-    event: Event = field(compare=False)
-    payload: bytes | None = field(compare=False)
-    outcome: asyncio.Future[Outcome] = field(compare=False)
-
-    @property
-    def size(self) -> int:
-        """The bytes of the payload."""
-        return len(self.payload or b"")
+    event: Event
+    row: bytes
+    outcome: asyncio.Future[Outcome]
 
 
 class Inbox:
-    """Stores events from any number of tasks of one event loop."""
+    """Stores events from any number of tasks of one event loop.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        timeout_seconds: after which an event that is not stored is given up.
+    """
+
+    def __init__(self, database: Database, timeout_seconds: float = STORE_TIMEOUT_SECONDS) -> None:
         self._database = database
-        self._waiting: asyncio.PriorityQueue[_Waiting] = asyncio.PriorityQueue()
+        self._timeout_seconds = timeout_seconds
+        self._waiting: list[_Waiting] = []
+        self._has_waiting = asyncio.Event()
+        self._deadlines: deque[tuple[float, asyncio.Future[Outcome]]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
         self._numbers = count()
         self._connection: psycopg.AsyncConnection | None = None
         self._writer: asyncio.Task[None] | None = None
@@ -148,39 +164,66 @@ class Inbox:
         """Store an event; returns once it is committed.
 
         Raises:
-            InboxUnavailableError: it was not stored, or the database's response was lost.
+            InboxUnavailableError: it was not stored in time, or the database's response was lost.
             UnstorableError: it can never be stored.
         """
-        outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         try:
-            payload = orjson.dumps(event.payload) if event.payload is not None else None
+            row = orjson.dumps(_columns(event))
         except orjson.JSONEncodeError as error:
             raise UnstorableError(error_kind(error)) from None
-        size_class = len(payload or b"") // _SIZE_CLASS_BYTES
-        self._waiting.put_nowait(_Waiting(size_class, next(self._numbers), event, payload, outcome))
+        loop = asyncio.get_running_loop()
+        outcome: asyncio.Future[Outcome] = loop.create_future()
+        heappush(self._waiting, _Waiting(len(row) // _SIZE_CLASS_BYTES, next(self._numbers), event, row, outcome))
+        self._has_waiting.set()
+        deadline = loop.time() + self._timeout_seconds
+        self._deadlines.append((deadline, outcome))
+        if self._timer is None:
+            self._timer = loop.call_at(deadline, self._expire)
         return await outcome
+
+    def _expire(self) -> None:
+        """Give up the events that were not stored in time. One timer for all costs less than one for each."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        while self._deadlines and (self._deadlines[0][0] <= now or self._deadlines[0][1].done()):
+            _resolve(self._deadlines.popleft()[1], InboxUnavailableError())
+        self._timer = loop.call_at(self._deadlines[0][0], self._expire) if self._deadlines else None
 
     async def __aenter__(self) -> Inbox:
         self._writer = asyncio.create_task(self._write_batches())
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         if self._writer is not None:
             self._writer.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._writer
+        if self._timer is not None:
+            self._timer.cancel()
+        for _, outcome in self._deadlines:
+            _resolve(outcome, InboxUnavailableError())
         await self._disconnect()
 
     async def _write_batches(self) -> None:
         while True:
-            batch = [await self._waiting.get()]
-            size = batch[0].size
-            while len(batch) < _MAX_BATCH_EVENTS and size < _MAX_BATCH_BYTES and not self._waiting.empty():
-                batch.append(self._waiting.get_nowait())
-                size += batch[-1].size
-            batch = [waiting for waiting in batch if not waiting.outcome.done()]  # its client may have disconnected
-            if batch:
+            await self._has_waiting.wait()
+            await asyncio.sleep(0)  # deliveries that arrived together with the first are on their way to the queue
+            if batch := self._take_batch():
                 await self._settle(batch)
+            while self._deadlines and self._deadlines[0][1].done():
+                self._deadlines.popleft()
+
+    def _take_batch(self) -> list[_Waiting]:
+        batch: list[_Waiting] = []
+        size = 0
+        while self._waiting and len(batch) < _MAX_BATCH_EVENTS and size < _MAX_BATCH_BYTES:
+            waiting = heappop(self._waiting)
+            if not waiting.outcome.done():  # it may have been given up
+                batch.append(waiting)
+                size += len(waiting.row)
+        if not self._waiting:
+            self._has_waiting.clear()
+        return batch
 
     async def _settle(self, batch: Sequence[_Waiting]) -> None:
         """Write a batch, and resolve the outcome of each event.
@@ -196,17 +239,17 @@ class Inbox:
                 outcomes = await self._insert(part)
             except InboxUnavailableError:
                 for waiting in [*part, *(waiting for later in parts for waiting in later)]:
-                    _resolve(waiting, InboxUnavailableError())
+                    _resolve(waiting.outcome, InboxUnavailableError())
                 return
             except UnstorableError as error:
                 if len(part) == 1:
-                    _resolve(part[0], error)
+                    _resolve(part[0].outcome, error)
                 else:
                     middle = len(part) // 2
                     parts += [part[middle:], part[:middle]]
             else:
                 for waiting, outcome in zip(part, outcomes, strict=True):
-                    _resolve(waiting, outcome)
+                    _resolve(waiting.outcome, outcome)
 
     async def _insert(self, events: Sequence[_Waiting]) -> list[Outcome]:
         """Insert events in one transaction; returns their outcomes.
@@ -236,8 +279,7 @@ class Inbox:
                 prepare_threshold=self._database.prepare_threshold,
                 application_name="xeno-gateway",
             )
-        columns = zip(*map(_values, events), strict=True)
-        cursor = await self._connection.execute(_INSERT, [list(column) for column in columns])
+        cursor = await self._connection.execute(_INSERT, [_array([waiting.row for waiting in events])])
         outcomes = [Outcome.UNKNOWN_SHOP] * len(events)
         stored: set[tuple[str, str]] = set()
         for place, is_new in sorted(await cursor.fetchall()):
@@ -256,19 +298,35 @@ class Inbox:
             self._connection = None
 
 
-def _resolve(waiting: _Waiting, outcome: Outcome | Exception) -> None:
-    if waiting.outcome.done():
+def _resolve(future: asyncio.Future[Outcome], outcome: Outcome | Exception) -> None:
+    if future.done():
         return
     if isinstance(outcome, Exception):
-        waiting.outcome.set_exception(outcome)
+        future.set_exception(outcome)
     else:
-        waiting.outcome.set_result(outcome)
+        future.set_result(outcome)
 
 
-def _values(waiting: _Waiting) -> tuple[object, ...]:
-    event, delivery = waiting.event, waiting.event.delivery
-    return (
-        *(delivery.shop_domain, delivery.webhook_id, delivery.event_id, delivery.topic, event.stream),
-        *(event.read_gid, event.deleted_gid, event.changed_at, event.object_created_at, delivery.triggered_at),
-        *(Jsonb(waiting.payload, bytes) if waiting.payload is not None else None, event.shop_gid, event.named_domain),
-    )
+def _columns(event: Event) -> dict[str, object]:
+    """What is sent of an event, by the names that `_INSERT` has for it."""
+    delivery = event.delivery
+    return {
+        "shop_domain": delivery.shop_domain,
+        "webhook_id": delivery.webhook_id,
+        "event_id": delivery.event_id,
+        "topic": delivery.topic,
+        "stream": event.stream,
+        "read_gid": event.read_gid,
+        "deleted_gid": event.deleted_gid,
+        "changed_at": event.changed_at,
+        "object_created_at": event.object_created_at,
+        "triggered_at": delivery.triggered_at,
+        "payload": event.payload,
+        "shop_gid": event.shop_gid,
+        "named_domain": event.named_domain,
+    }
+
+
+def _array(rows: Sequence[bytes]) -> Json:
+    """Rows as the parameter of `_INSERT`."""
+    return Json(b"[%b]" % b",".join(rows), bytes)

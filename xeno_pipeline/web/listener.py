@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 
@@ -48,4 +49,7 @@ def listen(app: ASGIApp, host: str, port: int, *, name: str, setting: str) -> No
             limit_concurrency=_MAX_CONCURRENT_REQUESTS,
             timeout_graceful_shutdown=5,
         )
+        # Or each collection of what requests leave looks at all that was imported, too.
+        gc.collect()
+        gc.freeze()
         uvicorn.Server(config).run(sockets=[listener])

@@ -222,3 +222,43 @@ def test_where_the_database_itself_is_in_trouble_nothing_of_a_batch_is_blamed(
     with refusing(stores.database, sqlstate):
         outcomes = put_together(stores.database, orders("1", REFUSED, "2"))
     assert {type(outcome) for outcome in outcomes} == {InboxUnavailableError}
+
+
+def test_what_the_database_does_not_store_in_time_is_given_up_each_at_its_own_time(stores: Installation) -> None:
+    async def put_while_locked() -> tuple[list[BaseException | Outcome], list[float]]:
+        loop, given_up = asyncio.get_running_loop(), []
+
+        async def put(inbox: Inbox, seconds: float, name: str) -> Outcome:
+            await asyncio.sleep(seconds)
+            started = loop.time()
+            try:
+                (event,) = orders(name)
+                return await inbox.put(event)
+            finally:
+                given_up.append(loop.time() - started)
+
+        async with Inbox(stores.database, timeout_seconds=0.3) as inbox:
+            return await asyncio.gather(
+                *(put(inbox, 0.1 * number, str(uuid4())) for number in range(3)), return_exceptions=True
+            ), given_up
+
+    with stores.database.connect() as connection:
+        connection.execute("lock table ops.webhook_inbox in exclusive mode")
+        outcomes, seconds = asyncio.run(put_while_locked())
+    assert {type(outcome) for outcome in outcomes} == {InboxUnavailableError}
+    assert min(seconds) >= 0.29
+    assert max(seconds) < 1.5, "the first is being written for two seconds, twice"
+
+
+def test_what_still_waits_when_the_gateway_ends_is_not_stored(stores: Installation) -> None:
+    async def put_and_end() -> Outcome:
+        (event,) = orders(str(uuid4()))
+        async with Inbox(stores.database) as inbox:
+            waiting = asyncio.create_task(inbox.put(event))
+            await asyncio.sleep(0.1)
+        return await waiting
+
+    with stores.database.connect() as connection:
+        connection.execute("lock table ops.webhook_inbox in exclusive mode")
+        with pytest.raises(InboxUnavailableError):
+            asyncio.run(put_and_end())
