@@ -2,7 +2,10 @@
     config(
         materialized="incremental",
         unique_key=["tenant_id", "customer_id"],
-        post_hook="{{ sort_indexes(this, ['net_sales', 'orders_count', 'last_order_at', 'first_order_at', 'created_at'], 'customer_id') }}",
+        post_hook=[
+            "{{ sort_indexes(this, ['net_sales', 'orders_count', 'last_order_at', 'first_order_at', 'created_at'], 'customer_id') }}",
+            "{{ score_indexes(this) }}",
+        ],
         meta={"stale": "customers", "marks": {"tenants": []}},
     )
 }}

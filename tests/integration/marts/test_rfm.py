@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from io import StringIO
 from typing import Any
@@ -54,7 +54,7 @@ def test_scores_are_fifths_with_ties_broken_as_documented(bazaar: Warehouse) -> 
 
 @pytest.mark.thorough
 def test_ties_kept_together_have_the_score_of_the_first_of_them(bazaar: Warehouse) -> None:
-    command = ["run", "--select", "int_customer_scores", "--vars", "rfm_ties: together"]
+    command = ["run", "--select", "int_score_bounds", "int_customer_scores", "--vars", "rfm_ties: together"]
     assert [node.message for node in bazaar.project.invoke(command, transform_id=None) if node.failed] == []
 
     buyers = _buyers(bazaar)  # of today: dbt by itself knows no other day
@@ -71,6 +71,58 @@ def test_ties_kept_together_have_the_score_of_the_first_of_them(bazaar: Warehous
     }
     assert frequency[1] == 1, "most customers have one order"
     bazaar.transform(as_of=TODAY, rebuild=True)
+
+
+@pytest.mark.thorough
+def test_scores_stay_those_of_ntile_while_bounds_move(make_warehouse: Callable[[], Warehouse]) -> None:
+    """Stores of none to some dozens of customers, of often equal values, who change for some rounds of one day."""
+    warehouse = make_warehouse()
+    stores = [Store(f"store-{number:02}") for number in range(24)]
+    warehouse.register([(store.handle, "UTC", "EUR") for store in stores])
+    rng = random.Random(20261128)
+    for today in (TODAY, TODAY, TODAY, TODAY, TODAY + timedelta(days=1), TODAY + timedelta(days=1)):
+        for number, store in enumerate(stores):
+            _trade(rng, store, most_customers=2 * number)
+            store.load(warehouse)
+        warehouse.transform(as_of=today)
+        assert warehouse.query(_UNLIKE_NTILE) == []
+    assert warehouse.value("select count(*) from marts.rfm_scores") > 100
+
+
+_UNLIKE_NTILE = """
+    select tenant_id, customer_id
+    from (
+        select
+            *,
+            ntile(5) over (partition by tenant_id order by recency_days desc, customer_id) as recency_fifth,
+            ntile(5) over (partition by tenant_id order by frequency, monetary, customer_id) as frequency_fifth,
+            ntile(5) over (partition by tenant_id order by monetary, customer_id) as monetary_fifth
+        from marts.rfm_scores
+    ) scores
+    where (recency_score, frequency_score, monetary_score) <> (recency_fifth, frequency_fifth, monetary_fifth)
+    """
+
+
+def _trade(rng: random.Random, store: Store, most_customers: int) -> None:
+    """Some things that move customers in the orders of scores: up, down, in and out."""
+    for _ in range(rng.randrange(6)):
+        if len(store.customers) < most_customers:
+            store.add_customer()
+    for _ in range(rng.randrange(8) if store.customers else 0):
+        customer = rng.choice(list(store.customers))
+        hour = rng.choice(
+            [24 * rng.randrange(1, 59, 6), _HOURS_UNTIL_TODAY, _HOURS_UNTIL_TODAY + 24 * rng.randrange(3)]
+        )
+        store.place_order(customer, hour, product=None, price=rng.choice(["20.00", "40.00"]))
+    if store.orders:
+        order = rng.choice(list(store.orders))
+        if rng.random() < 0.5:
+            store.cancel(order, _HOURS_UNTIL_TODAY)
+        else:
+            store.refund(order, _HOURS_UNTIL_TODAY)
+        store.reassign(order, rng.choice([None, *store.customers]))
+        if rng.random() < 0.3:
+            store.delete_order(rng.choice(list(store.orders)))
 
 
 def test_newest_one_order_customers_are_new(bazaar: Warehouse) -> None:

@@ -512,6 +512,8 @@ def test_an_order_that_moves_to_another_customer_is_followed_through_the_stale_k
         "product_months": [f"({product},2026-01-01)"],
         "tenants": ["()"],
         "high_value_bounds": [f"({each})" for each in sorted((bound_before, warehouse.value(bound)))],
+        "score_bounds": [f"(2,2026-01-02,{second},1,19.7500,{second},19.7500,{second})"],
+        "scores": [f"({first})", f"({second})"],
     }
     warehouse.transform(as_of=TODAY)
     assert _stale_keys(warehouse) == {}

@@ -3,7 +3,7 @@
         materialized="incremental",
         unique_key=["tenant_id", "customer_id", "valid_from"],
         incremental_strategy="history",
-        meta={"stale": "tenants", "marks": {"memberships": ["customer_id"]}},
+        meta={"stale": "scores", "marks": {"memberships": ["customer_id"]}},
     )
 }}
 
@@ -11,14 +11,14 @@ with
     scores as (
         select scores.*
         from {{ ref("int_customer_scores") }} scores
-        join {{ stale("tenants") }} stale_tenants using (tenant_id)
+        join {{ stale("scores") }} stale_scores using (tenant_id, customer_id)
     ),
 
     recorded as (
         {% if flags.WHICH == "compile" or is_incremental() %}
             select history.*
             from {{ this }} history
-            join {{ stale("tenants") }} stale_tenants using (tenant_id)
+            join {{ stale("scores") }} stale_scores using (tenant_id, customer_id)
             where history.valid_to is null
         {% else %}select *, null::date as valid_to from scores where false
         {% endif %}
