@@ -8,26 +8,15 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 
 import psycopg
 
-from shopify_sandbox.process import SandboxProcess
-from shopify_sandbox.spec import DEFAULT_TOKEN, StoreSpec
+from tests.bench.machine import stores_in_raw
 from xeno_pipeline.database.connection import Database
-from xeno_pipeline.database.embedded import EmbeddedServer
-from xeno_pipeline.database.migrate import open_migrated
 from xeno_pipeline.database.roles import grant_bi_role
-from xeno_pipeline.extraction.report import StreamFailure, no_progress
-from xeno_pipeline.extraction.sync import Syncer, SyncRequest
-from xeno_pipeline.marts.dbt import DbtProject
-from xeno_pipeline.marts.transform import TransformRequest, make_relations, transform
-from xeno_pipeline.settings import Settings
-from xeno_pipeline.tenants.credentials import load_key_ring
-from xeno_pipeline.tenants.onboarding import connect_store
+from xeno_pipeline.marts.transform import TransformRequest, transform
 
 LARGE = "large"
 _OTHERS = tuple(f"shop-{number:02}" for number in range(19))
@@ -48,7 +37,9 @@ def run(folder: Path, orders: int = 50_000) -> dict[str, float]:
     Returns:
         For each query the tenant's milliseconds and its ratio to the owner's (1.5 is the most), and the worst ratio.
     """
-    with installation(folder, orders) as database:
+    sizes = {LARGE: orders, **dict.fromkeys(_OTHERS, _ORDERS_OF_OTHERS)}
+    with stores_in_raw(folder, sizes) as (database, project):
+        assert not transform(database, project, TransformRequest(list(sizes))).failures
         return measure(database)
 
 
@@ -86,24 +77,3 @@ def _time(*queries: tuple[psycopg.Connection, str]) -> list[float]:
             connection.execute(query).fetchall()
             times.append(time.perf_counter() - started)
     return [median(times[1:]) for times in took]
-
-
-@contextmanager
-def installation(folder: Path, orders: int) -> Iterator[Database]:
-    """Twenty stores, read and transformed."""
-    settings = Settings(home=folder / "home", database_url=None)
-    sizes = {LARGE: orders, **dict.fromkeys(_OTHERS, _ORDERS_OF_OTHERS)}
-    with ExitStack() as stack:
-        stack.callback(EmbeddedServer(settings.home).stop)
-        database, project, ring = open_migrated(settings), DbtProject(settings), load_key_ring(settings)
-        make_relations(database, project)
-        specs = [StoreSpec(handle, orders=count, plan="Enterprise") for handle, count in sizes.items()]
-        with SandboxProcess(specs, folder / "sandbox") as sandbox:
-            tenants = [
-                connect_store(database, ring, handle=handle, api_url=f"{sandbox.url}/{handle}", token=DEFAULT_TOKEN)
-                for handle in sizes
-            ]
-            results = Syncer(database, ring, settings.home / "spool", no_progress).sync_tenants(tenants, SyncRequest())
-        assert not [result for result in results if isinstance(result, StreamFailure)]
-        assert not transform(database, project, TransformRequest(list(sizes))).failures
-        yield database

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -18,8 +18,12 @@ from shopify_sandbox.spec import DEFAULT_TOKEN, StoreSpec
 from xeno_pipeline.database.connection import Database
 from xeno_pipeline.database.embedded import EmbeddedServer
 from xeno_pipeline.database.migrate import open_migrated
+from xeno_pipeline.extraction.report import StreamFailure
+from xeno_pipeline.extraction.sync import Syncer, SyncRequest
+from xeno_pipeline.marts.dbt import DbtProject
+from xeno_pipeline.marts.transform import make_relations
 from xeno_pipeline.settings import Settings
-from xeno_pipeline.tenants.credentials import load_key_ring
+from xeno_pipeline.tenants.credentials import KeyRing, load_key_ring
 from xeno_pipeline.tenants.onboarding import connect_store
 from xeno_pipeline.tenants.registry import Tenant
 
@@ -84,11 +88,35 @@ def machine(folder: Path, specs: Sequence[StoreSpec]) -> Iterator[Machine]:
         stack.callback(EmbeddedServer(settings.home).stop)
         database = open_migrated(settings)
         ring = load_key_ring(settings)
+        yield Machine(settings, database, sandbox, _connect_all(database, ring, sandbox, specs))
 
-        def connect(spec: StoreSpec) -> Tenant:
-            url = f"{sandbox.url}/{spec.handle}"
-            return connect_store(database, ring, handle=spec.handle, api_url=url, token=DEFAULT_TOKEN)
 
-        with ThreadPoolExecutor(4) as pool:
-            tenants = list(pool.map(connect, specs))
-        yield Machine(settings, database, sandbox, tenants)
+@contextmanager
+def stores_in_raw(folder: Path, orders: Mapping[str, int]) -> Iterator[tuple[Database, DbtProject]]:
+    """A database of stores of so many orders each, by handle: read into raw, and no marts yet.
+
+    What plays Shopify has ended by then, so that its memory is not in the way of what is measured. The project's
+    relations are there.
+    """
+    settings = Settings(home=folder / "home", database_url=None)
+    specs = [StoreSpec(handle, orders=count, plan="Enterprise") for handle, count in orders.items()]
+    with ExitStack() as stack:
+        stack.callback(EmbeddedServer(settings.home).stop)
+        database, project, ring = open_migrated(settings), DbtProject(settings), load_key_ring(settings)
+        make_relations(database, project)
+        with SandboxProcess(specs, folder / "sandbox") as sandbox:
+            tenants = _connect_all(database, ring, sandbox, specs)
+            results = Syncer(database, ring, settings.home / "spool").sync_tenants(tenants, SyncRequest())
+        assert not [result for result in results if isinstance(result, StreamFailure)]
+        yield database, project
+
+
+def _connect_all(
+    database: Database, ring: KeyRing, sandbox: SandboxProcess, specs: Sequence[StoreSpec]
+) -> list[Tenant]:
+    def connect(spec: StoreSpec) -> Tenant:
+        url = f"{sandbox.url}/{spec.handle}"
+        return connect_store(database, ring, handle=spec.handle, api_url=url, token=DEFAULT_TOKEN)
+
+    with ThreadPoolExecutor(4) as pool:
+        return list(pool.map(connect, specs))

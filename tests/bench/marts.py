@@ -12,26 +12,18 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from shopify_sandbox.process import SandboxProcess
-from shopify_sandbox.spec import DEFAULT_TOKEN, StoreSpec
+from tests.bench.machine import stores_in_raw
 from xeno_pipeline.database.connection import Database, connection_variables
-from xeno_pipeline.database.embedded import EmbeddedServer, program
-from xeno_pipeline.database.migrate import open_migrated
+from xeno_pipeline.database.embedded import program
 from xeno_pipeline.database.statistics import refresh_statistics
-from xeno_pipeline.extraction.report import StreamFailure, no_progress
-from xeno_pipeline.extraction.sync import Syncer, SyncRequest
 from xeno_pipeline.marts.dbt import DBT_PROJECT_DIR, DbtProject
 from xeno_pipeline.marts.scope import Scope, complete_transform, open_scope
-from xeno_pipeline.marts.transform import TransformRequest, make_relations, transform
-from xeno_pipeline.settings import Settings
-from xeno_pipeline.tenants.credentials import load_key_ring
-from xeno_pipeline.tenants.onboarding import connect_store
+from xeno_pipeline.marts.transform import TransformRequest, transform
 
 LARGE, SMALL = "large", "small"
 MANY = tuple(f"shop-{number:02}" for number in range(40))
@@ -59,7 +51,6 @@ _CHANGE = """
 
 @dataclass(frozen=True)
 class _Bench:
-    settings: Settings
     database: Database
     project: DbtProject
 
@@ -94,7 +85,8 @@ def run(folder: Path) -> dict[str, float]:
         Ratios, and the seconds that they are made of: `changed_over_nothing_to_do`, `large_over_small`,
         `forty_over_one` (1.5 is the most) and `first_build_over_by_hand` (2.0 is the most).
     """
-    with _installation(folder) as bench:
+    with stores_in_raw(folder, ORDERS) as (database, project):
+        bench = _Bench(database, project)
         bench.transform([SMALL, *MANY])
         first_build, by_hand = _build_first(bench, folder)  # beside others' rows, as a large store joins
         seconds = _alternate(
@@ -115,28 +107,6 @@ def run(folder: Path) -> dict[str, float]:
         "first_build_seconds": first_build,
         "by_hand_seconds": by_hand,
     }
-
-
-@contextmanager
-def _installation(folder: Path) -> Iterator[_Bench]:
-    """Everything read into raw, and no marts yet."""
-    settings = Settings(home=folder / "home", database_url=None)
-    specs = [StoreSpec(handle, orders=orders, plan="Enterprise") for handle, orders in ORDERS.items()]
-    with ExitStack() as stack:
-        stack.callback(EmbeddedServer(settings.home).stop)
-        database = open_migrated(settings)
-        project = DbtProject(settings)
-        make_relations(database, project)
-        ring = load_key_ring(settings)
-        with SandboxProcess(specs, folder / "sandbox") as sandbox:
-            tenants = [
-                connect_store(database, ring, handle=handle, api_url=f"{sandbox.url}/{handle}", token=DEFAULT_TOKEN)
-                for handle in ORDERS
-            ]
-            syncer = Syncer(database, ring, settings.home / "spool", no_progress)
-            results = syncer.sync_tenants(tenants, SyncRequest())
-        assert not [result for result in results if isinstance(result, StreamFailure)]
-        yield _Bench(settings, database, project)
 
 
 def _build_first(bench: _Bench, folder: Path) -> tuple[float, float]:

@@ -114,8 +114,7 @@ def test_a_bi_role_has_its_name_and_password_where_the_server_has_none_of_that_n
     with here.database.connect() as connection:
         assert [(each.name, each.tool) for each in list_bi_roles(connection, [handle])] == [(role.name, "metabase")]
     assert here.value("select rolpassword from pg_authid where rolname = %s", role.name) == verifier
-    login = here.database.url.replace("//xeno@", f"//{role.name}@")
-    with psycopg.connect(login) as connection:  # the socket trusts whoever comes by it
+    with psycopg.connect(here.database.url, user=role.name) as connection:  # the socket trusts whoever comes by it
         assert connection.execute("select tenant_id from marts.rfm_history").fetchall() == [(handle,)]
 
 
@@ -236,7 +235,7 @@ def test_a_moving_tenant_is_read_by_bi_tools_and_by_nobody_written(
         with pytest.raises(registry.TenantNotActiveError, match="is moving: `xeno tenant resume"):
             registry.active(connection, [handle])
     role = grant_bi_role(there.database, handle)
-    with psycopg.connect(there.database.url.replace("//xeno@", f"//{role.name}@")) as connection:
+    with psycopg.connect(there.database.url, user=role.name) as connection:
         assert connection.execute("select tenant_id from marts.rfm_history").fetchall() == [(handle,)]
     with there.database.connect() as connection:
         secret = make_key(connection, "curious", [handle], list(Scope))
