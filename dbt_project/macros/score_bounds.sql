@@ -37,6 +37,29 @@
 {% endmacro %}
 
 {#
+    The customer before whom so many others come in an order, or nobody; counted from the nearer end.
+
+    order: the columns before the id; place: how many come before; number: how many there are; condition: who they are,
+    of the customers with counted orders of the tenant `fifths`.
+#}
+{% macro customer_at(order, place, number, condition="true") %}
+    {% for direction, others, is_nearer in [
+        ("asc", place, "2 * " ~ place ~ " < " ~ number),
+        ("desc", number ~ " - 1 - " ~ place, "2 * " ~ place ~ " >= " ~ number ~ " and " ~ place ~ " < " ~ number),
+    ] %}
+        (
+            select {{ order | join(", ") }}, customer_id
+            from {{ ref("int_customers") }} customers
+            where customers.tenant_id = fifths.tenant_id and orders_count > 0 and {{ condition }} and {{ is_nearer }}
+            order by {{ (order + ["customer_id"]) | join(" " ~ direction ~ ", ") }} {{ direction }}
+            offset greatest({{ others }}, 0)
+            limit 1
+        )
+        {{ "union all" if not loop.last }}
+    {% endfor %}
+{% endmacro %}
+
+{#
     The columns of a bound, from the customer with whom a fifth begins. Where ties are kept together it says instead
     whether all customers of equal value are in the fifth or none, which depends on whether that customer is the first
     of them: it comes before all of them, or after all.

@@ -57,18 +57,14 @@ from fifths
 -- Orders of the future are of today, among which the id decides.
 cross join
     lateral(
-        (
-            select last_order_on, customer_id
-            from {{ ref("int_customers") }} customers
-            where
-                customers.tenant_id = fifths.tenant_id
-                and orders_count > 0
-                and last_order_on < fifths.as_of_date
-                and fifths.lower_buyers < fifths.earlier_buyers
-            order by last_order_on, customer_id
-            offset fifths.lower_buyers
-            limit 1
-        )
+        {{
+            customer_at(
+                ["last_order_on"],
+                "fifths.lower_buyers",
+                "fifths.earlier_buyers",
+                "last_order_on < fifths.as_of_date",
+            )
+        }}
         union all
         (
             select fifths.as_of_date, customer_id
@@ -85,20 +81,14 @@ cross join
     ) recency
 cross join
     lateral(
-        select orders_count, net_sales, customer_id
-        from {{ ref("int_customers") }} customers
-        where customers.tenant_id = fifths.tenant_id and orders_count > 0
-        order by orders_count, net_sales, customer_id
-        offset fifths.lower_buyers
-        limit 1
+        {{
+            customer_at(
+                ["orders_count", "net_sales"], "fifths.lower_buyers", "fifths.buyers"
+            )
+        }}
     ) frequency
 cross join
     lateral(
-        select net_sales, customer_id
-        from {{ ref("int_customers") }} customers
-        where customers.tenant_id = fifths.tenant_id and orders_count > 0
-        order by net_sales, customer_id
-        offset fifths.lower_buyers
-        limit 1
+        {{ customer_at(["net_sales"], "fifths.lower_buyers", "fifths.buyers") }}
     ) monetary
 where fifths.lower_buyers < fifths.buyers

@@ -74,7 +74,9 @@ def test_ties_kept_together_have_the_score_of_the_first_of_them(bazaar: Warehous
 
 
 @pytest.mark.thorough
-def test_scores_stay_those_of_ntile_while_bounds_move(make_warehouse: Callable[[], Warehouse]) -> None:
+def test_scores_and_high_value_stay_those_of_all_customers_while_some_change(
+    make_warehouse: Callable[[], Warehouse],
+) -> None:
     """Stores of none to some dozens of customers, of often equal values, who change for some rounds of one day."""
     warehouse = make_warehouse()
     stores = [Store(f"store-{number:02}") for number in range(24)]
@@ -86,6 +88,7 @@ def test_scores_stay_those_of_ntile_while_bounds_move(make_warehouse: Callable[[
             store.load(warehouse)
         warehouse.transform(as_of=today)
         assert warehouse.query(_UNLIKE_NTILE) == []
+        assert warehouse.query(_UNLIKE_PERCENTILE) == []
     assert warehouse.value("select count(*) from marts.rfm_scores") > 100
 
 
@@ -100,6 +103,19 @@ _UNLIKE_NTILE = """
         from marts.rfm_scores
     ) scores
     where (recency_score, frequency_score, monetary_score) <> (recency_fifth, frequency_fifth, monetary_fifth)
+    """
+
+
+_UNLIKE_PERCENTILE = """
+    select tenant_id, figures.high_value_at_least
+    from intermediate.int_tenant_figures figures
+    left join (
+        select tenant_id, percentile_cont(0.9) within group (order by net_sales)::numeric as expected
+        from intermediate.int_customers
+        where orders_count > 0
+        group by tenant_id
+    ) customers using (tenant_id)
+    where figures.high_value_at_least is distinct from expected
     """
 
 
