@@ -137,14 +137,15 @@
     with
         changed as (select tenant_id, order_id from {{ stale("orders") }} changed),
         customers as (
-            select tenant_id, customer_id
-            from marts.fct_orders
-            join changed using (tenant_id, order_id)
+            select changed.tenant_id, customer_id
+            from changed
+            join marts.fct_orders using (tenant_id, order_id)
             where customer_id is not null
             union
-            select tenant_id, orders.customer_id
-            from {{ source("shopify", "orders") }} orders
-            join changed using (tenant_id)
+            {# Not raw's own tenant_id: its collation would keep fct_orders' index from being used. #}
+            select changed.tenant_id, orders.customer_id
+            from changed
+            join {{ source("shopify", "orders") }} orders using (tenant_id)
             where orders.id = changed.order_id and orders.customer_id is not null
         )
     select tenant_id, order_id
