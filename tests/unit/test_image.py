@@ -16,4 +16,4 @@ def test_the_image_has_nothing_of_the_sandbox() -> None:
 
     locked = re.findall(r"^([\w.-]+)==", (PROJECT_DIR / "deploy/requirements.lock").read_text(), re.MULTILINE)
     assert "dagster" in locked
-    assert not {"duckdb", "uv", "pytest"} & set(locked)
+    assert not {"duckdb", "pyarrow", "uv", "pytest"} & set(locked)

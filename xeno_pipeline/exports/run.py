@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from xeno_pipeline.database.connection import Connection, Database
-from xeno_pipeline.exports.csv import no_counter, stream_csv
+from xeno_pipeline.exports.copying import no_counter
+from xeno_pipeline.exports.csv import stream_csv
 from xeno_pipeline.exports.draft import draft_of
-from xeno_pipeline.exports.parquet import load_duckdb, write_parquet
+from xeno_pipeline.exports.parquet import check_parquet, write_parquet
 from xeno_pipeline.exports.selection import Selection
 from xeno_pipeline.tenants import audit, registry
 
@@ -71,7 +72,7 @@ class Exporter:
     def _owner(self, selection: Selection, file_format: str) -> Iterator[Connection]:
         """The owner's connection with the marts in its search path."""
         if file_format == "parquet":
-            load_duckdb()
+            check_parquet()
         with self._database.connect() as connection:
             registry.get(connection, selection.tenant_id)
             if selection.mart.is_personal:

@@ -64,16 +64,26 @@ def test_a_file_is_replaced_only_where_that_is_asked_for(xeno: Command, folder: 
     assert file.read_text().startswith("tenant_id,product_id,")
 
 
+@pytest.mark.parametrize(("column", "value"), [("min_price", "NaN"), ("created_at", "12026-11-01T00:00:00Z")])
 def test_what_fails_leaves_no_file_and_the_old_one_alone(
-    xeno: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+    xeno: Command, exported: Warehouse, folder: Path, column: str, value: str
 ) -> None:
-    file = folder / "orders.parquet"
+    file = folder / "products.parquet"
     file.write_text("mine")
-    monkeypatch.setattr("xeno_pipeline.exports.parquet._LONGEST_ROW", 16)
-    failed = xeno("export", "shelf", "fct_orders", "--to", str(file), "--force")
+    exported.execute(
+        f"insert into marts.dim_products (tenant_id, product_id, is_deleted, {column}) values ('shelf', -1, false, %s)",
+        value,
+    )
+    try:
+        failed = xeno("export", "shelf", "dim_products", "--to", str(file), "--force")
+    finally:
+        exported.execute("delete from marts.dim_products where product_id = -1")
     assert failed.exit_code == 1
-    assert failed.err.startswith("shelf: DuckDB could not write fct_orders as Parquet (")
-    assert [path.name for path in folder.iterdir()] == ["orders.parquet"]
+    assert failed.err == (
+        "shelf: pyarrow could not write dim_products as Parquet (ArrowInvalid): see whether there is room on the disk, "
+        "or export CSV, which does without pyarrow.\n"
+    )
+    assert [path.name for path in folder.iterdir()] == ["products.parquet"]
     assert file.read_text() == "mine"
 
 
@@ -98,13 +108,13 @@ def test_what_cannot_be_exported_is_refused_in_a_sentence(
     assert said.err.startswith(sentence)
 
 
-def test_without_duckdb_a_sentence_says_how_to_install_it(
+def test_without_pyarrow_a_sentence_says_how_to_install_it(
     xeno: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "duckdb", None)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
     said = xeno("export", "shelf", "fct_orders", "--to", str(folder / "it.parquet"))
     assert said.exit_code == 1
-    assert "`pip install duckdb`" in said.err
+    assert "`pip install pyarrow`" in said.err
     assert list(folder.iterdir()) == []
     assert xeno("export", "shelf", "fct_orders", "--to", str(folder / "it.csv")).exit_code == 0
 

@@ -14,13 +14,16 @@ from typing import Any
 
 import duckdb
 import orjson
+import psycopg
 import pytest
+from psycopg import sql
 
 from tests.support.marts.warehouse import Warehouse
 from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.exports.contract import Mart, UnknownMartError, find_mart, read_marts
-from xeno_pipeline.exports.csv import OutdatedMartsError, stream_csv
-from xeno_pipeline.exports.parquet import write_parquet
+from xeno_pipeline.exports.copying import OutdatedMartsError, read_copy
+from xeno_pipeline.exports.csv import stream_csv
+from xeno_pipeline.exports.parquet import ParquetError, write_parquet
 from xeno_pipeline.exports.selection import NotOfCustomersError, RangeError, Selection
 
 MARTS = sorted(read_marts())
@@ -42,6 +45,7 @@ TEXTS = (
         "\\N",
     ),
     *("NULL", "null", " padded ", "\t", "ünïcödé 𝔘 \u200b", "{a,b}", "'quoted'", "x" * 100_000),
+    *("\\", "\\\\", "\\n", "\\\n", "\\\\n", "C:\\new\\table", "\b\f\v\x01\x7f", "\ufeffmarked", "t", '"', '""'),
 )
 
 
@@ -163,6 +167,38 @@ def test_texts_survive_and_null_is_not_empty_text(
     assert text.splitlines()[-1].startswith(f'empty,{len(TEXTS)},,"",')
 
 
+LISTS: tuple[list[str | None] | None, ...] = (
+    None,
+    [],
+    [""],
+    [None],
+    ["NULL", "null", None, ""],
+    ["a,b", "{c}", 'say "so"', "\\", "\\n", "two\nlines", "\t", "[1]", " padded "],
+    ["vip", "ünïcödé 𝔘"],
+    ["vip", "ünïcödé 𝔘"],
+)
+
+
+def test_lists_survive(exported: Warehouse, folder: Path) -> None:
+    mart = find_mart("fct_orders")
+    insert = """
+        insert into marts.fct_orders (tenant_id, order_id, tags, is_redated, is_in_other_currency)
+        values ('empty', %s, %s, false, false)
+        """
+    try:
+        for number, tags in enumerate(LISTS):
+            exported.execute(insert, number, tags)
+        rows = held(exported, mart, "empty")
+        assert parquet_rows(exported, Selection("empty", mart), folder / "lists.parquet") == rows
+        found = csv_text(exported, Selection("empty", mart))
+    finally:
+        exported.execute("delete from marts.fct_orders where tenant_id = 'empty'")
+    at = [column.name for column in mart.columns].index("tags")
+    assert tuple(row[at] for row in rows) == LISTS
+    lines = list(csv.reader(io.StringIO(found, newline="")))[1:]
+    assert tuple(orjson.loads(line[at] or "null") for line in lines) == LISTS
+
+
 @pytest.mark.thorough
 def test_wide_rows_need_no_more_memory_and_stay_in_order(exported: Warehouse, folder: Path) -> None:
     exported.execute(
@@ -176,6 +212,26 @@ def test_wide_rows_need_no_more_memory_and_stay_in_order(exported: Warehouse, fo
     finally:
         exported.execute("delete from marts.dim_products where tenant_id = 'empty'")
     assert [row[1] for row in rows] == list(range(1, 40_001))
+
+
+@pytest.mark.thorough
+def test_a_full_disk_ends_the_export_and_frees_the_connection(exported: Warehouse) -> None:
+    exported.execute(
+        """
+        insert into marts.dim_products (tenant_id, product_id, title, variants_count, is_deleted)
+        select 'empty', n, repeat(md5(n::text), 1000), 1, false from generate_series(1, 2000) n
+        """
+    )
+    try:
+        with owner(exported) as connection:
+            with pytest.raises(
+                ParquetError, match=r"^empty: pyarrow could not write dim_products as Parquet \(OSError"
+            ):
+                write_parquet(connection, Selection("empty", find_mart("dim_products")), Path("/dev/full"))
+            connection.rollback()
+            assert connection.execute("select 1").fetchone() == (1,)
+    finally:
+        exported.execute("delete from marts.dim_products where tenant_id = 'empty'")
 
 
 def test_a_range_of_days_is_the_shops_and_includes_both_ends(exported: Warehouse) -> None:
@@ -213,12 +269,32 @@ def test_what_cannot_be_selected_is_refused(exported: Warehouse) -> None:
         find_mart("orders; drop table x\0")
 
 
-def test_a_database_that_lacks_a_column_says_so(exported: Warehouse) -> None:
+def test_a_database_that_lacks_a_column_says_so(exported: Warehouse, folder: Path) -> None:
+    selection = Selection("shelf", find_mart("dim_products"))
+
+    def export_csv(connection: Connection) -> None:
+        list(stream_csv(connection, selection))
+
+    def export_parquet(connection: Connection) -> None:
+        write_parquet(connection, selection, folder / "it.parquet")
+
+    for export in (export_csv, export_parquet):
+        with owner(exported) as connection:
+            connection.execute("alter table marts.dim_products drop column vendor cascade")
+            with pytest.raises(OutdatedMartsError, match="`xeno db migrate` makes"):
+                export(connection)
+            connection.rollback()
+
+
+def test_an_error_amid_the_rows_is_not_their_end(exported: Warehouse) -> None:
+    query = sql.SQL("select 1000 / (2000 - n) from generate_series(1, 3000) n")
     with owner(exported) as connection:
-        connection.execute("alter table marts.dim_products drop column vendor cascade")
-        with pytest.raises(OutdatedMartsError, match="`xeno db migrate` makes"):
-            list(stream_csv(connection, Selection("shelf", find_mart("dim_products"))))
+        chunks = read_copy(connection, query, "format text", 100)
+        assert next(chunks)[1] > 10
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            list(chunks)
         connection.rollback()
+        assert connection.execute("select 1").fetchone() == (1,)
 
 
 def test_who_stops_reading_frees_the_connection(exported: Warehouse) -> None:

@@ -181,11 +181,11 @@ def test_a_viewer_sees_no_other_store(api: Api, viewer: str) -> None:
     assert api.get("/stores/shelf/exports/fct_orders.csv", viewer).status_code == 404
 
 
-def test_without_duckdb_parquet_is_a_problem_that_says_so(api: Api, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "duckdb", None)
+def test_without_pyarrow_parquet_is_a_problem_that_says_so(api: Api, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
     answer = api.get("/stores/depot/exports/fct_orders.parquet", key)
     assert answer.status_code == 501
-    assert "pip install duckdb" in answer.json()["detail"]
+    assert "pip install pyarrow" in answer.json()["detail"]
     assert api.get("/stores/depot/exports/fct_orders.csv", key).status_code == 200
 
 
