@@ -16,7 +16,20 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import bi, day, exports, fairness, gateway, history, insights, marts, predictions, segments, thousand
+from tests.bench import (
+    bi,
+    day,
+    exports,
+    fairness,
+    gateway,
+    history,
+    insights,
+    marts,
+    predictions,
+    segments,
+    size,
+    thousand,
+)
 from tests.bench.goals import goal_of
 
 BENCHMARKS: dict[str, Callable[[Path], dict[str, float]]] = {
@@ -31,6 +44,7 @@ BENCHMARKS: dict[str, Callable[[Path], dict[str, float]]] = {
     "insights": insights.run,
     "segments": segments.run,
     "predictions": predictions.run,
+    "size": size.run,  # slow: it is the last
 }
 LAST = Path(__file__).parents[2] / "build" / "bench.json"
 

@@ -35,6 +35,12 @@ GOALS = {
         "peak_of_large_over_small": Goal(1.1),
         "line_of_large_over_small": Goal(1.1),
     },
+    "size": {
+        "load_of_large_over_small": Goal(1.2),
+        "model_of_large_over_small": Goal(1.2),
+        "peak_mib": Goal(200),
+        "peak_of_large_over_small": Goal(1.1),
+    },
     "marts": {
         "changed_over_nothing_to_do": Goal(1.2),
         "forty_over_one": Goal(1.2),

@@ -6,20 +6,17 @@ process of its own; and a COPY of the very same lines into a table of one uninde
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import requests
 
 from shopify_sandbox.process import SandboxProcess
 from shopify_sandbox.spec import DEFAULT_TOKEN, StoreSpec
+from tests.bench.machine import load_history
 from xeno_pipeline.database.connection import Database
 from xeno_pipeline.database.embedded import EmbeddedServer
 from xeno_pipeline.database.migrate import open_migrated
@@ -33,11 +30,12 @@ _ONE_COLUMN = "copy plain_lines from stdin with (format csv, quote e'\\x01', del
 """Each line of the file is one value, whatever is in it."""
 
 
-def run(folder: Path) -> dict[str, float]:
+def run(folder: Path, orders: Mapping[str, int] = ORDERS) -> dict[str, float]:
     """Measure.
 
     Args:
         folder: an empty one, for a server and stores of the benchmark's own.
+        orders: of the `large` store and of the `small` one.
 
     Returns:
         `lines_per_second_of_plain_copy`: the loader's lines per second over the plain COPY's; `peak_mib`: the peaks of
@@ -46,12 +44,12 @@ def run(folder: Path) -> dict[str, float]:
         what they are made of.
     """
     settings = Settings(home=folder / "home", database_url=None)
-    stores = [StoreSpec(handle, orders=orders, plan="Enterprise") for handle, orders in ORDERS.items()]
+    stores = [StoreSpec(handle, orders=count, plan="Enterprise") for handle, count in orders.items()]
     with ExitStack() as stack:
         sandbox = stack.enter_context(SandboxProcess(stores, folder / "sandbox"))
         stack.callback(EmbeddedServer(settings.home).stop)
         database = open_migrated(settings)
-        for handle in ORDERS:
+        for handle in orders:
             connect_store(
                 database,
                 load_key_ring(settings),
@@ -59,8 +57,8 @@ def run(folder: Path) -> dict[str, float]:
                 api_url=f"{sandbox.url}/{handle}",
                 token=DEFAULT_TOKEN,
             )
-        small = _load("small", settings)
-        large = _load("large", settings)
+        small = load_history("small", settings)
+        large = load_history("large", settings)
         plain_seconds = _copy_plainly(database, large["result_url"])
     return {
         "lines": large["lines"],
@@ -73,15 +71,6 @@ def run(folder: Path) -> dict[str, float]:
         "peak_of_large_over_small": large["peak_mib"] / small["peak_mib"],
         "line_of_large_over_small": large["seconds"] / large["lines"] / (small["seconds"] / small["lines"]),
     }
-
-
-def _load(handle: str, settings: Settings) -> dict[str, Any]:
-    command = [sys.executable, "-m", "tests.bench.load_history", handle]
-    environment = {**os.environ, "XENO_HOME": str(settings.home)}
-    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE)
-    told: dict[str, Any] = json.loads(done.stdout)
-    assert not told["dagster_imported"]
-    return told
 
 
 def _copy_plainly(database: Database, url: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -18,7 +20,7 @@ from shopify_sandbox.spec import DEFAULT_TOKEN, StoreSpec
 from xeno_pipeline.database.connection import Database
 from xeno_pipeline.database.embedded import EmbeddedServer
 from xeno_pipeline.database.migrate import open_migrated
-from xeno_pipeline.extraction.report import StreamFailure
+from xeno_pipeline.extraction.report import StreamFailure, StreamResult
 from xeno_pipeline.extraction.sync import Syncer, SyncRequest
 from xeno_pipeline.marts.dbt import DbtProject
 from xeno_pipeline.marts.transform import make_relations
@@ -49,6 +51,11 @@ class Machine:
         """Start a run in a process of its own."""
         command = [sys.executable, "-m", "tests.bench.run_job", job, op, lane, *handles]
         return subprocess.Popen(command, env=self.environment, stdout=subprocess.DEVNULL)
+
+    @staticmethod
+    def succeed(results: Sequence[StreamResult]) -> None:
+        """Go on if no stream failed."""
+        assert not [result for result in results if isinstance(result, StreamFailure)]
 
     def postgres_cpu(self) -> float:
         """CPU seconds that the database's processes have used so far, those that have ended included."""
@@ -109,6 +116,16 @@ def stores_in_raw(folder: Path, orders: Mapping[str, int]) -> Iterator[tuple[Dat
             results = Syncer(database, ring, settings.home / "spool").sync_tenants(tenants, SyncRequest())
         assert not [result for result in results if isinstance(result, StreamFailure)]
         yield database, project
+
+
+def load_history(handle: str, settings: Settings) -> dict[str, Any]:
+    """What the process tells that loads the history of a store's orders: see `tests.bench.load_history`."""
+    command = [sys.executable, "-m", "tests.bench.load_history", handle]
+    environment = {**os.environ, "XENO_HOME": str(settings.home)}
+    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE)
+    told: dict[str, Any] = json.loads(done.stdout)
+    assert not told["dagster_imported"]
+    return told
 
 
 def _connect_all(
