@@ -18,7 +18,7 @@
         {% for column in subject %} new.{{ column }} = old.{{ column }}{{ " and " if not loop.last }} {% endfor %}
     {% endset %}
 
-    analyze {{ selected }}
+    analyze {{ selected }} ({{ subject | join(", ") }})
     ;
 
     {{ mark_stale(model.config.meta.get("marks", {}), selected) }}

@@ -30,12 +30,13 @@
     {% endset %}
 
     {#
-        Autovacuum does not analyze a temporary table. Even so the planner may take thousands of stale rows for one
-        (tenants differ in size, and it knows their average). With an index, that is slower but not quadratic.
+        Autovacuum does not analyze a temporary table; it is joined by its key, whose statistics are enough. Even so the
+        planner may take thousands of stale rows for one (tenants differ in size, and it knows their average). With an
+        index, that is slower but not quadratic.
     #}
     create unique index on {{ selected }} ({{ key | join(", ") }})
     ;
-    analyze {{ selected }}
+    analyze {{ selected }} ({{ key | join(", ") }})
     ;
 
     {% if marks %}
