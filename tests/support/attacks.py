@@ -161,6 +161,7 @@ ON_THE_DATABASE = {
     "notifications of others": ["listen run_events", "listen leak", "select pg_sleep(0)"],
     "the function that tells the tenant": [
         "select ops.bound_tenant()",
+        "select ops.tenant_of_login()",
         "select ops.secure('marts.fct_orders')",
         "select ops.bi_group('tenants')",
     ],
@@ -213,6 +214,7 @@ ESCAPES = {
         "create database mine template test_00001",
         "create or replace function ops.bound_tenant() returns text language sql as 'select null'",
         "alter function ops.bound_tenant() security invoker",
+        "create or replace function ops.tenant_of_login() returns text language sql immutable return 'velvet-victim'",
         "alter default privileges grant all on tables to public",
         "update ops.bi_roles set tenant_id = 'velvet-victim'",
         "insert into ops.bi_roles select current_user, 0, 'velvet-victim'",

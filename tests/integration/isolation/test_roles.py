@@ -129,6 +129,30 @@ def test_a_suspended_tenants_role_neither_logs_in_nor_sees_anything_until_it_is_
         psycopg.connect(bi.url).close()
 
 
+def test_the_planner_knows_the_tenant_and_a_plan_that_was_kept_asks_whether_it_may_be_seen(marts: Marts) -> None:
+    with session(marts.bi(ATTACKER.tenant_id)) as tenant:
+        plan = tenant.execute("explain select * from marts.fct_orders").fetchall()
+        assert any(f"tenant_id = '{ATTACKER.tenant_id}'" in line for (line,) in plan), plan
+        tenant.execute("set plan_cache_mode = force_generic_plan")
+        tenant.execute("prepare seen as select distinct tenant_id from marts.fct_orders")
+        mine = [(ATTACKER.tenant_id,)]
+        for status, expected in [("active", mine), ("suspended", []), ("active", mine)]:
+            with marts.owner.connect() as connection:
+                registry.set_status(connection, ATTACKER.tenant_id, status)
+            assert tenant.execute("execute seen").fetchall() == expected, status
+
+
+def test_a_plan_of_a_time_when_nothing_was_to_be_seen_serves_once_it_is(marts: Marts) -> None:
+    with session(marts.bi(ATTACKER.tenant_id)) as tenant:
+        tenant.execute("set plan_cache_mode = force_generic_plan")
+        for status, expected in [("suspended", []), ("active", [(ATTACKER.tenant_id,)])]:
+            with marts.owner.connect() as connection:
+                registry.set_status(connection, ATTACKER.tenant_id, status)
+            if status == "suspended":
+                tenant.execute("prepare later as select distinct tenant_id from marts.fct_orders")
+            assert tenant.execute("execute later").fetchall() == expected
+
+
 def test_the_role_of_a_removed_tenant_is_dropped(make_marts: Callable[[str | None], Marts]) -> None:
     marts = make_marts(None)
     with marts.owner.connect() as connection:
