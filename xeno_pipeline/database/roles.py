@@ -267,7 +267,7 @@ def prepare_groups(connection: Connection) -> None:
         "revoke create on schema public from public",
         "grant connect on database {database} to {groups}",
         "grant usage on schema marts to {groups}",
-        "grant execute on function ops.bound_tenant(), ops.tenant_of_login() to {groups}",
+        "grant execute on function ops.bound_tenant() to {groups}",
     ):
         connection.execute(sql.SQL(statement).format(**names))
     _check_database(connection, groups[0])

@@ -14,6 +14,7 @@ depends_on = None
 
 # A login is bound for its lifetime, so that within a session this is as good as immutable. Whether the tenant may be
 # seen at the moment is asked of `bound_tenant` at each execution: a plan that was kept shows nothing that it may not.
+# It tells a login nothing but its own tenant, so that anybody may call it.
 FUNCTION = """
 create function ops.tenant_of_login() returns text
 language sql immutable security definer parallel safe
@@ -27,7 +28,6 @@ end;
 comment on function ops.tenant_of_login is
     'The tenant that the session''s login was made for, active or not: for the planner, which evaluates it. What may '
     'be seen is said by ops.bound_tenant.';
-revoke execute on function ops.tenant_of_login() from public;
 """
 
 POLICIES = """
@@ -42,12 +42,6 @@ begin
         raise exception 'ops.secure does not bind tenants as this migration expects';
     end if;
     execute replace(definition, former, quote_literal(wanted));
-    if to_regrole(ops.bi_group('tenants')) is not null then
-        execute format('grant execute on function ops.tenant_of_login() to %I', ops.bi_group('tenants'));
-    end if;
-    if to_regrole(ops.bi_group('operators')) is not null then
-        execute format('grant execute on function ops.tenant_of_login() to %I', ops.bi_group('operators'));
-    end if;
     for relation in select polrelid from pg_policy where polname = 'tenant'
     loop
         execute format('alter policy tenant on %s using (%s)', relation, wanted);
