@@ -11,6 +11,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -36,6 +37,7 @@ BENCHMARKS: dict[str, Callable[[Path], dict[str, float]]] = {
     "history": history.run,
     "marts": marts.run,
     "bi": bi.run,
+    "bi_of_200000": partial(bi.run, orders=200_000),
     "fairness": fairness.run,
     "thousand": thousand.run,
     "day": day.run,

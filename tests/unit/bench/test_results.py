@@ -22,6 +22,7 @@ from tests.bench.goals import GOALS, goal_of
         ("insights", "304_overview", "at most 5"),
         ("insights", "cold_overview", "None"),
         ("bi", "the latest orders_ms", "None"),
+        ("bi", "revenue_trends_ms", "at most 100"),
     ],
 )
 def test_the_goal_of_a_figure(benchmark: str, figure: str, goal: str) -> None:
