@@ -16,6 +16,7 @@ from shopify_sandbox.spec import StoreSpec
 from tests.bench.index_use import indexes, use_everything
 from tests.bench.machine import Machine, load_history, machine
 from xeno_pipeline.database.connection import Database
+from xeno_pipeline.database.statistics import refresh_statistics
 from xeno_pipeline.extraction.sync import Syncer, SyncRequest
 from xeno_pipeline.marts.dbt import DbtProject
 from xeno_pipeline.marts.transform import TransformRequest, make_relations, transform
@@ -93,6 +94,7 @@ def run(folder: Path, orders: Mapping[str, int] = ORDERS) -> dict[str, float]:
 def _join(bench: Machine, project: DbtProject, tenant: Tenant, orders: int) -> _Joined:
     """Load a store's orders, timed; all else of it; and make its marts, timed."""
     loaded = load_history(tenant.tenant_id, bench.settings)
+    refresh_statistics(bench.database, "raw")
     syncer = Syncer(bench.database, load_key_ring(bench.settings), bench.settings.home / "spool")
     bench.succeed(syncer.sync_tenants([tenant], SyncRequest()))
     started = time.perf_counter()

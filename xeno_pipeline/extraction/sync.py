@@ -18,6 +18,7 @@ from psycopg.types.json import Jsonb
 
 from xeno_pipeline.database.connection import Connection, Database
 from xeno_pipeline.database.safe_messages import safe_traceback
+from xeno_pipeline.database.statistics import refresh_statistics
 from xeno_pipeline.errors import UsageError, XenoError
 from xeno_pipeline.extraction.change_probe import changed_streams, is_current, probe
 from xeno_pipeline.extraction.report import (
@@ -192,7 +193,12 @@ class Syncer:
         try:
             span = request.span(tenant)
             sync = StreamSync(stream, tenant, client.clone(), self.database, self.spool, self.on_progress, span)
-            return self._ended(sync.run(full=request.full, accept_deletions=request.accept_deletions))
+            report = sync.run(full=request.full, accept_deletions=request.accept_deletions)
+            if (
+                report.mode == "bulk"
+            ):  # the next read joins with what no statistics know yet: a million rows, one by one
+                refresh_statistics(self.database, "raw")
+            return self._ended(report)
         except Exception as error:  # noqa: BLE001 - a failure is a result like any other
             return self._ended(_failure(tenant, stream.name, error))
 

@@ -46,6 +46,27 @@ def test_history_comes_in_bulk_and_changes_in_pages(installation: Installation, 
     assert modes(second) == {"shop": "facts", **dict.fromkeys(BULK_STREAMS, "idle"), "products": "pages"}
 
 
+def test_the_planner_knows_a_history_once_it_is_loaded(installation: Installation, shop: Shop) -> None:
+    tenant = installation.connect(shop)
+    installation.execute(  # many rows, as of a large store
+        """
+        insert into ops.tenants
+            (tenant_id, shop_gid, shop_domain, api_url, name, currency, iana_timezone, plan, access_scopes)
+        values ('other', '2', '', '', '', 'EUR', 'UTC', '', '{}')
+        """
+    )
+    installation.execute(
+        """
+        insert into raw.customers (tenant_id, id, updated_at, created_at, number_of_orders, query_version, payload)
+        select 'other', n, now(), now(), 0, 1, '{}' from generate_series(1, 2000) n
+        """
+    )
+    installation.sync(tenant)
+    with installation.database.connect() as connection:
+        known = connection.execute("select reltuples from pg_class where oid = 'raw.customers'::regclass").fetchall()
+    assert known[0][0] >= 2000
+
+
 def test_a_change_in_the_second_in_which_an_object_was_read_is_not_missed(
     installation: Installation, shop: Shop
 ) -> None:
