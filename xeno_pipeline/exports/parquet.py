@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 
 from psycopg import sql
@@ -19,7 +20,8 @@ from xeno_pipeline.exports.read_ahead import read_ahead
 from xeno_pipeline.exports.selection import Selection
 
 _CHUNK_BYTES = 1024 * 1024
-_MOST_WAITING = 2
+_MOST_READ, _MOST_PARSED = 12, 2
+"""Chunks, and batches of them, that wait: what the server sends while pyarrow is imported, and no more."""
 
 
 class ParquetUnavailableError(XenoError):
@@ -48,21 +50,21 @@ def write_parquet(connection: Connection, selection: Selection, path: Path, on_r
         OutdatedMartsError: a relation or a column of the contract is missing.
     """
     check_parquet()
-    from pyarrow import ArrowException
+    with closing(read_ahead(_read(connection, selection, on_rows), _MOST_READ)) as chunks:
+        from pyarrow import ArrowException  # it takes a while to import, in which rows come
 
-    from xeno_pipeline.exports.arrow import read_batches, schema_of, write_batches
+        from xeno_pipeline.exports.arrow import read_batches, schema_of, write_batches
 
-    schema = schema_of(selection.mart)
-    chunks = read_ahead(_read(connection, selection, on_rows), _MOST_WAITING)
-    try:
-        with closing(read_ahead(read_batches(chunks, schema), _MOST_WAITING)) as batches:
-            write_batches(batches, schema, path)
-    except (ArrowException, OSError) as error:  # its text may quote a row
-        raise ParquetError(
-            f"{selection.tenant_id}: pyarrow could not write {selection.mart.name} as Parquet "
-            f"({type(error).__name__}): see whether there is room on the disk, or export CSV, which does without "
-            "pyarrow."
-        ) from None
+        schema = schema_of(selection.mart)
+        try:
+            with closing(read_ahead(read_batches(chunks, schema), _MOST_PARSED)) as batches:
+                write_batches(batches, schema, path)
+        except (ArrowException, OSError) as error:  # its text may quote a row
+            raise ParquetError(
+                f"{selection.tenant_id}: pyarrow could not write {selection.mart.name} as Parquet "
+                f"({type(error).__name__}): see whether there is room on the disk, or export CSV, which does without "
+                "pyarrow."
+            ) from None
 
 
 def check_parquet() -> None:
@@ -71,13 +73,11 @@ def check_parquet() -> None:
     Raises:
         ParquetUnavailableError: pyarrow is not installed.
     """
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError:
+    if find_spec("pyarrow") is None:
         raise ParquetUnavailableError(
             "pyarrow, which writes Parquet files, is not installed: `pip install pyarrow` (the extra `parquet`) "
             "installs it; CSV does without it."
-        ) from None
+        )
 
 
 def _read(connection: Connection, selection: Selection, on_rows: RowCounter) -> Generator[bytes, None, None]:

@@ -13,18 +13,24 @@ Item = TypeVar("Item")
 
 
 def read_ahead(items: Generator[Item, None, None], most: int) -> Generator[Item, None, None]:
-    """The same items, made in another thread before they are asked for.
+    """The same items, made in another thread from now on, before they are asked for.
 
     What the items raise is raised here. A reader that stops early closes them, in their own thread.
 
     Args:
         most: how many may wait to be read.
     """
-    waiting: Queue[Item | None] = Queue(most)
+    reading = _read(items, Queue(most))
+    next(reading)  # to where the thread has begun
+    return reading  # type: ignore[return-value]  # all that follows are items
+
+
+def _read(items: Generator[Item, None, None], waiting: Queue[Item | None]) -> Generator[Item | None, None, None]:
     has_stopped = Event()
     with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as pool:
         making = pool.submit(_enqueue, items, waiting, has_stopped)
         try:
+            yield None
             while (item := waiting.get()) is not None:
                 yield item
         except BaseException:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from xeno_pipeline.exports.selection import Selection
 from xeno_pipeline.tenants import audit, registry
 
 _CHUNK_BYTES = 256 * 1024
+_TURN_SECONDS = 0.0005
 
 
 class Exporter:
@@ -52,7 +54,7 @@ class Exporter:
             counted = rows
             self._on_rows(rows)
 
-        with self._owner(selection, file_format) as connection, draft_of(target) as draft:
+        with self._owner(selection, file_format) as connection, draft_of(target) as draft, _short_turns():
             if file_format == "parquet":
                 write_parquet(connection, selection, draft, count)
             else:
@@ -81,6 +83,17 @@ class Exporter:
         with self._database.connect() as connection:
             connection.execute("set local search_path = marts")
             yield connection
+
+
+@contextmanager
+def _short_turns() -> Iterator[None]:
+    """Threads that hand chunks to each other wait less for their turn; for a process that does nothing else."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_TURN_SECONDS)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def _parquet_chunks(
