@@ -108,8 +108,9 @@
     between a bound as it was and as it is; and all of a tenant's where a bound is new or gone, on a new day (from which
     on an order is no longer one of the future), and in a rebuild.
 #}
-{% macro mark_scores(customers, scores) %}
+{% macro mark_scores() %}
     {% if makes_relations() %} {{ return("") }} {% endif %}
+    {% set customers, scores = "intermediate.int_customers", "intermediate.int_customer_scores" %}
     insert into stale.scores
     with
         moved as (
@@ -133,10 +134,7 @@
             select tenant_id
             from {{ transform_scope() }} scope
             left join ops.tenant_marts marts using (tenant_id)
-            where
-                scope.is_whole
-                or marts.as_of_date is distinct from scope.as_of_date
-                or (scope.writes_history and not marts.has_history)
+            where {{ concerns_whole_tenant() }}
             union
             select tenant_id from moved where is_alone
         )

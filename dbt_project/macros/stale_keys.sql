@@ -189,10 +189,7 @@
     select tenant_id
     from {{ transform_scope() }} scope
     left join ops.tenant_marts marts using (tenant_id)
-    where
-        scope.is_whole
-        or marts.as_of_date is distinct from scope.as_of_date
-        or (scope.writes_history and not marts.has_history)
+    where {{ concerns_whole_tenant() }}
     on conflict do nothing;
 
     commit
@@ -263,6 +260,18 @@
     commit
     ;
 {% endmacro %}
+
+{#
+    Whether a transform looks at all of a tenant: it is rebuilt, it is another day than that of its marts, or they lack
+    its history. The query has `scope`, and `marts` of ops.tenant_marts.
+#}
+{% macro concerns_whole_tenant() -%}
+    (
+        scope.is_whole
+        or marts.as_of_date is distinct from scope.as_of_date
+        or (scope.writes_history and not marts.has_history)
+    )
+{%- endmacro %}
 
 {# Whether this is a command of dbt that builds models; the hooks run with tests and seeds too. #}
 {% macro makes_models() %}

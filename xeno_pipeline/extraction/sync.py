@@ -194,9 +194,8 @@ class Syncer:
             span = request.span(tenant)
             sync = StreamSync(stream, tenant, client.clone(), self.database, self.spool, self.on_progress, span)
             report = sync.run(full=request.full, accept_deletions=request.accept_deletions)
-            if (
-                report.mode == "bulk"
-            ):  # the next read joins with what no statistics know yet: a million rows, one by one
+            if report.mode == "bulk":
+                # The next read joins with rows that no statistics know yet: a million of them, one by one.
                 refresh_statistics(self.database, "raw")
             return self._ended(report)
         except Exception as error:  # noqa: BLE001 - a failure is a result like any other

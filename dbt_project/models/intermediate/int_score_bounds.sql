@@ -2,7 +2,7 @@
     config(
         materialized="incremental",
         unique_key=["tenant_id", "score"],
-        post_hook="{{ mark_scores(ref('int_customers'), api.Relation.create(schema='intermediate', identifier='int_customer_scores')) }}",
+        post_hook="{{ mark_scores() }}",
         meta={
             "stale": "tenants",
             "marks": {

@@ -23,7 +23,7 @@ from xeno_pipeline.database.connection import Connection
 from xeno_pipeline.exports.contract import UnknownMartError, find_mart, read_marts
 from xeno_pipeline.exports.copying import OutdatedMartsError
 from xeno_pipeline.exports.csv import stream_csv
-from xeno_pipeline.exports.parquet import ParquetUnavailableError, check_parquet, write_parquet
+from xeno_pipeline.exports.parquet import ParquetUnavailableError, write_parquet
 from xeno_pipeline.exports.selection import Selection
 from xeno_pipeline.segments.members import check_members_shown
 from xeno_pipeline.web.downloads import Download
@@ -117,7 +117,6 @@ def _check_segment(connection: Connection, selection: Selection) -> None:
 
 def _write_parquet(connection: Connection, selection: Selection, path: Path) -> None:
     try:
-        check_parquet()
         write_parquet(connection, selection, path)
     except ParquetUnavailableError as error:
         raise ProblemError(Kind.NOT_INSTALLED, str(error)) from error
