@@ -240,11 +240,14 @@ def missing(root: RawTable) -> str:
 
 
 def count_missing(root: RawTable) -> str:
-    """How many live roots a complete read has not `seen`, and how many live ones there are."""
+    """How many live roots a complete read has not `seen`, and how many live ones there are.
+
+    Not in one pass with `filter`: there, what is not seen is no join, but looked for in all of `seen` for each root.
+    """
     return f"""
-        select count(*) filter (where {_MISSING}), count(*)
-        from raw.{root.name} old
-        where old.tenant_id = %(tenant)s and old.deleted_at is null
+        select
+            (select count(*) from ({missing(root)}) missing),
+            (select count(*) from raw.{root.name} where tenant_id = %(tenant)s and deleted_at is null)
         """
 
 
