@@ -21,7 +21,7 @@
     analyze {{ selected }} ({{ subject | join(", ") }})
     ;
 
-    {{ mark_stale(model.config.meta.get("marks", {}), selected) }}
+    {{ mark_stale(selected) }}
 
     delete from {{ target }} old
     using {{ selected }} new

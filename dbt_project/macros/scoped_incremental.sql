@@ -19,7 +19,7 @@
     {% set key = arg_dict["unique_key"] %}
     {% set columns = arg_dict["dest_columns"] | map(attribute="name") | list %}
     {% set others = columns | reject("in", key) | list %}
-    {% set kind = model.config.meta["stale"] %}
+    {% set kind = stale_kinds()[0] %}
     {% set marks = model.config.meta.get("marks", {}) %}
 
     {% set same_key %}
@@ -55,7 +55,7 @@
         where not exists (select from {{ selected }} new where {{ same_row }})
         ;
 
-        {{ mark_stale(marks, target.identifier ~ "__changed") }}
+        {{ mark_stale(target.identifier ~ "__changed") }}
     {% endif %}
 
     delete from {{ target }} old
@@ -77,9 +77,9 @@
     {% endif %}
 {% endmacro %}
 
-{# Mark the keys of what is made from changed rows of a relation. #}
-{% macro mark_stale(marks, changed) %}
-    {% for kind, columns in marks | dictsort %}
+{# Mark the keys of what is made from rows of the model that changed. #}
+{% macro mark_stale(changed) %}
+    {% for kind, columns in model.config.meta.get("marks", {}) | dictsort %}
         insert into stale.{{ kind }}
         select distinct {{ prefixed("changed", ["tenant_id"] + columns) }}
         from {{ changed }} changed
@@ -87,79 +87,101 @@
         on conflict do nothing
         ;
     {% endfor %}
+    {% set further = model.config.meta.get("marks_by") %}
+    {% if further %} {{ context[further]() }}; {% endif %}
 {% endmacro %}
 
 {#
     dbt's incremental materialization, but for what a transform knows. The table is there, its columns are those of the
-    contract, and the query fits them: all of that was checked when the relations were made, so nothing is asked of the
-    database again. And where rows are made by keys of which the target has no row yet, as in a tenant's first build,
-    there is nothing to compare, and rows go where they belong at once.
+    contract, the query fits them, and tenants see of it what they may: all of that was seen to when the relations were
+    made, so a transform asks the database nothing again and runs no hook. Where no key is stale there is nothing to do.
+    And where rows are made by keys of which the target has no row yet, as in a tenant's first build, there is nothing to
+    compare, and rows go where they belong at once.
 #}
 {% materialization incremental, adapter = "postgres" %}
     {% if not is_transform() %} {{ return(materialization_incremental_default()) }} {% endif %}
 
-    {% set kind = model.config.meta.get("stale") %}
     {% set strategy = config.get("incremental_strategy") %}
-    {{ run_hooks(pre_hooks, inside_transaction=False) }}
-    {{ run_hooks(pre_hooks, inside_transaction=True) }}
-    {% if strategy == "scoped" and makes_only_new_rows(kind) %} {{ insert_new_rows(kind) }}
-    {% else %}
-        {% set selected = make_temp_relation(this) %}
-        {#
-            Like the target, not as the query has it: raw's texts have a collation of their own, and a comparison with
-            them could use no index of the target.
-        #}
-        {% call statement("selected") %}
-            create temporary table {{ selected }} (like {{ this }})
-            ;
-            insert into {{ selected }} ({{ model.columns.keys() | join(", ") }})
-            {{ sql }}
-        {% endcall %}
-        {% set columns = [] %}
-        {% for name in model.columns %} {% do columns.append({"name": name}) %} {% endfor %}
-        {% set build = adapter.get_incremental_strategy_macro(context, strategy) %}
-        {% call statement("main") %}
-            {{
-                build(
-                    {
-                        "target_relation": this,
-                        "temp_relation": selected,
-                        "unique_key": config.get("unique_key"),
-                        "dest_columns": columns,
-                    }
-                )
-            }}
-        {% endcall %}
+    {% set are_stale, are_new = look_at_stale_keys() %}
+    {% if not are_stale %}
+        {{ store_raw_result("main", message="INSERT 0 0", code="INSERT", rows_affected=0) }}
+        {{ return({"relations": [this]}) }}
     {% endif %}
-    {{ run_hooks(post_hooks, inside_transaction=True) }}
+
+    {% if strategy == "scoped" and are_new %} {{ insert_new_rows() }}
+    {% else %} {{ apply_strategy(strategy) }}
+    {% endif %}
+    {% set statistics = analyze_grown(this) | trim %}
+    {% if statistics %} {% call statement("grown") %} {{ statistics }} {% endcall %} {% endif %}
     {{ adapter.commit() }}
-    {{ run_hooks(post_hooks, inside_transaction=False) }}
     {{ return({"relations": [this]}) }}
 {% endmaterialization %}
 
+{#
+    Whether any of the model's keys is stale, and whether its table has no row by them. Before the model's transaction:
+    a guess at how many keys there are makes for bad plans, so where some are stale they are analyzed, and others'
+    transforms would wait for the end of a transaction that does that.
+#}
+{% macro look_at_stale_keys() %}
+    {% set kinds = stale_kinds() %}
+    {% set are_stale = [] %}
+    {% set query %}
+        commit
+        ;
+        {% for kind in kinds %}
+            {% do are_stale.append("exists (select from " ~ stale(kind) ~ " stale_key)") %}
+            {% if kind != "scope" %}
+                do $do$ begin if {{ are_stale[-1] }} then analyze stale.{{ kind }}; end if; end $do$
+                ;
+            {% endif %}
+        {% endfor %}
+        select {{ are_stale | join(" or ") }}, not exists (select from {{ at_stake(this, kinds[0]) }})
+    {% endset %}
+    {{ return(adapter.add_query(query, auto_begin=False)[1].fetchone()) }}
+{% endmacro %}
+
+{# Select the model's rows into a table of their own, and let a strategy bring the target to them. #}
+{% macro apply_strategy(strategy) %}
+    {% set columns = [] %}
+    {% for name in model.columns %} {% do columns.append({"name": name}) %} {% endfor %}
+    {% set selected = make_temp_relation(this) %}
+    {% set build = adapter.get_incremental_strategy_macro(context, strategy) %}
+    {#
+        Like the target, not as the query has it: raw's texts have a collation of their own, and a comparison with them
+        could use no index of the target.
+    #}
+    {% call statement("main") %}
+        create temporary table {{ selected }} (like {{ this }}) on commit drop
+        ;
+        insert into {{ selected }} ({{ model.columns.keys() | join(", ") }})
+        {{ sql }}
+        ;
+        {{
+            build(
+                {
+                    "target_relation": this,
+                    "temp_relation": selected,
+                    "unique_key": config.get("unique_key"),
+                    "dest_columns": columns,
+                }
+            )
+        }}
+    {% endcall %}
+{% endmacro %}
+
 {# Insert the rows that the model selects: the target has none by its stale keys. #}
-{% macro insert_new_rows(kind) %}
+{% macro insert_new_rows() %}
     {% set columns = model.columns.keys() | list %}
-    {% set marks = model.config.meta.get("marks", {}) %}
     {% call statement("main") %}
         insert into {{ this }} ({{ columns | join(", ") }})
         select {{ columns | join(", ") }}
         from ({{ sql }}) new
     {% endcall %}
-    {% if marks %}
+    {% if model.config.meta.get("marks") %}
         {# In a table of other tenants' rows the planner takes those of a new one for few, and joins them one by one. #}
         {% call statement("statistics") %} analyze {{ this }} {% endcall %}
-        {% call statement("marks") %}
-            {{ mark_stale(marks, "(select old.* from " ~ at_stake(this, kind) ~ ")") }}
-        {% endcall %}
+        {% call statement("marks") %} {{ mark_stale("(select old.* from " ~ at_stake(this, stale_kinds()[0]) ~ ")") }} {% endcall %}
     {% endif %}
-{% endmacro %}
-
-{% macro makes_only_new_rows(kind) %}
-    {% set answer = run_query(
-        "select exists (select from " ~ stale(kind) ~ " stale_key) and not exists (select from " ~ at_stake(this, kind) ~ ")"
-    ) %}
-    {{ return(answer.columns[0].values()[0]) }}
 {% endmacro %}
 
 {# The rows of a table that have a stale key. #}

@@ -104,12 +104,11 @@
 {% endmacro %}
 
 {#
-    A hook for after the bounds: mark the customers whose scores may differ. These are the ones who changed, and those
-    between a bound as it was and as it is; and all of a tenant's where a bound is new or gone, on a new day (from which
-    on an order is no longer one of the future), and in a rebuild.
+    What the bounds mark besides themselves: the customers whose scores may differ. These are the ones who changed, and
+    those between a bound as it was and as it is; and all of a tenant's where a bound is new or gone, on a new day (from
+    which on an order is no longer one of the future), and in a rebuild.
 #}
 {% macro mark_scores() %}
-    {% if makes_relations() %} {{ return("") }} {% endif %}
     {% set customers, scores = "intermediate.int_customers", "intermediate.int_customer_scores" %}
     insert into stale.scores
     with

@@ -1,17 +1,15 @@
 {#
     A hook for after a model: what tenants may query is secured in the transaction that makes it, so that no moment
-    is unprotected. ops.secure (of a migration) says what that means; where nothing is to be changed it does nothing, so a
-    transform issues no DDL. Columns with `meta: {personal: true}` are withheld from who may not see people.
+    is unprotected. ops.secure (of a migration) says what that means. Columns with `meta: {personal: true}` are withheld
+    from who may not see people. A transform makes no relation, and does not call this.
 #}
 {% macro secure(relation) %}
     {% if relation.schema == "marts" or config.get("materialized") == "incremental" %}
-        {% set personal = (
-            ""
-            if is_transform()
-            else ", string_to_array('" ~ personal_columns()
-            | join(",") ~ "', ',')"
-        ) %}
-        select ops.secure('{{ relation }}'::regclass{{ personal }})
+        select
+            ops.secure(
+                '{{ relation }}'::regclass,
+                string_to_array('{{ personal_columns() | join(",") }}', ',')
+            )
     {% endif %}
 {% endmacro %}
 

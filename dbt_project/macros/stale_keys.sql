@@ -53,10 +53,23 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# A hook for before a model, outside of its transaction: a guess at how many keys there are makes for bad plans. #}
+{# The kinds of keys by which the model's rows are built: mostly one. #}
+{% macro stale_kinds() %}
+    {% set kinds = model.config.meta.get("stale", []) %}
+    {{ return([kinds] if kinds is string else kinds) }}
+{% endmacro %}
+
+{#
+    A hook for before a model, outside of its transaction: a guess at how many keys there are makes for bad plans. (A
+    transform looks for itself, where there are any.)
+#}
 {% macro analyze_stale_keys() %}
-    {% set kind = model.config.meta.get("stale") %}
-    {% if execute and kind and kind != "scope" %} analyze stale.{{ kind }} {% endif %}
+    {% if execute %}
+        {% for kind in stale_kinds() if kind != "scope" %}
+            analyze stale.{{ kind }}
+            ;
+        {% endfor %}
+    {% endif %}
 {% endmacro %}
 
 {# A hook for the start of a run: mark as stale what changed in raw since the marts of its tenants were made. #}

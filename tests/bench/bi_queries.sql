@@ -112,3 +112,11 @@ where customer_id = (select max(customer_id) from marts.top_customers) order by 
 -- abandoned checkouts of a month
 select count(*), sum(value), count(*) filter (where is_recovered) from marts.abandoned_checkouts
 where abandoned_at >= now() - interval '30 days';
+
+-- the order that each checkout of a week became
+select checkout_id, value, recovered_order_id from marts.abandoned_checkouts
+where abandoned_on >= current_date - 7 order by abandoned_at desc;
+
+-- carts that were left since yesterday
+select cart_id, value, abandoned_at from marts.abandoned_carts
+where updated_at >= now() - interval '1 day' and is_abandoned;

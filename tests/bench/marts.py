@@ -118,7 +118,7 @@ def _build_first(bench: _Bench, folder: Path) -> tuple[float, float]:
     started = time.perf_counter()
     refresh_statistics(bench.database, "raw")
     with open_scope(bench.database, [LARGE], as_of=None, project_version=bench.project.version) as scope:
-        nodes = bench.project.invoke(["run", "--exclude", "config.materialized:view"], transform_id=scope.transform_id)
+        nodes = bench.project.make_tables(scope.transform_id)
         assert not [node for node in nodes if node.failed]
         tables = [node.name for node in nodes if node.unique_id.startswith("model.")]
         seconds = time.perf_counter() - started

@@ -64,7 +64,7 @@ class ParsedProject:
         with FileLock(folder.with_suffix(".lock")):
             if not folder.exists():
                 self._parse(_for_database(project, name), folder)
-        return [folder / "partial_parse.msgpack", folder / "manifest.json"]
+        return [folder / name for name in ("partial_parse.msgpack", "tables.msgpack", "manifest.json")]
 
 
 def _for_database(project: DbtProject, name: str) -> DbtProject:

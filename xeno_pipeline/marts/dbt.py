@@ -23,6 +23,8 @@ from uuid import UUID
 import orjson
 from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
+from dbt.parser.manifest import extended_mashumaro_encoder
+from dbt.version import __version__ as dbt_version
 from dbt_common.behavior_flags import BehaviorFlagRendered
 from dbt_common.events.base_types import EventMsg
 from filelock import FileLock
@@ -30,7 +32,9 @@ from filelock import FileLock
 from xeno_pipeline.database.connection import connection_variables, database_url
 from xeno_pipeline.database.safe_messages import strip_row_values
 from xeno_pipeline.errors import XenoError
+from xeno_pipeline.marts.dbt_connections import kept_connections
 from xeno_pipeline.marts.lineage import Lineage
+from xeno_pipeline.marts.tables_manifest import keep_tables
 from xeno_pipeline.settings import PROJECT_DIR, Settings
 
 DBT_PROJECT_DIR = PROJECT_DIR / "dbt_project"
@@ -40,8 +44,16 @@ _BAKED = DBT_PROJECT_DIR / "target" / "baked"
 _PARSED = "partial_parse.msgpack"
 """The parsed project as dbt writes and reads it; `manifest.json` is the same for others."""
 
+_TABLES = "tables.msgpack"
+"""What of it a transform needs, compiled."""
+
 NO_TENANTS = UUID(int=0)
 """The transform of no tenant: relations are made, and no rows."""
+
+_TABLE_MODELS = ("--select", "config.materialized:incremental", "--indirect-selection", "empty")
+
+_ANY = UUID(int=1)
+"""A transform like all others, for which models are compiled: their SQL is the same for all."""
 
 _SESSION = {
     # A model reads views upon views: with the default of 8 the planner joins some of their tables whole, before it
@@ -58,7 +70,10 @@ _SESSION = {
 
 _NOT_PASSED = ("error", "fail", "runtime error")
 
-_WITHOUT_DATABASE = ("--no-introspect", "--no-populate-cache")
+_WITHOUT_CACHE = ("--no-populate-cache",)
+"""Options of a command that need not know which relations there are."""
+
+_WITHOUT_DATABASE = ("--no-introspect", *_WITHOUT_CACHE)
 """Options of a command that is to connect to nothing."""
 
 _WITHOUT_ARTIFACTS = ("--no-write-json",)
@@ -193,9 +208,16 @@ class DbtProject:
 
     @cached_property
     def _parse_key(self) -> str:
-        """What a parse is good for: these sources, in databases of this name, which is part of the relations' names."""
+        """What a parse is good for: these sources, this dbt, and databases of this name: relations' names have it."""
         name = connection_variables(database_url(self._settings))["PGDATABASE"]
-        return f"{self.version}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+        return f"{self.version}-{hashlib.sha256(f'{name} {dbt_version}'.encode()).hexdigest()[:8]}"
+
+    def make_tables(self, transform_id: UUID, on_node: NodeSink | None = None) -> list[NodeResult]:
+        """Run the models that are tables, for the tenants of a transform.
+
+        Returns, and raises: as `invoke`.
+        """
+        return self._invoke(["run", *_WITHOUT_CACHE], transform_id, on_node, self._tables_manifest)
 
     def invoke(
         self, arguments: Sequence[str], *, transform_id: UUID | None, on_node: NodeSink | None = None
@@ -213,9 +235,13 @@ class DbtProject:
         Raises:
             DbtError: it could not begin.
         """
-        manifest = self._manifest()
+        return self._invoke(arguments, transform_id, on_node, self._manifest())
+
+    def _invoke(
+        self, arguments: Sequence[str], transform_id: UUID | None, on_node: NodeSink | None, manifest: Manifest
+    ) -> list[NodeResult]:
         if transform_id is not None:
-            arguments = [*arguments, "--vars", orjson.dumps({"transform_id": str(transform_id)}).decode()]
+            arguments = [*arguments, *_of_transform(transform_id)]
         self._settings.home.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="dbt-", dir=self._settings.home) as target:
             result = self._run([*arguments, *_WITHOUT_ARTIFACTS], Path(target), transform_id, on_node, manifest)
@@ -260,12 +286,30 @@ class DbtProject:
         manifest.build_flat_graph()  # type: ignore[no-untyped-call]  # the macros' `graph`; only a parse makes it
         return manifest
 
+    @cached_property
+    def _tables_manifest(self) -> Manifest:
+        """What of the parsed project a transform needs; dbt changes nothing of it that matters to the next run."""
+        kept = self._kept(f"{self._parse_key}/{_TABLES}", lambda path: self._parse(path.parent))
+        return Manifest.from_msgpack(kept.read_bytes())
+
     def _parse(self, into: Path) -> None:
         into.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="dbt-", dir=into.parent) as target:
-            self._run(["parse"], Path(target), None, None, None)
-            for name in (_PARSED, "manifest.json"):  # the manifest last: it says that all is there
-                (Path(target) / name).rename(into / name)
+        with tempfile.TemporaryDirectory(prefix="dbt-", dir=into.parent) as folder:
+            target = Path(folder)
+            self._run(["parse"], target, None, None, None)
+            self._keep_tables(target)
+            for name in (_PARSED, _TABLES, "manifest.json"):  # the manifest last: it says that all is there
+                (target / name).rename(into / name)
+
+    def _keep_tables(self, target: Path) -> None:
+        """Compile the tables of the project that was parsed there, as a transform would, and keep what it needs."""
+        parsed = (target / _PARSED).read_bytes()
+        command = ["compile", *_TABLE_MODELS, *_of_transform(_ANY), *_WITHOUT_DATABASE]
+        with tempfile.TemporaryDirectory(dir=target) as folder:
+            compiled = self._run(command, Path(folder), None, None, Manifest.from_msgpack(parsed))
+        manifest = Manifest.from_msgpack(parsed)
+        keep_tables(manifest, {node.node.unique_id: node.node.compiled_code for node in compiled.results})
+        (target / _TABLES).write_bytes(manifest.to_msgpack(extended_mashumaro_encoder))
 
     def _run(
         self,
@@ -280,12 +324,17 @@ class DbtProject:
         artifacts = ["--target-path", str(target), "--log-path", str(target), "--log-level-file", "none"]
         manners = ["--log-level", "none", "--no-use-colors", "--no-send-anonymous-usage-stats", "--no-version-check"]
         callbacks = [_listener(on_node)] if on_node else []
-        with _ONE_AT_A_TIME, _environment(database_url(self._settings), transform_id):
+        with _ONE_AT_A_TIME, _environment(database_url(self._settings), transform_id), kept_connections():
             outcome = dbtRunner(manifest, callbacks).invoke([*arguments, *place, *artifacts, *manners])
         if outcome.exception is not None:
             reason = strip_row_values(str(outcome.exception)).splitlines()
             raise DbtError(f"dbt {arguments[0]} could not run: {' '.join(reason[:3])}")
         return outcome.result
+
+
+def _of_transform(transform_id: UUID) -> list[str]:
+    """The options that tell a command's macros which transform it belongs to."""
+    return ["--vars", orjson.dumps({"transform_id": str(transform_id)}).decode()]
 
 
 _TOTALS = {"LogModelResult": "total", "LogSeedResult": "total", "LogTestResult": "num_models"}

@@ -232,7 +232,10 @@ class _Transformer:
         Raises:
             DbtError: it could not begin: dbt itself, or the hook that marks what is stale.
         """
-        nodes = self.project.invoke(self._command(), transform_id=transform_id, on_node=self.on_node)
+        if self.request.test or self.request.with_views:
+            nodes = self.project.invoke(["run"], transform_id=transform_id, on_node=self.on_node)
+        else:  # views were made with the relations
+            nodes = self.project.make_tables(transform_id, self.on_node)
         for node in nodes:
             if node.failed and node.unique_id.startswith("operation."):
                 raise DbtError(f"its transform could not begin: {_first_lines(node.message)}")
@@ -265,11 +268,6 @@ class _Transformer:
                 return
             self.report.nodes.extend((scope.tenant_ids, node) for node in tests)
             self.report.failed_tests = judge_tests(self.database, tests, scope.tenant_ids)
-
-    def _command(self) -> list[str]:
-        # Views were made with the relations.
-        with_views = self.request.test or self.request.with_views
-        return ["run"] if with_views else ["run", "--exclude", "config.materialized:view"]
 
 
 def _first_lines(message: str) -> str:

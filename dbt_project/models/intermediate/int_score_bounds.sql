@@ -2,7 +2,6 @@
     config(
         materialized="incremental",
         unique_key=["tenant_id", "score"],
-        post_hook="{{ mark_scores() }}",
         meta={
             "stale": "tenants",
             "marks": {
@@ -17,6 +16,7 @@
                     "monetary_customer_id",
                 ]
             },
+            "marks_by": "mark_scores",
         },
     )
 }}

@@ -56,7 +56,7 @@ class Warehouse:
     def transform(self, *tenant_ids: str, **how: Any) -> TransformReport:
         """Bring the marts of tenants (all of them by default) up to date; all of it must succeed."""
         report = self.try_transform(*tenant_ids, **how)
-        assert report.failures == {}
+        assert report.failures == {}, report.failures
         return report
 
     def try_transform(self, *tenant_ids: str, **how: Any) -> TransformReport:

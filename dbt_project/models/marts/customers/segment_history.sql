@@ -4,7 +4,15 @@
         unique_key=["tenant_id", "segment_id", "customer_id", "valid_from"],
         incremental_strategy="history",
         indexes=[{"columns": ["tenant_id", "customer_id"]}],
-        meta={"stale": "memberships"},
+        meta={
+            "stale": [
+                "memberships",
+                "customers",
+                "orders",
+                "high_value_bounds",
+                "segments",
+            ]
+        },
     )
 }}
 
