@@ -41,11 +41,13 @@ _ROWS = """
     """
 
 
-def run(folder: Path, orders: int = ORDERS) -> dict[str, float]:
+def run(folder: Path, orders: int = ORDERS, rounds: int = _ROUNDS) -> dict[str, float]:
     """Measure.
 
     Args:
         folder: an empty one, for a server of the benchmark's own.
+        orders: of the tenant.
+        rounds: of which the figures are medians.
 
     Returns:
         `csv_over_psql` and `parquet_over_psql` (1.3 is the most), the seconds that they are made of, and the greatest
@@ -57,8 +59,8 @@ def run(folder: Path, orders: int = ORDERS) -> dict[str, float]:
         database = open_migrated(settings)
         make_relations(database, DbtProject(settings))
         _fill(database, orders)
-        rounds = [_measure(database, folder) for _ in range(_ROUNDS + 1)][1:]  # the first one warms the caches
-    figures = {name: median(each[name] for each in rounds) for name in rounds[0]}
+        taken = [_measure(database, folder) for _ in range(rounds + 1)][1:]  # the first one warms the caches
+    figures = {name: median(each[name] for each in taken) for name in taken[0]}
     return {
         "csv_over_psql": figures["csv_seconds"] / figures["psql_seconds"],
         "parquet_over_psql": figures["parquet_seconds"] / figures["psql_seconds"],

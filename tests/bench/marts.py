@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -27,8 +27,7 @@ from xeno_pipeline.marts.scope import Scope, complete_transform, open_scope
 from xeno_pipeline.marts.transform import TransformRequest, transform
 
 LARGE, SMALL = "large", "small"
-MANY = tuple(f"shop-{number:02}" for number in range(40))
-ORDERS = {LARGE: 200_000, SMALL: 2_000, **dict.fromkeys(MANY, 500)}
+ORDERS = {LARGE: 200_000, SMALL: 2_000, **{f"shop-{number:02}": 500 for number in range(40)}}
 _CHANGED = 10
 _ROUNDS = 5
 
@@ -76,19 +75,22 @@ class _Bench:
         return time.perf_counter() - started
 
 
-def run(folder: Path) -> dict[str, float]:
+def run(folder: Path, orders: Mapping[str, int] = ORDERS, rounds: int = _ROUNDS) -> dict[str, float]:
     """Measure.
 
     Args:
         folder: an empty one, for a server and stores of the benchmark's own.
+        orders: of the `large` store, of the `small` one, and of each of the forty.
+        rounds: of which the figures are medians.
 
     Returns:
         Ratios, and the seconds that they are made of: `nothing_to_do_over_trivial_model`,
         `changed_over_nothing_to_do`, `large_over_small`, `forty_over_one` and `first_build_over_by_hand`.
     """
-    with stores_in_raw(folder, ORDERS) as (database, project):
+    forty = [handle for handle in orders if handle not in (LARGE, SMALL)]
+    with stores_in_raw(folder, orders) as (database, project):
         bench = _Bench(database, project)
-        bench.transform([SMALL, *MANY])
+        bench.transform([SMALL, *forty])
         first_build, by_hand = _build_first(bench, folder)  # beside others' rows, as a large store joins
         seconds = _alternate(
             {
@@ -96,9 +98,10 @@ def run(folder: Path) -> dict[str, float]:
                 "nothing_to_do": lambda: bench.transform([LARGE]),
                 "large": bench.changed([LARGE]),
                 "small": bench.changed([SMALL]),
-                "one": bench.changed(MANY[:1]),
-                "forty": bench.changed(MANY),
-            }
+                "one": bench.changed(forty[:1]),
+                "forty": bench.changed(forty),
+            },
+            rounds,
         )
     return {
         "nothing_to_do_over_trivial_model": seconds["nothing_to_do"] / seconds["trivial_model"],
@@ -170,7 +173,7 @@ def _is_in(bench: _Bench, schema: str, name: str) -> bool:
         return connection.execute("select to_regclass(%s) is not null", [f"{schema}.{name}"]).fetchone() == (True,)
 
 
-def _alternate(measures: dict[str, Callable[[], float]]) -> dict[str, float]:
+def _alternate(measures: dict[str, Callable[[], float]], rounds: int) -> dict[str, float]:
     """The median of some rounds of each; taken in turns, so that a busy moment is nobody's alone."""
-    rounds = [{name: measure() for name, measure in measures.items()} for _ in range(_ROUNDS + 1)]
-    return {name: median(each[name] for each in rounds[1:]) for name in measures}  # the first one warms the caches
+    taken = [{name: measure() for name, measure in measures.items()} for _ in range(rounds + 1)]
+    return {name: median(each[name] for each in taken[1:]) for name in measures}  # the first one warms the caches

@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 from statistics import median
 
-from tests.bench.insights import STORE, make_store
+from tests.bench.insights import CUSTOMERS_COUNT, STORE, make_store
 from tests.bench.machine import postgres_cpu
 from xeno_pipeline.database.connection import Database
 from xeno_pipeline.database.embedded import EmbeddedServer
@@ -60,11 +60,13 @@ _CHANGE = """
     """
 
 
-def run(folder: Path) -> dict[str, float]:
+def run(folder: Path, customers: int = CUSTOMERS_COUNT, rounds: int = _ROUNDS) -> dict[str, float]:
     """Measure.
 
     Args:
         folder: an empty one, for a server and a store of the benchmark's own.
+        customers: of the store.
+        rounds: transforms of which the figures are medians.
 
     Returns:
         `preview_ms`, the slowest of twenty queries; `twenty_new_seconds`, a transform that determines the members of
@@ -75,17 +77,20 @@ def run(folder: Path) -> dict[str, float]:
     settings = Settings(home=folder / "home", database_url=None)
     try:
         database = open_migrated(settings)
-        make_store(database, settings)
-        return measure(database, DbtProject(settings), lambda: postgres_cpu(settings.home))
+        make_store(database, settings, customers)
+        return measure(database, DbtProject(settings), lambda: postgres_cpu(settings.home), rounds)
     finally:
         EmbeddedServer(settings.home).stop()
 
 
-def measure(database: Database, project: DbtProject, database_cpu: Callable[[], float]) -> dict[str, float]:
+def measure(
+    database: Database, project: DbtProject, database_cpu: Callable[[], float], rounds: int
+) -> dict[str, float]:
     """The figures of a database that has the store, and no segments.
 
     Args:
         database_cpu: CPU seconds that the database has used so far.
+        rounds: transforms of which the figures are medians.
     """
     salts = count()
 
@@ -97,14 +102,14 @@ def measure(database: Database, project: DbtProject, database_cpu: Callable[[], 
         return time.process_time() + database_cpu() - before
 
     previews = [_preview_seconds(database, query) for query in QUERIES]
-    without = median(cpu_after_a_change() for _ in range(_ROUNDS))
+    without = median(cpu_after_a_change() for _ in range(rounds))
     with database.connect() as connection:
         for number, query in enumerate(QUERIES):
             save_segment(connection, STORE, f"Segment {number}", query)
     twenty_new = _seconds(lambda: _transform(database, project))
     with database.connect(autocommit=True) as connection:
         connection.execute("vacuum analyze")
-    beside = median(cpu_after_a_change() for _ in range(_ROUNDS))
+    beside = median(cpu_after_a_change() for _ in range(rounds))
     return {
         "preview_ms": 1000 * max(previews),
         "twenty_new_seconds": twenty_new,
