@@ -13,6 +13,9 @@ from dbt.artifacts.resources.types import NodeType
 from dbt.contracts.graph.manifest import Manifest
 from dbt.contracts.graph.nodes import ModelNode
 
+_CALLED_BY_DBT = ("macro.dbt.list_schemas", "macro.dbt.create_schema")
+"""What dbt calls in a run, besides what models and hooks do."""
+
 _JINJA = re.compile(r"\{[{%#]|[}%#]\}")
 
 
@@ -36,6 +39,7 @@ def keep_tables(manifest: Manifest, compiled: Mapping[str, str]) -> None:
         for unique_id, node in manifest.nodes.items()
         if unique_id in compiled or node.resource_type == NodeType.Operation  # the hooks of a run's start and end
     }
+    manifest.macros = {unique_id: manifest.macros[unique_id] for unique_id in _used_macros(manifest)}
     manifest.files, manifest.docs, manifest.unit_tests = {}, {}, {}
 
 
@@ -52,3 +56,15 @@ def _read_by(manifest: Manifest, unique_id: str, tables: Mapping[str, str]) -> I
             yield each
         else:
             upstream.extend(manifest.nodes[each].depends_on_nodes)
+
+
+def _used_macros(manifest: Manifest) -> set[str]:
+    """The project's own macros, and what they and dbt call; for each model, dbt goes through all that there are."""
+    own = [each for each, macro in manifest.macros.items() if macro.package_name == manifest.metadata.project_name]
+    used: set[str] = set()
+    called = [*own, *_CALLED_BY_DBT]
+    while called:
+        if (each := called.pop()) not in used:
+            used.add(each)
+            called.extend(manifest.macros[each].depends_on.macros)
+    return used
