@@ -13,7 +13,6 @@ from pathlib import Path
 
 from shopify_sandbox.spec import StoreSpec
 from tests.bench.machine import Machine, machine
-from xeno_pipeline.defs.instance import open_instance
 from xeno_pipeline.defs.jobs.names import CHECKS_JOB, RECONCILE_JOB, SYNC_JOB, TENANTS_OPS, TRANSFORM_JOB
 from xeno_pipeline.defs.partitions import align_partitions
 from xeno_pipeline.defs.schedules import TENANTS_A_RECONCILIATION, TENANTS_A_SYNC, TENANTS_A_TRANSFORM
@@ -38,7 +37,7 @@ def run(folder: Path, tenants: int = TENANTS) -> dict[str, float]:
     """
     specs = [StoreSpec(f"store-{number:04}", orders=ORDERS) for number in range(tenants)]
     with machine(folder, specs) as bench:
-        with open_instance(bench.settings) as instance:
+        with bench.open_instance() as instance:
             align_partitions(instance, bench.database)
         handles = [spec.handle for spec in specs]
         history = _run_all(bench, SYNC_JOB, handles, TENANTS_A_SYNC)

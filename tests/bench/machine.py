@@ -12,14 +12,17 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import psutil
+from dagster import DagsterInstance
 
 from shopify_sandbox.process import SandboxProcess
 from shopify_sandbox.spec import DEFAULT_TOKEN, StoreSpec
 from xeno_pipeline.database.connection import Database
 from xeno_pipeline.database.embedded import EmbeddedServer
 from xeno_pipeline.database.migrate import open_migrated
+from xeno_pipeline.defs.instance import open_instance
 from xeno_pipeline.extraction.report import StreamFailure, StreamResult
 from xeno_pipeline.extraction.sync import Syncer, SyncRequest
 from xeno_pipeline.marts.dbt import DbtProject
@@ -46,6 +49,12 @@ class Machine:
         """What a process of this installation is started with."""
         home = self.settings.home
         return {**os.environ, "XENO_HOME": str(home), "DAGSTER_HOME": str(home / "dagster")}
+
+    @contextmanager
+    def open_instance(self) -> Iterator[DagsterInstance]:
+        """Dagster's instance of this installation; by itself, Dagster would take whichever the environment names."""
+        with patch.dict(os.environ, self.environment), open_instance(self.settings) as instance:
+            yield instance
 
     def start_run(self, job: str, op: str, lane: str, handles: Sequence[str]) -> subprocess.Popen[bytes]:
         """Start a run in a process of its own."""

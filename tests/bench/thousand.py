@@ -12,14 +12,12 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pytest
 from dagster import AssetKey, AssetMaterialization, DagsterInstance, RunRequest, build_schedule_context
 
 from shopify_sandbox.spec import StoreSpec
 from tests.bench.machine import Machine, machine
 from tests.support.webserver_process import WebserverProcess
 from xeno_pipeline.defs.build import build_defs
-from xeno_pipeline.defs.instance import open_instance
 from xeno_pipeline.defs.partitions import align_partitions
 from xeno_pipeline.defs.resources import Pipeline, PipelineResource
 from xeno_pipeline.extraction.streams import STREAMS
@@ -57,11 +55,9 @@ def run(folder: Path, tenants: int = TENANTS) -> dict[str, float]:
         seconds of the tick, of loading the code location, and of what the page of a mart asks for.
     """
     specs = [StoreSpec(f"store-{number:04}", orders=20, plan="Enterprise") for number in range(tenants)]
-    with machine(folder, specs) as bench, pytest.MonkeyPatch.context() as environment:
-        environment.setenv("XENO_HOME", str(bench.settings.home))
-        environment.delenv("DAGSTER_HOME", raising=False)
+    with machine(folder, specs) as bench:
         _seed(bench)
-        with open_instance(bench.settings) as instance:
+        with bench.open_instance() as instance:
             align_partitions(instance, bench.database)
             for tenant in bench.tenants:
                 instance.report_runless_asset_event(AssetMaterialization(_MART, partition=tenant.tenant_id))
