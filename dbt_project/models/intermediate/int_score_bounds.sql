@@ -23,21 +23,18 @@
 
 with
     tenants as (
-        select tenant_id, scope.as_of_date, counted.*
+        select
+            tenant_id,
+            scope.as_of_date,
+            count(*) as buyers,
+            count(*) filter (
+                where customers.last_order_on < scope.as_of_date
+            ) as earlier_buyers
         from {{ stale("tenants") }} stale_tenants
         join {{ transform_scope() }} scope using (tenant_id)
-        cross join
-            lateral(
-                select
-                    count(*) as buyers,
-                    count(*) filter (
-                        where customers.last_order_on < scope.as_of_date
-                    ) as earlier_buyers
-                from {{ ref("int_customers") }} customers
-                where
-                    customers.tenant_id = stale_tenants.tenant_id
-                    and customers.orders_count > 0
-            ) counted
+        join {{ ref("int_customers") }} customers using (tenant_id)
+        where customers.orders_count > 0
+        group by tenant_id, scope.as_of_date
     ),
 
     -- The first fifths are larger by one where the customers are no multiple of five.

@@ -10,35 +10,26 @@
 }}
 
 with
-    -- A tenant's customers are aggregated by themselves: to join each of them with what
-    -- a tenant has one of took as long again.
     customers as (
-        select tenant_id, all_customers.*
-        from {{ stale("tenants") }} stale_tenants
+        select
+            tenant_id,
+            count(*) filter (where orders_count > 0) as buyers,
+            -- Fifths of fewer are a handful of people, and of equal ones say nothing.
+            count(*) filter (where orders_count > 0) >= 25
+            and min(least(last_order_on, scope.as_of_date)) filter (
+                where orders_count > 0
+            ) < max(least(last_order_on, scope.as_of_date)) filter (
+                where orders_count > 0
+            )
+            and min(orders_count) filter (where orders_count > 0) < max(orders_count)
+            and min(net_sales) filter (where orders_count > 0)
+            < max(net_sales) filter (where orders_count > 0) as rfm_is_meaningful,
+            sum(all_orders) as orders_held,
+            sum(orders_at_shopify) as orders_at_shopify
+        from {{ ref("int_customers") }}
+        join {{ stale("tenants") }} stale_tenants using (tenant_id)
         join {{ transform_scope() }} scope using (tenant_id)
-        cross join
-            lateral(
-                select
-                    count(*) filter (where orders_count > 0) as buyers,
-                    -- Fifths of fewer are a handful of people, and of equal ones say
-                    -- nothing.
-                    count(*) filter (where orders_count > 0) >= 25
-                    and min(least(last_order_on, scope.as_of_date)) filter (
-                        where orders_count > 0
-                    ) < max(least(last_order_on, scope.as_of_date)) filter (
-                        where orders_count > 0
-                    )
-                    and min(orders_count) filter (where orders_count > 0)
-                    < max(orders_count)
-                    and min(net_sales) filter (where orders_count > 0)
-                    < max(net_sales) filter (
-                        where orders_count > 0
-                    ) as rfm_is_meaningful,
-                    sum(all_orders) as orders_held,
-                    sum(orders_at_shopify) as orders_at_shopify
-                from {{ ref("int_customers") }} customers
-                where customers.tenant_id = stale_tenants.tenant_id
-            ) all_customers
+        group by tenant_id
     ),
 
     -- percentile_cont(0.9) of buyers is between the two at nine tenths, who are found
