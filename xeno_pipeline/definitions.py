@@ -4,6 +4,8 @@ import gc
 
 import dagster as dg
 
+from xeno_pipeline.defs.forked_runs import fork_runs
+
 
 def _load() -> dg.Definitions:
     """The code location, without looking for garbage meanwhile: all of it stays, and a run waits for it."""
@@ -19,3 +21,5 @@ def _load() -> dg.Definitions:
 
 
 defs = _load()
+
+fork_runs()

@@ -7,9 +7,12 @@ Extend the range after an upgrade when that test passes otherwise. Each function
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from typing import Any
 from uuid import uuid4
 
@@ -54,6 +57,9 @@ __all__ = ["CheckRunHealthResult", "LaunchRunContext", "WorkerStatus"]  # what a
 
 DAEMON_MODULE = "dagster._daemon"
 """What `dagster-daemon` runs, for `python -m`: the program need not be on the PATH."""
+
+RUN_MODULE = "dagster._grpc.impl"
+"""What the process of a run executes."""
 
 _EVENTS_A_BATCH = "1000"
 
@@ -108,6 +114,19 @@ def keeping_connection(instance: dg.DagsterInstance) -> Iterator[None]:
     finally:
         storage._engine.dispose()
         storage._engine = before
+
+
+def is_code_server() -> bool:
+    """Whether this process serves a code location: only its command line says so."""
+    return sys.argv[1:3] == ["api", "grpc"] and multiprocessing.parent_process() is None
+
+
+def make_runs_of(process: type[BaseProcess]) -> None:
+    """Have the code server of this process execute each run in a process of another kind than a new interpreter.
+
+    The server takes them from multiprocessing's context `spawn`; Dagster has no setting for it.
+    """
+    multiprocessing.get_context("spawn").Process = process  # type: ignore[misc,assignment]  # as the server asks for it
 
 
 def launcher_module(instance: dg.DagsterInstance) -> str | None:

@@ -9,6 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import get_args
 
+import psutil
 import pytest
 
 from tests.support.realtime.final_state import check_marts
@@ -46,6 +47,19 @@ def fleet(make_home: Callable[[], Path]) -> Iterator[Machine]:
 def test_what_happens_in_stores_is_in_their_marts_soon_and_once(machine: Machine) -> None:
     measure(machine, seconds=15)
     check_marts(machine)
+
+
+@pytest.mark.timeout(900)
+def test_a_run_is_forked_from_a_process_that_has_loaded_the_pipeline(machine: Machine) -> None:
+    machine.subscribe()
+    next(iter(machine.stores.values())).place_order()
+
+    forkserver, code_server = psutil.Process(machine.await_run("STARTED")).parents()[:2]
+
+    assert any("multiprocessing.forkserver" in argument for argument in forkserver.cmdline())
+    assert code_server.cmdline()[3:5] == ["api", "grpc"]
+    assert forkserver.num_threads() == 1  # of more than one, a fork may wait for a lock that nobody holds
+    machine.await_marts(SECONDS_TO_CATCH_UP)
 
 
 @pytest.mark.timeout(900)

@@ -11,6 +11,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster._core.events import DagsterEventBatchMetadata
+from dagster._grpc.impl import start_run_in_subprocess
+from dagster._grpc.server import DagsterApiServer
 from packaging.specifiers import SpecifierSet
 
 import xeno_pipeline
@@ -56,6 +58,15 @@ def materializing(location: Location) -> dg.JobDefinition:
 
 def test_the_installed_dagster_is_one_that_was_verified() -> None:
     assert dg.__version__ in SpecifierSet(internals.VERIFIED_VERSIONS)
+
+
+def test_the_code_server_makes_the_processes_of_runs_by_a_context_of_multiprocessing() -> None:
+    assert 'self._mp_ctx = multiprocessing.get_context("spawn")' in inspect.getsource(DagsterApiServer)
+    start = inspect.getsource(DagsterApiServer.StartRun)
+    assert "self._mp_ctx.Process(" in start
+    assert "target=start_run_in_subprocess" in start
+    assert start_run_in_subprocess.__module__ == internals.RUN_MODULE
+    assert not internals.is_code_server()  # this is none
 
 
 def test_nothing_else_uses_the_private_api_or_the_tables() -> None:

@@ -31,8 +31,9 @@ from xeno_pipeline.tenants.credentials import load_key_ring
 from xeno_pipeline.tenants.onboarding import connect_store
 from xeno_pipeline.tenants.registry import Tenant
 
-Disturbance = Literal["gateway", "run", "daemon", "power", "launch", "postgres"]
-"""What is killed or restarted; `power` is the daemon with all it started, `launch` the same while a run starts."""
+Disturbance = Literal["gateway", "run", "forkserver", "daemon", "power", "launch", "postgres"]
+"""What is killed or restarted; `forkserver` is what runs are forked from, `power` the daemon with all it started,
+`launch` the same while a run starts."""
 
 _ORDERS = 60
 """Of a store before it is connected."""
@@ -148,13 +149,19 @@ class Machine:
 
     def disturb(self, what: Disturbance) -> None:
         """Kill or restart something in the middle of a run; what does not come back by itself is started again."""
-        run = self._await_run("STARTING" if what == "launch" else "STARTED")
+        run = self.await_run("STARTED")
+        if what == "launch":
+            self._await_batch()  # the sensor pauses longer and longer after runs that do nothing
+            psutil.Process(run).kill()
+            self.await_run("STARTING")
         match what:
             case "gateway":
                 self.gateway.kill()
                 self.gateway.start()
             case "run":
                 psutil.Process(run).kill()
+            case "forkserver":
+                self._forkserver().kill()
             case "daemon":
                 self.daemon.kill()
                 self.daemon.start()
@@ -165,6 +172,17 @@ class Machine:
                 self._server.stop()
                 self._server.ensure_running()
 
+    def _forkserver(self) -> psutil.Process:
+        """What the runs of the daemon's code server are forked from."""
+        code_servers = psutil.Process(self.daemon.pid).children()
+        (found,) = (
+            child
+            for server in code_servers
+            for child in server.children()
+            if any("multiprocessing.forkserver" in argument for argument in child.cmdline())
+        )
+        return found
+
     def _await_daemon(self) -> None:
         """Wait until the daemon's sensors are at work."""
         deadline = time.monotonic() + _SECONDS_UNTIL_IT_WORKS
@@ -174,8 +192,8 @@ class Machine:
             assert time.monotonic() < deadline, f"the daemon does not work: {self.daemon.log()[-2000:]}"
             time.sleep(0.2)
 
-    def _await_run(self, status: str) -> int:
-        """Wait until a run has come so far; the id of its process, 0 while there is none."""
+    def await_run(self, status: str) -> int:
+        """Wait until a run of events has come so far; the id of its process, 0 while there is none."""
         query = """
             select coalesce(max(value::int), 0), count(*) > 0 from dagster.runs
             left join dagster.run_tags on run_tags.run_id = runs.run_id and key = 'xeno/pid'
@@ -187,6 +205,14 @@ class Machine:
             if is_there and (psutil.pid_exists(pid) or status == "STARTING"):
                 return int(pid)
             assert time.monotonic() < deadline, f"no run is {status}; {self._state()}"
+            time.sleep(0.05)
+
+    def _await_batch(self) -> None:
+        """Wait until something more is in the marts."""
+        settled = "select count(*) from ops.webhook_inbox where in_marts_at is not null"
+        before, deadline = self.warehouse.value(settled), time.monotonic() + _SECONDS_UNTIL_A_RUN
+        while self.warehouse.value(settled) == before:
+            assert time.monotonic() < deadline, self._state()
             time.sleep(0.05)
 
     def await_marts(self, seconds: float) -> None:
