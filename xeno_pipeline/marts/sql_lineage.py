@@ -38,6 +38,7 @@ def column_lineage(manifest: Mapping[str, Any], compiled: Path, project: Path) -
         compiled: the folder of the models' SQL, as dbt compiled it.
         project: the folder of the dbt project, whose dbt_project.yml declares the stale keys.
     """
+    logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it prints the SQL of each subquery that it leaves out
     models = {name: node for name, node in manifest["nodes"].items() if node["resource_type"] == "model"}
     columns = {_relation(node): tuple(node["columns"]) for node in models.values()}
     columns |= {_relation(node): _seed_columns(project, node) for node in _seeds(manifest)}
