@@ -79,14 +79,21 @@
 
 {# Mark the keys of what is made from rows of the model that changed. #}
 {% macro mark_stale(changed) %}
-    {% for kind, columns in model.config.meta.get("marks", {}) | dictsort %}
-        insert into stale.{{ kind }}
-        select distinct {{ prefixed("changed", ["tenant_id"] + columns) }}
-        from {{ changed }} changed
-        {% if columns %} where {{ columns | join(" is not null and ") }} is not null {% endif %}
-        on conflict do nothing
-        ;
-    {% endfor %}
+    {% for kind, columns in model.config.meta.get("marks", {}) | dictsort %} {{ mark_stale_keys(kind, columns, changed) }}; {% endfor %}
+    {{ mark_further() }}
+{% endmacro %}
+
+{# Mark the keys of one kind, in columns of a relation. #}
+{% macro mark_stale_keys(kind, columns, changed) %}
+    insert into stale.{{ kind }}
+    select distinct {{ prefixed("changed", ["tenant_id"] + columns) }}
+    from {{ changed }} changed
+    {% if columns %} where {{ columns | join(" is not null and ") }} is not null {% endif %}
+    on conflict do nothing
+{% endmacro %}
+
+{# Mark what only a macro can say, after the keys themselves. #}
+{% macro mark_further() %}
     {% set further = model.config.meta.get("marks_by") %}
     {% if further %} {{ context[further]() }}; {% endif %}
 {% endmacro %}
@@ -111,7 +118,7 @@
     {% if strategy == "scoped" and are_new %} {{ insert_new_rows() }}
     {% else %} {{ apply_strategy(strategy) }}
     {% endif %}
-    {% set statistics = analyze_grown(this) | trim %}
+    {% set statistics = analyze_grown(this, are_new) | trim %}
     {% if statistics %} {% call statement("grown") %} {{ statistics }} {% endcall %} {% endif %}
     {{ adapter.commit() }}
     {{ return({"relations": [this]}) }}
@@ -166,19 +173,34 @@
     {% endcall %}
 {% endmacro %}
 
-{# Insert the rows that the model selects: the target has none by its stale keys. #}
+{#
+    Insert the rows that the model selects: the target has none by its stale keys. The same statement marks what is made
+    from them, because to find them in the table afterwards takes longer.
+#}
 {% macro insert_new_rows() %}
     {% set columns = model.columns.keys() | list %}
-    {% call statement("main") %}
+    {% set marks = model.config.meta.get("marks", {}) %}
+    {% set insert %}
         insert into {{ this }} ({{ columns | join(", ") }})
         select {{ columns | join(", ") }}
         from ({{ sql }}) new
-    {% endcall %}
-    {% if model.config.meta.get("marks") %}
-        {# In a table of other tenants' rows the planner takes those of a new one for few, and joins them one by one. #}
-        {% call statement("statistics") %} analyze {{ this }} {% endcall %}
-        {% call statement("marks") %} {{ mark_stale("(select old.* from " ~ at_stake(this, stale_kinds()[0]) ~ ")") }} {% endcall %}
+    {% endset %}
+    {% if marks %}
+        {% set marked = ["tenant_id"] + (marks.values() | sum(start=[]) | unique | list) %}
+        {% call statement("inserted", fetch_result=True) %}
+            with
+                inserted as ({{ insert }} returning {{ marked | join(", ") }})
+                {% for kind, columns in marks | dictsort %}
+                    , marked_{{ kind }} as ({{ mark_stale_keys(kind, columns, "inserted") }})
+                {% endfor %}
+            select count(*) from inserted
+        {% endcall %}
+        {% set rows = load_result("inserted")["data"][0][0] %}
+        {{ store_raw_result("main", message="INSERT 0 " ~ rows, code="INSERT", rows_affected=rows) }}
+    {% else %} {% call statement("main") %} {{ insert }} {% endcall %}
     {% endif %}
+    {% set further = mark_further() | trim %}
+    {% if further %} {% call statement("further") %} {{ further }} {% endcall %} {% endif %}
 {% endmacro %}
 
 {# The rows of a table that have a stale key. #}
@@ -199,14 +221,14 @@
 
 {#
     A hook for after a model: refresh the planner's statistics where the model grew by much for what it was. A table that
-    was empty a moment ago would otherwise be joined as if it still were, by the models that follow in the same run. Where
-    stale keys were marked from new rows, that was done already.
+    was empty a moment ago would otherwise be joined as if it still were, by the models that follow in the same run; and a
+    new tenant's rows one by one, because nothing is known of them (`are_new`), among whatever many of others.
 #}
-{% macro analyze_grown(relation) %}
+{% macro analyze_grown(relation, are_new=False) %}
     {% set built = load_result("main") %}
     {% set written = (built["response"].rows_affected or 0) if built else 0 %}
-    {% if execute and written > 1000 and load_result("statistics") is none %}
+    {% if execute and written > 1000 %}
         {% set known = run_query("select reltuples from pg_class where oid = '" ~ relation ~ "'::regclass") %}
-        {% if written * 10 > known.columns[0].values()[0] %} analyze {{ relation }} {% endif %}
+        {% if are_new or written * 10 > known.columns[0].values()[0] %} analyze {{ relation }} {% endif %}
     {% endif %}
 {% endmacro %}

@@ -146,24 +146,32 @@
     analyze stale.orders
     ;
 
+    {# Of a tenant that is rebuilt, all orders are stale: there are no others to look for. #}
     insert into stale.renumbered_orders
     with
-        changed as (select tenant_id, order_id from {{ stale("orders") }} changed),
+        changed as (
+            select tenant_id, order_id, is_whole
+            from {{ stale("orders") }} changed
+            join {{ transform_scope() }} scope using (tenant_id)
+        ),
         customers as (
             select changed.tenant_id, customer_id
             from changed
             join marts.fct_orders using (tenant_id, order_id)
-            where customer_id is not null
+            where not is_whole and customer_id is not null
             union
             {# Not raw's own tenant_id: its collation would keep fct_orders' index from being used. #}
             select changed.tenant_id, orders.customer_id
             from changed
             join {{ source("shopify", "orders") }} orders using (tenant_id)
-            where orders.id = changed.order_id and orders.customer_id is not null
+            where
+                not is_whole
+                and orders.id = changed.order_id
+                and orders.customer_id is not null
         )
     select tenant_id, order_id
     from changed
-    union
+    union all
     select tenant_id, order_id
     from marts.fct_orders
     join customers using (tenant_id, customer_id)
@@ -232,7 +240,7 @@
         object = '{{ object }}' and object_id <> 0
         and tenant_id in (select tenant_id from {{ transform_scope() }})
     {% for holder in holders %}
-        union
+        union all
         select tenant_id, {{ "id" if loop.first else key }}
         from {{ holder }}
         where tenant_id in (select tenant_id from everything)

@@ -50,6 +50,20 @@ def test_a_model_none_of_whose_keys_is_stale_is_left_as_it_is(warehouse: Warehou
     assert {node.name for _, node in nothing.nodes if node.rows} == set()
 
 
+def test_new_rows_are_counted_and_few_of_them_are_no_reason_to_analyze_a_table(
+    warehouse: Warehouse, store: Store
+) -> None:
+    analyzed = "select sum(analyze_count) from pg_stat_user_tables where schemaname in ('intermediate', 'marts')"
+    before = warehouse.value(analyzed)
+    store.place_order(store.add_customer(), hour=8, product=None)
+    store.load(warehouse)
+
+    rows = {node.name: node.rows for _, node in warehouse.transform().nodes}
+
+    assert (rows["fct_orders"], rows["int_customers"], rows["int_customer_months"]) == (1, 1, 1)
+    assert warehouse.value(analyzed) == before
+
+
 def test_models_share_sessions(warehouse: Warehouse, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[Any] = []
     connect = psycopg2.connect
