@@ -114,7 +114,8 @@ def is_known(version: str | None) -> bool:
 def _refuse_newer(version: str | None) -> None:
     if not is_known(version):
         raise SchemaTooNewError(
-            f"The database is at schema version {version}, which this xeno-pipeline does not know: upgrade it."
+            f"The database is at schema version {version}, which this xeno-pipeline does not know: upgrade it, "
+            "or restart it after an upgrade."
         )
 
 

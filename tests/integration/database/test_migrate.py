@@ -53,7 +53,7 @@ def test_a_database_ahead_of_the_package_is_refused_and_left_alone(database: Dat
     with database.connect() as connection:
         connection.execute("update ops.schema_version set version_num = '9999'")
 
-    with pytest.raises(SchemaTooNewError, match=r"is at schema version 9999, which .* does not know: upgrade it\.$"):
+    with pytest.raises(SchemaTooNewError, match=r"is at schema version 9999, which .* does not know: upgrade it, "):
         migrate(database)
 
     assert schema_version(database) == "9999"
