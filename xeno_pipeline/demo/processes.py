@@ -7,17 +7,20 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import dagster as dg
 
 from shopify_sandbox.control import StoreControl
 from xeno_pipeline.access.grants import invite
 from xeno_pipeline.access.scopes import Role
 from xeno_pipeline.database.connection import Database
 from xeno_pipeline.defs.dagster_internals import DAEMON_MODULE
-from xeno_pipeline.defs.instance import dagster_home
+from xeno_pipeline.defs.instance import dagster_home, open_instance
 from xeno_pipeline.demo.listening import listens_at
 from xeno_pipeline.settings import PROJECT_DIR, Settings
 
@@ -28,6 +31,7 @@ VISITOR = "dev@example.com"
 """Whom the links of the demo and of `make dev` sign in."""
 
 _SECONDS_TO_END = 20.0
+_SECONDS_BETWEEN_LOOKS = 0.2
 
 
 @dataclass(frozen=True)
@@ -91,10 +95,24 @@ def sign_in_path(database: Database, email: str) -> str:
 
 @contextmanager
 def serve_daemon(settings: Settings) -> Iterator[None]:
-    """Dagster's daemon, which evaluates the sensors and launches runs, for the length of a `with`."""
+    """Dagster's daemon, which evaluates the sensors and launches runs, for the length of a `with`.
+
+    Runs of events end soon after their last one, and are waited for: one that ends with the daemon counts as failed.
+    """
     command = [DAEMON_MODULE, "run", "--workspace", str(PROJECT_DIR / "workspace.yaml")]
-    with running(settings, command, settings.home / "daemon.log", {"DAGSTER_HOME": str(dagster_home(settings))}):
+    environment = {"DAGSTER_HOME": str(dagster_home(settings)), "XENO_EVENTS_QUIET_SECONDS": "1"}
+    with running(settings, command, settings.home / "daemon.log", environment):
         yield
+        _await_runs(settings)
+
+
+def _await_runs(settings: Settings) -> None:
+    """Wait until no run is under way, but not for ever."""
+    under_way = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
+    deadline = time.monotonic() + _SECONDS_TO_END
+    with open_instance(settings) as instance:
+        while instance.get_runs_count(under_way) and time.monotonic() < deadline:
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
 
 
 def exit_on_sigterm() -> None:

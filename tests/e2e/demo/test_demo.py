@@ -82,6 +82,8 @@ def test_the_demo_ends_with_every_store_in_the_marts_and_works_twice(demo: Demo,
     with open_database(Settings(home=tmp_path / "home", database_url=None)).connect() as connection:
         for spec in demo_specs():
             _compare_with_marts(connection, spec.handle, _link(first.stdout).partition("/sign-in")[0], key[0])
+        runs = "select distinct pipeline_name, status from dagster.runs order by 1"
+        assert connection.execute(runs).fetchall() == [("events", "SUCCESS"), ("sync", "SUCCESS")]
 
     second = demo()
     assert second.returncode == 0, second.stderr
