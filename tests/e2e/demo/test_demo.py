@@ -82,8 +82,9 @@ def test_the_demo_ends_with_every_store_in_the_marts_and_works_twice(demo: Demo,
     with open_database(Settings(home=tmp_path / "home", database_url=None)).connect() as connection:
         for spec in demo_specs():
             _compare_with_marts(connection, spec.handle, _link(first.stdout).partition("/sign-in")[0], key[0])
-        runs = "select distinct pipeline_name, status from dagster.runs order by 1"
-        assert connection.execute(runs).fetchall() == [("events", "SUCCESS"), ("sync", "SUCCESS")]
+        runs = set(connection.execute("select pipeline_name, status from dagster.runs").fetchall())
+        assert runs >= {("sync", "SUCCESS"), ("events", "SUCCESS")}
+        assert "FAILURE" not in {status for _, status in runs}  # a schedule's turn may have come, too
 
     second = demo()
     assert second.returncode == 0, second.stderr

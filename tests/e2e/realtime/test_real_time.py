@@ -9,6 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import get_args
 
+import dagster as dg
 import psutil
 import pytest
 
@@ -25,6 +26,9 @@ RATE = 5.0
 
 SECONDS_TO_CATCH_UP = 300.0
 """It takes a tenth of that, but on a machine that runs all tests at once."""
+
+SECONDS_TO_CANCEL = 30.0
+"""It takes one or two: what a batch has begun is taken back."""
 
 DISTURBANCES: tuple[Disturbance, ...] = get_args(Disturbance)
 
@@ -60,6 +64,25 @@ def test_a_run_is_forked_from_a_process_that_has_loaded_the_pipeline(machine: Ma
     assert code_server.cmdline()[3:5] == ["api", "grpc"]
     assert forkserver.num_threads() == 1  # of more than one, a fork may wait for a lock that nobody holds
     machine.await_marts(SECONDS_TO_CATCH_UP)
+
+
+@pytest.mark.timeout(900)
+def test_a_run_that_is_cancelled_ends_at_once_and_nothing_is_lost(machine: Machine) -> None:
+    machine.subscribe()
+    store = next(iter(machine.stores.values()))
+    store.place_order()
+    process = psutil.Process(machine.await_run("STARTED"))
+
+    with machine.open_instance() as instance:
+        (run,) = instance.get_runs(dg.RunsFilter(job_name="events", statuses=[dg.DagsterRunStatus.STARTED]))
+        assert instance.run_launcher.terminate(run.run_id)
+        process.wait(SECONDS_TO_CANCEL)
+        store.place_order()
+        machine.await_marts(SECONDS_TO_CATCH_UP)
+        cancelled = instance.get_run_by_id(run.run_id)
+
+    assert cancelled is not None
+    assert cancelled.status == dg.DagsterRunStatus.CANCELED
 
 
 @pytest.mark.timeout(900)

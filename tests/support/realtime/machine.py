@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from itertools import cycle
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
+from unittest.mock import patch
 
+import dagster as dg
 import psutil
 
 from shopify_sandbox.control import StoreControl
@@ -22,6 +25,7 @@ from tests.support.marts.warehouse import Warehouse
 from tests.support.webserver_process import WebserverProcess
 from xeno_pipeline.database.embedded import EmbeddedServer
 from xeno_pipeline.database.migrate import open_migrated
+from xeno_pipeline.defs.instance import open_instance
 from xeno_pipeline.extraction.report import StreamFailure, StreamReport, no_progress
 from xeno_pipeline.extraction.sync import Syncer, SyncRequest
 from xeno_pipeline.marts.dbt import DbtProject
@@ -135,6 +139,12 @@ class Machine:
             self.warehouse.database, self._ring, handle=handle, api_url=api_url, token=DEFAULT_TOKEN
         )
         return self.stores[handle]
+
+    @contextmanager
+    def open_instance(self) -> Iterator[dg.DagsterInstance]:
+        """Dagster's instance of this machine, as the UI has it."""
+        with patch.dict(os.environ, environment_of(self._home)), open_instance(self._settings) as instance:
+            yield instance
 
     def subscribe(self, **how: Any) -> None:
         """Have the stores send their webhooks to the gateway."""
