@@ -327,6 +327,8 @@ class DbtProject:
         with _ONE_AT_A_TIME, _environment(database_url(self._settings), transform_id), kept_connections():
             outcome = dbtRunner(manifest, callbacks).invoke([*arguments, *place, *artifacts, *manners])
         if outcome.exception is not None:
+            if not isinstance(outcome.exception, Exception):
+                raise outcome.exception  # the run is cancelled: dbt catches that too
             reason = strip_row_values(str(outcome.exception)).splitlines()
             raise DbtError(f"dbt {arguments[0]} could not run: {' '.join(reason[:3])}")
         return outcome.result

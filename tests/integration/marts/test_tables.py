@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 from contextlib import closing
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.support.marts.store import Store
 from tests.support.marts.warehouse import Warehouse, differences
 from xeno_pipeline.marts.dbt_connections import _is_clean
 from xeno_pipeline.marts.tables_manifest import keep_tables
+from xeno_pipeline.marts.transform import TransformRequest, transform
 
 
 @pytest.fixture
@@ -88,6 +90,18 @@ def test_a_session_that_broke_is_not_kept(warehouse: Warehouse) -> None:
         with pytest.raises(psycopg2.OperationalError):
             session.cursor().execute("select 1")
         assert not _is_clean(session)
+
+
+def test_who_interrupts_dbt_interrupts_the_transform(warehouse: Warehouse, store: Store) -> None:
+    store.edit_order(next(iter(store.orders)), hour=7, product=None)
+    store.load(warehouse)
+    request = TransformRequest(["acme"])
+
+    with pytest.raises(KeyboardInterrupt):
+        transform(warehouse.database, warehouse.project, request, lambda *_: _thread.interrupt_main())
+
+    report = warehouse.transform()  # what was begun is done again
+    assert (report.tenant_ids, report.failures) == (["acme"], {})
 
 
 def test_sql_that_looks_like_jinja_is_what_it_was(warehouse: Warehouse) -> None:
