@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -74,6 +75,7 @@ class Failures:
         except (DatabaseUnavailableError, SharedFailureError):
             raise
         except Exception as error:  # noqa: BLE001 - it is reported at the end of the run
+            _raise_interrupt(error)
             self.add(tenant_id, error, step)
 
     def bisect(self, tenant_ids: Sequence[str], step: str, work: Callable[[list[str]], T]) -> list[T]:
@@ -111,6 +113,7 @@ def bisect(tenant_ids: Sequence[str], work: Callable[[list[str]], T]) -> tuple[l
     except (DatabaseUnavailableError, SharedFailureError):
         raise
     except Exception as error:  # noqa: BLE001 - it is returned with its tenant
+        _raise_interrupt(error)
         if len(tenant_ids) == 1:
             return [], {tenant_ids[0]: error}
     middle = len(tenant_ids) // 2
@@ -118,3 +121,12 @@ def bisect(tenant_ids: Sequence[str], work: Callable[[list[str]], T]) -> tuple[l
         bisect(half, work) for half in (tenant_ids[:middle], tenant_ids[middle:])
     )
     return left + right, failed_left | failed_right
+
+
+def _raise_interrupt(error: Exception) -> None:
+    """Raise the interrupt that lies behind an error, if one does: a bare `except` in a library makes errors of them."""
+    behind: BaseException | None = error
+    while behind is not None:
+        if not isinstance(behind, Exception | GeneratorExit | CancelledError):
+            raise behind
+        behind = behind.__cause__ or behind.__context__

@@ -55,3 +55,19 @@ def test_reasons_are_kept_by_tenant_once_and_quote_no_values() -> None:
         "acme: its picture of revenue_daily failed: ValueError",
         "acme: the token was refused.",
     ]
+
+
+def test_an_interrupt_that_a_library_made_an_error_of_interrupts_all() -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    def work(_tenant_ids: list[str]) -> None:
+        try:
+            interrupt()
+        except BaseException:  # as a bare `except` does
+            raise ValueError("it could not be read") from None
+
+    with pytest.raises(KeyboardInterrupt):
+        bisect(["acme", "globex"], work)
+    with pytest.raises(KeyboardInterrupt), Failures().guard("acme", "read"):
+        work(["acme"])
